@@ -1,0 +1,241 @@
+/* fastconv.h: the kernel table.
+ *
+ * Every instruction set exports one `fc_kernels`, filled with the same algorithms (csrc/kernels) compiled for it.
+ * Kernels never allocate, never start threads, and touch only the memory their arguments name.
+ *
+ * Layouts: activations NHWC, kernels HWIO, all contiguous unless a stride is given. Strides count elements.
+ * `ld` ("leading dimension") is the distance between the rows of a matrix.
+ */
+#ifndef FASTCONV_H
+#define FASTCONV_H
+
+#include <stdint.h>
+
+typedef enum { FC_ACT_NONE, FC_ACT_RELU, FC_ACT_LEAKY_RELU, FC_ACT_SIGMOID, FC_ACT_TANH } fc_activation;
+
+/* A block of rows (pixels) by one panel of NR columns (output channels), of a matrix product or a convolution:
+ *
+ *   y[m][n] (+)= sum over taps t, k < depth of a[t][m][k] * b[t][k][n]
+ *
+ * A convolution has one tap per kernel position and one pointer per tap and pixel; a matrix product has one tap.
+ * Any number of rows: the kernel cuts them into register tiles of at most MR, as equal as can be.
+ */
+typedef struct {
+    const float *const *a; /* [tap][row] pointers */
+    int64_t a_tap;         /* pointers from one tap to the next */
+    int64_t a_offset;      /* elements added to every pointer: where this block of the reduction starts */
+    const float *b;        /* packed panel [tap][k][NR] */
+    int64_t b_tap;         /* elements from one tap to the next */
+    int64_t taps, depth;
+    float *y;
+    const int64_t *y_rows; /* offset of each row in y */
+    int64_t rows, columns; /* what is stored; columns <= NR */
+    const float *bias;     /* `columns` of them, or NULL; read only by the last block */
+    int32_t accumulate;    /* add to what y holds (a later block of the reduction) */
+    int32_t last;          /* apply bias and activation */
+    fc_activation activation;
+    float alpha;
+} fc_tile;
+
+/* The outer-product tile of a weight gradient, or of a product with a transposed left operand:
+ *
+ *   dw[m][n] (+)= sum over the pixels of a box of x[pixel][m] * dy[pixel][n]      m < rows <= MR, n < columns <= NR
+ */
+typedef struct {
+    const float *x, *dy;
+    int64_t images, height, width;      /* the box, which may be empty */
+    int64_t x_image, x_row, x_pixel;    /* strides of x */
+    int64_t dy_image, dy_row, dy_pixel; /* strides of dy */
+    float *dw;
+    int64_t dw_row;
+    int64_t rows, columns;
+    int32_t accumulate; /* add to what dw holds */
+} fc_outer;
+
+/* The pointer table of a convolution, for `count` output pixels from `first` on (flattened over image, row, column):
+ * tap (th, tw) of output (i, j) reads row i * step_h + tap_h[th] - x_first_row, column j * step_w + tap_w[tw] of x,
+ * or `zero` where that is outside height x width.
+ */
+typedef struct {
+    const float *x, *zero;
+    int64_t x_image, x_row, x_pixel; /* strides of x */
+    int64_t x_first_row, height, width;
+    int64_t step_h, step_w;
+    int64_t taps_h, taps_w;
+    const int64_t *tap_h, *tap_w;
+    int64_t out_height, out_width;
+    int64_t y_image, y_row, y_pixel; /* strides of y */
+    int64_t first, count;
+    const float **a; /* -> [tap][a_tap] */
+    int64_t a_tap;
+    int64_t *y_rows; /* -> [count] offsets in y */
+} fc_gather;
+
+/* A depthwise convolution of `rows` pixels: y[row][c] = activation(bias[c] + sum over taps of a[tap][row][c] * w[tap][c]).
+ * For the gradient of the kernel y is the gradient of the output, and dw[tap][c] (+)= sum over rows of a * y.
+ */
+typedef struct {
+    const float *const *a; /* [tap][row] pointers */
+    int64_t a_tap, taps;
+    const float *w, *bias; /* bias may be NULL */
+    float *dw;
+    const int64_t *w_taps; /* offset of each tap in w and dw */
+    float *y;
+    const int64_t *y_rows;
+    int64_t rows, channels;
+    int32_t accumulate; /* add to what dw holds */
+    fc_activation activation;
+    float alpha;
+} fc_depthwise;
+
+/* The backward pass through a fused bias and activation, over contiguous rows; dz and dbias may be NULL. */
+typedef struct {
+    const float *dy, *y;
+    float *dz, *dbias;
+    int64_t rows, columns;
+    fc_activation activation;
+    float alpha;
+} fc_epilogue_backward;
+
+/* Softmax and cross-entropy of `rows` samples: labels (class numbers) or targets (probabilities), one of them NULL. */
+typedef struct {
+    const float *x;        /* forward: logits; backward: probabilities */
+    const int32_t *labels; /* one that is no class gives NaN */
+    const float *targets;
+    const float *weight;   /* per sample, or NULL */
+    const float *dy;       /* backward: gradient of the probabilities */
+    const float *dloss;    /* backward: gradient of the mean loss, one number */
+    float *y;              /* forward: probabilities (may be x); backward: gradient of the logits (may be x or dy) */
+    int64_t rows, columns;
+    double samples;        /* what the mean divides by */
+    float smoothing;
+} fc_softmax_loss;
+
+typedef enum { FC_LOSS_SQUARED, FC_LOSS_BINARY, FC_LOSS_BINARY_LOGITS } fc_loss_kind;
+
+/* A loss that is a sum over the elements of `rows` samples. */
+typedef struct {
+    const float *x, *targets;
+    const float *weight; /* per row, or NULL */
+    const float *dloss;  /* backward: gradient of the mean loss, one number */
+    float *dx;           /* backward; may be x or targets */
+    int64_t rows, columns;
+    double factor;       /* backward: dx = dloss * factor * weight * slope */
+    float smoothing;
+    fc_loss_kind kind;
+} fc_loss;
+
+/* An optimizer's update of the elements start..end: see optim.h for hyper and slots. */
+typedef struct {
+    const float *w, *g;
+    const float *slots[3]; /* NULL: not used */
+    float *new_w;
+    float *new_slots[3];
+    const double *hyper;
+    int64_t start, end;
+    int flag; /* SGD: Nesterov */
+} fc_update;
+
+/* A pooling window over one image, NHWC. A window may reach into the padding, never lie wholly in it. */
+typedef struct {
+    int64_t height, width, channels, out_height, out_width;
+    int64_t pool_h, pool_w, stride_h, stride_w, pad_top, pad_left;
+    int average;    /* sum_pool divides by the positions that lie inside the image */
+    int wide_index; /* max_pool's index is int32, else uint8 */
+} fc_pool;
+
+/* The channel-wise part of batch normalisation; a pointer may be NULL where a variant does without. */
+typedef struct {
+    const double *partial; /* parts x quantities x columns: what norm_sums or norm_backward_sums left */
+    const float *gamma, *beta, *moving_mean, *moving_variance, *dnew_moving_mean, *dnew_moving_variance;
+    float *mean, *inv_std, *new_moving_mean, *new_moving_variance, *dgamma, *dbeta;
+    float *coefficients;     /* 3 or 4 lines of `columns`, as norm_apply or norm_backward_apply reads them */
+    int64_t parts, columns;  /* a line of `columns` floats holds columns / channels pixels */
+    int64_t channels, count; /* elements per channel */
+    double momentum, epsilon;
+} fc_norm;
+
+typedef struct {
+    const char *isa;                 /* "baseline", "avx2", "avx512", "neon" */
+    int64_t vector_length;           /* floats in a vector */
+    int64_t mr, nr;                  /* the tile */
+    const char *(*compiled_for)(void); /* what the compiler's macros said: a proof of which object runs */
+
+    /* kernels/gemm.h */
+    void (*tile)(const fc_tile *);
+    void (*outer)(const fc_outer *);
+    void (*gather)(const fc_gather *);
+    /* b[k * k_stride + n * n_stride] -> out[k][NR], zero beyond `columns` */
+    void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
+    /* x[p * x_pixel + c] -> out[p * out_pixel + c], c < columns; out_pixel is a multiple of the vector length */
+    void (*strip)(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out, int64_t out_pixel);
+    /* out[i] = parts[0][i] + parts[1][i] + ..., the parts `stride` apart */
+    void (*sum_parts)(const float *parts, int64_t count, int64_t stride, int64_t size, float *out);
+    void (*epilogue_backward)(const fc_epilogue_backward *);
+
+    /* kernels/eltwise.h */
+    void (*activate)(const float *x, float *y, int64_t n, fc_activation activation, float alpha);
+    void (*activate_backward)(const float *y, const float *dy, float *dx, int64_t n, fc_activation activation,
+                              float alpha);
+    void (*add_n)(const float *const *x, int64_t count, float *y, int64_t start, int64_t n);
+    void (*copy_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t n);
+
+    /* kernels/pool.h: x and dy begin at their image, y and dx at the row that is written */
+    void (*max_pool)(const fc_pool *, const float *x, float *y, void *index, int64_t oh, int64_t c0, int64_t c1);
+    void (*max_pool_backward)(const fc_pool *, const float *dy, const void *index, float *dx, int64_t ih);
+    void (*sum_pool)(const fc_pool *, const float *x, float *y, int64_t oh, int64_t c0, int64_t c1);
+    void (*sum_pool_backward)(const fc_pool *, const float *dy, float *dx, int64_t ih);
+
+    /* kernels/norm.h: sums write 2 or 3 lines of `columns`; the *_finish and inference ones do channels c0 to c0 + 63 */
+    void (*norm_sums)(const float *x, int64_t size, int64_t columns, double *sums);
+    void (*norm_backward_sums)(const float *x, const float *dy, const float *mean, int64_t size, int64_t columns,
+                               double *sums);
+    void (*norm_finish)(const fc_norm *, int64_t c0);
+    void (*norm_inference)(const fc_norm *, int64_t c0);
+    void (*norm_backward_finish)(const fc_norm *, int64_t c0);
+    void (*norm_apply)(const float *x, const float *coefficients, float *y, int64_t size, int64_t columns);
+    void (*norm_backward_apply)(const float *x, const float *dy, const float *coefficients, float *dx, int64_t size,
+                                int64_t columns);
+
+    /* kernels/depthwise.h */
+    void (*depthwise)(const fc_depthwise *);
+    void (*depthwise_backward_kernel)(const fc_depthwise *);
+    /* y[i * count + m] = x[i]; and y[i] = sum over m < count of x[i * count + m] */
+    void (*repeat)(const float *x, float *y, int64_t n, int64_t count);
+    void (*fold)(const float *x, float *y, int64_t n, int64_t count);
+
+    /* kernels/softmax.h */
+    void (*softmax)(const float *x, float *y, int64_t rows, int64_t columns, int log_result);
+    void (*softmax_backward)(const float *y, const float *dy, float *dx, int64_t rows, int64_t columns, int log_result);
+    double (*softmax_loss)(const fc_softmax_loss *); /* returns the sum of the weighted losses */
+    void (*softmax_loss_backward)(const fc_softmax_loss *);
+
+    /* kernels/loss.h */
+    double (*loss)(const fc_loss *); /* returns the sum of the weighted losses */
+    void (*loss_backward)(const fc_loss *);
+    void (*loss_mean)(const double *partial, int64_t count, double samples, float *loss);
+
+    /* kernels/random.h */
+    void (*dropout)(const float *x, float *y, uint8_t *mask, int64_t n, uint64_t key, uint64_t block,
+                    uint32_t threshold, float scale);
+    void (*dropout_backward)(const float *dy, const uint8_t *mask, float *dx, int64_t n, float scale);
+
+    /* kernels/optim.h */
+    void (*sgd)(const fc_update *);
+    void (*adam)(const fc_update *);
+    void (*rmsprop)(const fc_update *);
+
+    /* kernels/peak.h: what benchmarks compare with; returns 2 */
+    double (*fma_peak)(int64_t rounds, int64_t *operations);
+} fc_kernels;
+
+extern const fc_kernels fc_kernels_baseline, fc_kernels_avx2, fc_kernels_avx512, fc_kernels_neon;
+
+/* The tables of this build that this CPU can run, best first; returns how many (at most 4). */
+int fc_available(const fc_kernels **tables);
+
+/* The table called `isa`: *status is FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU or FC_UNKNOWN_ISA. */
+enum { FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_UNKNOWN_ISA };
+const fc_kernels *fc_find(const char *isa, int *status);
+
+#endif

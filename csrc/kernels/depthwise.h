@@ -1,0 +1,99 @@
+/* Depthwise convolution: vectors run over channels, four pixels (or four taps) share what they load. */
+
+#define FC_DEPTHWISE 4
+
+FC_INLINE vf depthwise_load(const float *p, int64_t n) {
+    if (n >= FC_VL) return v_load(p);
+    return v_load_n(p, n);
+}
+FC_INLINE void depthwise_store(float *p, vf v, int64_t n) {
+    if (n >= FC_VL) {
+        v_store(p, v);
+    } else {
+        v_store_n(p, v, n);
+    }
+}
+
+/* M pixels, V vectors of channels from c on, of which the last has `left` elements. */
+FC_INLINE void depthwise_pixels(const fc_depthwise *t, int64_t row, int64_t c, int64_t left, const int M, const int V) {
+    vf sum[FC_DEPTHWISE][2];
+    FC_UNROLL for (int m = 0; m < M; m++)
+        FC_UNROLL for (int v = 0; v < V; v++)
+            sum[m][v] = t->bias ? depthwise_load(t->bias + c + v * FC_VL, left) : v_zero();
+    const float *const *a = t->a + row;
+    for (int64_t tap = 0; tap < t->taps; tap++, a += t->a_tap) {
+        const float *w = t->w + t->w_taps[tap] + c;
+        FC_UNROLL for (int v = 0; v < V; v++) {
+            vf weight = depthwise_load(w + v * FC_VL, left);
+            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += depthwise_load(a[m] + c + v * FC_VL, left) * weight;
+        }
+    }
+    FC_UNROLL for (int m = 0; m < M; m++)
+        FC_UNROLL for (int v = 0; v < V; v++) depthwise_store(
+            t->y + t->y_rows[row + m] + c + v * FC_VL, v_activate(sum[m][v], t->activation, t->alpha), left);
+}
+
+static void fc_depthwise_run(const fc_depthwise *t) {
+    int64_t c = 0;
+    for (; c + 2 * FC_VL <= t->channels; c += 2 * FC_VL) {
+        int64_t row = 0;
+        for (; row + FC_DEPTHWISE <= t->rows; row += FC_DEPTHWISE) depthwise_pixels(t, row, c, FC_VL, FC_DEPTHWISE, 2);
+        for (; row < t->rows; row++) depthwise_pixels(t, row, c, FC_VL, 1, 2);
+    }
+    for (; c < t->channels; c += FC_VL) {
+        int64_t row = 0;
+        for (; row + FC_DEPTHWISE <= t->rows; row += FC_DEPTHWISE)
+            depthwise_pixels(t, row, c, t->channels - c, FC_DEPTHWISE, 1);
+        for (; row < t->rows; row++) depthwise_pixels(t, row, c, t->channels - c, 1, 1);
+    }
+}
+
+/* M taps: w[tap][c] (+)= sum over rows of a[tap][row][c] * y[row][c]. */
+FC_INLINE void depthwise_taps(const fc_depthwise *t, int64_t tap, int64_t c, int64_t left, const int M, const int V) {
+    vf sum[FC_DEPTHWISE][2];
+    FC_UNROLL for (int m = 0; m < M; m++)
+        FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_zero();
+    const float *const *a = t->a + tap * t->a_tap;
+    for (int64_t row = 0; row < t->rows; row++, a++) {
+        const float *y = t->y + t->y_rows[row] + c;
+        FC_UNROLL for (int v = 0; v < V; v++) {
+            vf dy = depthwise_load(y + v * FC_VL, left);
+            FC_UNROLL for (int m = 0; m < M; m++)
+                sum[m][v] += depthwise_load(a[m * t->a_tap] + c + v * FC_VL, left) * dy;
+        }
+    }
+    FC_UNROLL for (int m = 0; m < M; m++) {
+        FC_UNROLL for (int v = 0; v < V; v++) {
+            float *w = t->dw + t->w_taps[tap + m] + c + v * FC_VL;
+            depthwise_store(w, t->accumulate ? depthwise_load(w, left) + sum[m][v] : sum[m][v], left);
+        }
+    }
+}
+
+static void fc_depthwise_backward_kernel_run(const fc_depthwise *t) {
+    int64_t c = 0;
+    for (; c + 2 * FC_VL <= t->channels; c += 2 * FC_VL) {
+        int64_t tap = 0;
+        for (; tap + FC_DEPTHWISE <= t->taps; tap += FC_DEPTHWISE) depthwise_taps(t, tap, c, FC_VL, FC_DEPTHWISE, 2);
+        for (; tap < t->taps; tap++) depthwise_taps(t, tap, c, FC_VL, 1, 2);
+    }
+    for (; c < t->channels; c += FC_VL) {
+        int64_t tap = 0;
+        for (; tap + FC_DEPTHWISE <= t->taps; tap += FC_DEPTHWISE)
+            depthwise_taps(t, tap, c, t->channels - c, FC_DEPTHWISE, 1);
+        for (; tap < t->taps; tap++) depthwise_taps(t, tap, c, t->channels - c, 1, 1);
+    }
+}
+
+/* Each of n elements `count` times, and back: sums of `count` neighbours. */
+static void fc_repeat(const float *x, float *y, int64_t n, int64_t count) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t m = 0; m < count; m++) y[i * count + m] = x[i];
+}
+static void fc_fold(const float *x, float *y, int64_t n, int64_t count) {
+    for (int64_t i = 0; i < n; i++) {
+        float sum = x[i * count];
+        for (int64_t m = 1; m < count; m++) sum += x[i * count + m];
+        y[i] = sum;
+    }
+}

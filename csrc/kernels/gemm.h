@@ -1,0 +1,215 @@
+/* The two register tiles that matrix products and convolutions are made of, see fc_tile and fc_outer, and the table of
+ * pointers that lets one tile serve every stride, dilation and padding.
+ *
+ * Both tiles hold MR x NR sums in registers. Each number of rows is its own copy of the loop with a constant bound, so
+ * that the sums never leave the registers; every copy adds in the same order, so that the split into tiles does not show
+ * in the result. */
+
+#define FC_UNROLL _Pragma("GCC unroll 16")
+
+/* Apply f(1) ... f(14): one case per number of rows; those above MR compile to nothing. */
+#define FC_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
+
+_Static_assert(FC_MR <= 14, "FC_EACH_ROWS ends at 14");
+
+/* ---- a block of rows by one panel */
+
+/* Sigmoid and tanh are long: they run over the stored rows, not inside every copy of the tile. */
+static void tile_activate(const fc_tile *t, int64_t row, int64_t rows) {
+    for (int64_t m = row; m < row + rows; m++) {
+        float *y = t->y + t->y_rows[m];
+        for (int64_t n = 0; n < t->columns; n += FC_VL) {
+            int64_t left = t->columns - n;
+            if (left >= FC_VL) {
+                v_store(y + n, v_activate(v_load(y + n), t->activation, t->alpha));
+            } else {
+                v_store_n(y + n, v_activate(v_load_n(y + n, left), t->activation, t->alpha), left);
+            }
+        }
+    }
+}
+
+FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const int M) {
+    vf sum[FC_MR][FC_NRV];
+    FC_UNROLL for (int m = 0; m < M; m++)
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
+
+    const float *const *a = t->a + row;
+    const float *b = t->b;
+    const int64_t depth = t->depth;
+    for (int64_t tap = 0; tap < t->taps; tap++, a += t->a_tap, b += t->b_tap) {
+        const float *p[FC_MR], *q = b;
+        FC_UNROLL for (int m = 0; m < M; m++) p[m] = a[m] + t->a_offset;
+        for (int64_t k = 0; k < depth; k++, q += FC_NR) {
+            vf columns[FC_NRV];
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) columns[v] = v_load(q + v * FC_VL);
+            FC_UNROLL for (int m = 0; m < M; m++) {
+                vf x = v_set(p[m][k]);
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += x * columns[v];
+            }
+        }
+    }
+
+    const int64_t *offsets = t->y_rows + row;
+    const int full = t->columns == FC_NR;
+    int64_t left[FC_NRV];
+    FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+        left[v] = t->columns - v * FC_VL;
+        left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
+    }
+    if (t->accumulate) {
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            const float *y = t->y + offsets[m] + v * FC_VL;
+            sum[m][v] += full ? v_load(y) : v_load_n(y, left[v]);
+        }
+    }
+    if (t->last) {
+        if (t->bias) {
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+                vf bias = full ? v_load(t->bias + v * FC_VL) : v_load_n(t->bias + v * FC_VL, left[v]);
+                FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += bias;
+            }
+        }
+        if (t->activation == FC_ACT_RELU) {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_relu(sum[m][v]);
+        }
+    }
+    if (full) {
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store(t->y + offsets[m] + v * FC_VL, sum[m][v]);
+    } else {
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store_n(t->y + offsets[m] + v * FC_VL, sum[m][v], left[v]);
+    }
+    if (t->last && t->activation > FC_ACT_RELU) tile_activate(t, row, M);
+}
+
+#define FC_TILE(m) \
+    static __attribute__((noinline)) void tile_##m(const fc_tile *t, int64_t row) { \
+        if (m <= FC_MR) tile_rows(t, row, m <= FC_MR ? m : 1); \
+    }
+FC_EACH_ROWS(FC_TILE)
+
+static void fc_tile_run(const fc_tile *t) {
+    /* As many tiles as needed, as equal as can be: 32 rows are 6+6+5+5+5+5, not 6+6+6+6+6+2. */
+    const int64_t tiles = (t->rows + FC_MR - 1) / FC_MR;
+    for (int64_t i = 0, row = 0; i < tiles; i++) {
+        const int64_t rows = t->rows / tiles + (i < t->rows % tiles);
+        switch (rows) {
+#define FC_CASE(m) \
+    case m: tile_##m(t, row); break;
+            FC_EACH_ROWS(FC_CASE)
+#undef FC_CASE
+        }
+        row += rows;
+    }
+}
+
+/* ---- sums of outer products */
+
+FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
+    vf sum[FC_MR][FC_NRV];
+    FC_UNROLL for (int m = 0; m < M; m++)
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
+    int64_t left[FC_NRV];
+    FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+        left[v] = t->columns - v * FC_VL;
+        left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
+    }
+
+    /* One loop over all rows of the box: the end of a row is arithmetic, as a branch it would be mispredicted. */
+    const int64_t width = t->width, x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
+    const int64_t x_skip = t->x_row - width * x_pixel, dy_skip = t->dy_row - width * dy_pixel;
+    const int64_t pixels = t->height > 0 && width > 0 ? t->height * width : 0;
+    for (int64_t n = 0; n < t->images; n++) {
+        const float *x = t->x + n * t->x_image, *dy = t->dy + n * t->dy_image;
+        int64_t column = width;
+        for (int64_t p = 0; p < pixels; p++) {
+            vf columns[FC_NRV];
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++)
+                columns[v] = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
+            FC_UNROLL for (int m = 0; m < M; m++) {
+                vf a = v_set(x[m]);
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
+            }
+            const int64_t end = -(int64_t)(--column == 0);
+            column += end & width;
+            x += x_pixel + (end & x_skip);
+            dy += dy_pixel + (end & dy_skip);
+        }
+    }
+
+    FC_UNROLL for (int m = 0; m < M; m++) {
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            float *dw = t->dw + m * t->dw_row + v * FC_VL;
+            if (full) {
+                v_store(dw, t->accumulate ? v_load(dw) + sum[m][v] : sum[m][v]);
+            } else {
+                v_store_n(dw, t->accumulate ? v_load_n(dw, left[v]) + sum[m][v] : sum[m][v], left[v]);
+            }
+        }
+    }
+}
+
+#define FC_OUTER(m) \
+    static __attribute__((noinline)) void outer_##m(const fc_outer *t) { \
+        if (m > FC_MR) return; \
+        if (t->columns == FC_NR) { \
+            outer_rows(t, m <= FC_MR ? m : 1, 1); \
+        } else { \
+            outer_rows(t, m <= FC_MR ? m : 1, 0); \
+        } \
+    }
+FC_EACH_ROWS(FC_OUTER)
+
+static void fc_outer_run(const fc_outer *t) {
+    switch (t->rows) {
+#define FC_CASE(m) \
+    case m: outer_##m(t); break;
+        FC_EACH_ROWS(FC_CASE)
+#undef FC_CASE
+    }
+}
+
+/* ---- where the rows of a tile come from */
+
+FC_INLINE int64_t fc_clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+
+/* The positions j in [0, count) with 0 <= j * step + offset < size: from *low up to *high. */
+FC_INLINE void fc_inside(int64_t offset, int64_t step, int64_t size, int64_t count, int64_t *low, int64_t *high) {
+    *low = offset >= 0 ? 0 : (-offset + step - 1) / step;
+    *high = offset >= size ? 0 : (size - 1 - offset) / step + 1;
+    *low = fc_clamp(*low, 0, count);
+    *high = fc_clamp(*high, *low, count);
+}
+
+static void fc_gather_run(const fc_gather *g) {
+    const int64_t per_image = g->out_height * g->out_width;
+    int64_t done = 0;
+    while (done < g->count) {
+        /* One output row, or the part of it that belongs to us. */
+        const int64_t p = g->first + done, n = p / per_image, i = p % per_image / g->out_width;
+        const int64_t j = p % g->out_width;
+        const int64_t run = g->out_width - j < g->count - done ? g->out_width - j : g->count - done;
+        int64_t y = n * g->y_image + i * g->y_row + j * g->y_pixel;
+        for (int64_t c = 0; c < run; c++, y += g->y_pixel) g->y_rows[done + c] = y;
+        const float **a = g->a + done;
+        for (int64_t th = 0; th < g->taps_h; th++) {
+            const int64_t h = i * g->step_h + g->tap_h[th] - g->x_first_row;
+            const float *row = g->x + n * g->x_image + h * g->x_row;
+            for (int64_t tw = 0; tw < g->taps_w; tw++, a += g->a_tap) {
+                int64_t low = 0, high = 0;
+                const int64_t w = j * g->step_w + g->tap_w[tw];
+                if (h >= 0 && h < g->height) fc_inside(w, g->step_w, g->width, run, &low, &high);
+                for (int64_t c = 0; c < low; c++) a[c] = g->zero;
+                const float *x = row + w * g->x_pixel;
+                const int64_t step = g->step_w * g->x_pixel;
+                for (int64_t c = low; c < high; c++) a[c] = x + c * step;
+                for (int64_t c = high; c < run; c++) a[c] = g->zero;
+            }
+        }
+        done += run;
+    }
+}

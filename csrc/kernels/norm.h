@@ -1,0 +1,224 @@
+/* Batch normalisation over arrays seen as lines of `columns` floats, one column per channel.
+ *
+ * Few or odd channels are folded: several pixels make one line, so that a line fills whole vectors and a column holds
+ * channel `column % channels`. The last line may be short (size % columns floats).
+ *
+ * Sums run in float32 over NORM_RUN lines at most, then go on in float64. Squares are taken of the distance from the
+ * run's own first line: it is one of the samples, so the sum of squares is at most NORM_RUN + 1 times the one about
+ * the mean, however far the mean is from zero.
+ */
+
+enum { NORM_RUN = 64, NORM_UNROLL = 4, NORM_BACKWARD_UNROLL = 2, NORM_BLOCK = 64 };
+
+FC_INLINE vf norm_load(const float *p, int64_t n) {
+    if (n == FC_VL) return v_load(p);
+    return (vf)v_load_n(p, n);
+}
+FC_INLINE void norm_store(float *p, vf v, int64_t n) {
+    if (n == FC_VL) v_store(p, v);
+    else v_store_n(p, v, n);
+}
+
+/* ---- forward sums: of x and of x * x */
+
+FC_INLINE void norm_run(const float *x, int64_t lines, int64_t columns, double *restrict sum, double *restrict squares,
+                        int vectors, int64_t n) {
+    vf shift[NORM_UNROLL], s[NORM_UNROLL], q[NORM_UNROLL];
+    for (int v = 0; v < vectors; v++) {
+        vf first = norm_load(x + v * FC_VL, n);
+        shift[v] = v_select(first - first == 0, first, v_zero()); /* inf - inf would turn an infinite mean into NaN */
+        s[v] = q[v] = v_zero();
+    }
+    for (int64_t i = 0; i < lines; i++) {
+        for (int v = 0; v < vectors; v++) {
+            vf d = norm_load(x + i * columns + v * FC_VL, n) - shift[v];
+            s[v] += d;
+            q[v] += d * d;
+        }
+    }
+    float base[NORM_UNROLL * FC_VL] = {0}, total[NORM_UNROLL * FC_VL] = {0}, square[NORM_UNROLL * FC_VL] = {0};
+    for (int v = 0; v < vectors; v++) {
+        v_store(base + v * FC_VL, shift[v]);
+        v_store(total + v * FC_VL, s[v]);
+        v_store(square + v * FC_VL, q[v]);
+    }
+    double count = (double)lines;
+    for (int64_t i = 0; i < (vectors - 1) * FC_VL + n; i++) {
+        double back = base[i], t = total[i];
+        sum[i] += t + count * back;
+        squares[i] += square[i] + back * (t + t + count * back);
+    }
+}
+
+static void norm_lines(const float *x, int64_t lines, int64_t width, int64_t columns, double *sums) {
+    int64_t c = 0;
+    for (; c + NORM_UNROLL * FC_VL <= width; c += NORM_UNROLL * FC_VL)
+        norm_run(x + c, lines, columns, sums + c, sums + columns + c, NORM_UNROLL, FC_VL);
+    for (; c + FC_VL <= width; c += FC_VL) norm_run(x + c, lines, columns, sums + c, sums + columns + c, 1, FC_VL);
+    if (c < width) norm_run(x + c, lines, columns, sums + c, sums + columns + c, 1, width - c);
+}
+
+static void fc_norm_sums(const float *x, int64_t size, int64_t columns, double *sums) {
+    int64_t lines = size / columns, rest = size % columns;
+    memset(sums, 0, 2 * columns * sizeof(double));
+    for (int64_t i = 0; i < lines; i += NORM_RUN)
+        norm_lines(x + i * columns, lines - i < NORM_RUN ? lines - i : NORM_RUN, columns, columns, sums);
+    if (rest) norm_lines(x + lines * columns, 1, rest, columns, sums);
+}
+
+/* ---- backward sums: of dy, of dy * (x - mean), and of x - mean (what rounding took from the mean) */
+
+FC_INLINE void norm_backward_run(const float *x, const float *dy, const float *mean, int64_t lines, int64_t columns,
+                                 double *restrict sums, int vectors, int64_t n) {
+    vf m[NORM_BACKWARD_UNROLL], s[NORM_BACKWARD_UNROLL], p[NORM_BACKWARD_UNROLL], r[NORM_BACKWARD_UNROLL];
+    for (int v = 0; v < vectors; v++) {
+        m[v] = norm_load(mean + v * FC_VL, n);
+        s[v] = p[v] = r[v] = v_zero();
+    }
+    for (int64_t i = 0; i < lines; i++) {
+        for (int v = 0; v < vectors; v++) {
+            vf d = norm_load(x + i * columns + v * FC_VL, n) - m[v];
+            vf g = norm_load(dy + i * columns + v * FC_VL, n);
+            s[v] += g;
+            p[v] += g * d;
+            r[v] += d;
+        }
+    }
+    float total[3][NORM_BACKWARD_UNROLL * FC_VL] = {{0}};
+    for (int v = 0; v < vectors; v++) {
+        v_store(total[0] + v * FC_VL, s[v]);
+        v_store(total[1] + v * FC_VL, p[v]);
+        v_store(total[2] + v * FC_VL, r[v]);
+    }
+    for (int quantity = 0; quantity < 3; quantity++)
+        for (int64_t i = 0; i < (vectors - 1) * FC_VL + n; i++) sums[quantity * columns + i] += total[quantity][i];
+}
+
+static void norm_backward_lines(const float *x, const float *dy, const float *mean, int64_t lines, int64_t width,
+                                int64_t columns, double *sums) {
+    enum { STEP = NORM_BACKWARD_UNROLL * FC_VL };
+    int64_t c = 0;
+    for (; c + STEP <= width; c += STEP)
+        norm_backward_run(x + c, dy + c, mean + c, lines, columns, sums + c, NORM_BACKWARD_UNROLL, FC_VL);
+    for (; c + FC_VL <= width; c += FC_VL)
+        norm_backward_run(x + c, dy + c, mean + c, lines, columns, sums + c, 1, FC_VL);
+    if (c < width) norm_backward_run(x + c, dy + c, mean + c, lines, columns, sums + c, 1, width - c);
+}
+
+static void fc_norm_backward_sums(const float *x, const float *dy, const float *mean, int64_t size, int64_t columns,
+                                  double *sums) {
+    int64_t lines = size / columns, rest = size % columns;
+    memset(sums, 0, 3 * columns * sizeof(double));
+    for (int64_t i = 0; i < lines; i += NORM_RUN)
+        norm_backward_lines(x + i * columns, dy + i * columns, mean, lines - i < NORM_RUN ? lines - i : NORM_RUN,
+                            columns, columns, sums);
+    if (rest) norm_backward_lines(x + lines * columns, dy + lines * columns, mean, 1, rest, columns, sums);
+}
+
+/* ---- per channel: partial sums to statistics and coefficients */
+
+/* The ordered sum of quantity `which` of `quantities` over all partial sums, for channels [c0, c0 + n). */
+static void norm_total(const fc_norm *p, int which, int quantities, int64_t c0, int64_t n, double *total) {
+    memset(total, 0, n * sizeof(double));
+    for (int64_t part = 0; part < p->parts; part++) {
+        const double *line = p->partial + (part * quantities + which) * p->columns + c0;
+        for (int64_t fold = 0; fold < p->columns; fold += p->channels)
+            for (int64_t i = 0; i < n; i++) total[i] += line[fold + i];
+    }
+}
+
+static void norm_coefficient(const fc_norm *p, int which, int64_t c, float value) {
+    for (int64_t at = c; at < p->columns; at += p->channels) p->coefficients[which * p->columns + at] = value;
+}
+
+/* coefficients: mean, scale, shift, so that y = (x - mean) * scale + shift. */
+FC_INLINE void norm_coefficients(const fc_norm *p, int64_t c, double mean, double inv_std) {
+    float near = (float)mean;
+    double scale = p->gamma ? p->gamma[c] * inv_std : inv_std;
+    norm_coefficient(p, 0, c, near);
+    norm_coefficient(p, 1, c, (float)scale);
+    norm_coefficient(p, 2, c, (float)((p->beta ? p->beta[c] : 0.0) - (mean - near) * scale));
+}
+
+static void fc_norm_finish(const fc_norm *p, int64_t c0) {
+    int64_t n = p->channels - c0 < NORM_BLOCK ? p->channels - c0 : NORM_BLOCK;
+    double sum[NORM_BLOCK], squares[NORM_BLOCK], keep = p->momentum, count = (double)p->count;
+    norm_total(p, 0, 2, c0, n, sum);
+    norm_total(p, 1, 2, c0, n, squares);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t c = c0 + i;
+        double mean = sum[i] / count, variance = squares[i] / count - mean * mean;
+        if (variance < 0) variance = 0; /* rounding; NaN stays */
+        double inv_std = 1 / sqrt(variance + p->epsilon);
+        p->new_moving_mean[c] = (float)(p->moving_mean[c] * keep + mean * (1 - keep));
+        p->new_moving_variance[c] = (float)(p->moving_variance[c] * keep + variance * (1 - keep));
+        p->mean[c] = (float)mean;
+        p->inv_std[c] = (float)inv_std;
+        norm_coefficients(p, c, mean, inv_std);
+    }
+}
+
+static void fc_norm_inference(const fc_norm *p, int64_t c0) {
+    int64_t end = p->channels - c0 < NORM_BLOCK ? p->channels : c0 + NORM_BLOCK;
+    for (int64_t c = c0; c < end; c++)
+        norm_coefficients(p, c, p->moving_mean ? p->moving_mean[c] : 0.0, 1 / sqrt(p->moving_variance[c] + p->epsilon));
+}
+
+/* coefficients: mean, a, b, d, so that dx = a dy + b (x - mean) + d. */
+static void fc_norm_backward_finish(const fc_norm *p, int64_t c0) {
+    int64_t n = p->channels - c0 < NORM_BLOCK ? p->channels - c0 : NORM_BLOCK;
+    double dy[NORM_BLOCK], product[NORM_BLOCK], rest[NORM_BLOCK], count = (double)p->count;
+    norm_total(p, 0, 3, c0, n, dy);
+    norm_total(p, 1, 3, c0, n, product);
+    norm_total(p, 2, 3, c0, n, rest);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t c = c0 + i;
+        /* In inference the mean is given and exact; in training p->mean is the rounded one. */
+        double left = p->inv_std ? rest[i] / count : 0.0;
+        double inv_std = p->inv_std ? p->inv_std[c] : 1 / sqrt(p->moving_variance[c] + p->epsilon);
+        double dgamma = (product[i] - left * dy[i]) * inv_std;
+        if (p->dgamma) p->dgamma[c] = (float)dgamma;
+        if (p->dbeta) p->dbeta[c] = (float)dy[i];
+        if (!p->coefficients) continue;
+        double a = p->gamma ? p->gamma[c] * inv_std : inv_std, share = (1 - p->momentum) / count;
+        double b = 2 * share * p->dnew_moving_variance[c] - a * inv_std * dgamma / count;
+        norm_coefficient(p, 0, c, p->mean[c]);
+        norm_coefficient(p, 1, c, (float)a);
+        norm_coefficient(p, 2, c, (float)b);
+        norm_coefficient(p, 3, c, (float)(share * p->dnew_moving_mean[c] - a * dy[i] / count - b * left));
+    }
+}
+
+/* ---- one pass over the elements */
+
+static void fc_norm_apply(const float *x, const float *coefficients, float *y, int64_t size, int64_t columns) {
+    const float *mean = coefficients, *scale = mean + columns, *shift = scale + columns;
+    for (int64_t start = 0; start < size; start += columns) {
+        int64_t c = 0, width = size - start < columns ? size - start : columns;
+        for (; c + FC_VL <= width; c += FC_VL)
+            v_store(y + start + c, (v_load(x + start + c) - v_load(mean + c)) * v_load(scale + c) + v_load(shift + c));
+        if (c < width) {
+            int64_t n = width - c;
+            vf d = norm_load(x + start + c, n) - norm_load(mean + c, n);
+            v_store_n(y + start + c, d * norm_load(scale + c, n) + norm_load(shift + c, n), n);
+        }
+    }
+}
+
+FC_INLINE void norm_backward_vector(const float *x, const float *dy, const float *k, int64_t columns, float *dx,
+                                    int64_t n) {
+    vf d = norm_load(x, n) - norm_load(k, n);
+    vf result = norm_load(dy, n) * norm_load(k + columns, n) + norm_load(k + 3 * columns, n);
+    norm_store(dx, d * norm_load(k + 2 * columns, n) + result, n);
+}
+
+static void fc_norm_backward_apply(const float *x, const float *dy, const float *coefficients, float *dx, int64_t size,
+                                   int64_t columns) {
+    for (int64_t start = 0; start < size; start += columns) {
+        int64_t c = 0, width = size - start < columns ? size - start : columns;
+        for (; c + FC_VL <= width; c += FC_VL)
+            norm_backward_vector(x + start + c, dy + start + c, coefficients + c, columns, dx + start + c, FC_VL);
+        if (c < width)
+            norm_backward_vector(x + start + c, dy + start + c, coefficients + c, columns, dx + start + c, width - c);
+    }
+}

@@ -1,0 +1,104 @@
+/* Weights into panels, partial sums into results, and the first step of every backward pass through a fused epilogue. */
+
+/* One panel of B: out[k][n] for k < depth, n < NR, zero beyond `columns`. */
+static void fc_pack_panel(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
+                          float *out) {
+    if (n_stride == 1 && columns == FC_NR) {
+        for (int64_t k = 0; k < depth; k++)
+            for (int v = 0; v < FC_NRV; v++) v_store(out + k * FC_NR + v * FC_VL, v_load(b + k * k_stride + v * FC_VL));
+        return;
+    }
+    if (columns < FC_NR) memset(out, 0, (size_t)(depth * FC_NR) * sizeof(float));
+    /* A block of k short enough that the lines of `out` stay in the first-level cache over all n. */
+    for (int64_t start = 0; start < depth; start += 64) {
+        const int64_t end = start + 64 < depth ? start + 64 : depth;
+        for (int64_t n = 0; n < columns; n++) {
+            const float *source = b + n * n_stride;
+            for (int64_t k = start; k < end; k++) out[k * FC_NR + n] = source[k * k_stride];
+        }
+    }
+}
+
+/* The first `columns` channels of each of `pixels` pixels, side by side: out_pixel, a multiple of FC_VL, holds them. */
+static void fc_strip(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out, int64_t out_pixel) {
+    const int64_t whole = columns / FC_VL * FC_VL, left = columns - whole;
+    if (left == 0 && columns == FC_NR) {
+        for (int64_t p = 0; p < pixels; p++, x += x_pixel, out += out_pixel)
+            for (int v = 0; v < FC_NRV; v++) v_store(out + v * FC_VL, v_load(x + v * FC_VL));
+        return;
+    }
+    for (int64_t p = 0; p < pixels; p++, x += x_pixel, out += out_pixel) {
+        for (int64_t c = 0; c < whole; c += FC_VL) v_store(out + c, v_load(x + c));
+        if (left) v_store(out + whole, v_load_n(x + whole, left));
+    }
+}
+
+/* out[i] = parts[0][i] + parts[1][i] + ... in this order. */
+static void fc_sum_parts(const float *parts, int64_t count, int64_t stride, int64_t size, float *out) {
+    int64_t i = 0;
+    for (; i + 4 * FC_VL <= size; i += 4 * FC_VL) {
+        vf sum[4];
+        for (int v = 0; v < 4; v++) sum[v] = v_load(parts + i + v * FC_VL);
+        for (int64_t p = 1; p < count; p++)
+            for (int v = 0; v < 4; v++) sum[v] += v_load(parts + p * stride + i + v * FC_VL);
+        for (int v = 0; v < 4; v++) v_store(out + i + v * FC_VL, sum[v]);
+    }
+    for (; i < size; i++) {
+        float sum = parts[i];
+        for (int64_t p = 1; p < count; p++) sum += parts[p * stride + i];
+        out[i] = sum;
+    }
+}
+
+/* The derivative of a fused activation, from its result: sigmoid' = y (1 - y), tanh' = 1 - y^2. */
+FC_INLINE vf epilogue_slope(vf dy, vf y, fc_activation activation, float alpha) {
+    switch (activation) {
+    case FC_ACT_RELU: return v_select(y > 0, dy, v_select(y != y, y, v_zero()));
+    case FC_ACT_LEAKY_RELU: return v_select(y > 0, dy, dy * alpha);
+    case FC_ACT_SIGMOID: return dy * (y * (1.0f - y));
+    case FC_ACT_TANH: return dy * (1.0f - y * y);
+    default: return dy;
+    }
+}
+
+FC_INLINE void epilogue_columns(const fc_epilogue_backward *t, int64_t column, int64_t n, const fc_activation act) {
+    vf sum = v_zero();
+    const int whole = n >= FC_VL;
+    for (int64_t row = 0; row < t->rows; row++) {
+        const int64_t at = row * t->columns + column;
+        vf dz = whole ? v_load(t->dy + at) : v_load_n(t->dy + at, n);
+        if (act != FC_ACT_NONE) dz = epilogue_slope(dz, whole ? v_load(t->y + at) : v_load_n(t->y + at, n), act, t->alpha);
+        if (t->dz) {
+            if (whole) {
+                v_store(t->dz + at, dz);
+            } else {
+                v_store_n(t->dz + at, dz, n);
+            }
+        }
+        sum += dz;
+    }
+    if (t->dbias) {
+        if (whole) {
+            v_store(t->dbias + column, sum);
+        } else {
+            v_store_n(t->dbias + column, sum, n);
+        }
+    }
+}
+
+/* dz = dy * activation'(y), where dz is wanted, and dbias[column] = sum over the rows of dz, where dbias is. */
+static void fc_epilogue_backward_run(const fc_epilogue_backward *t) {
+    for (int64_t column = 0; column < t->columns; column += FC_VL) {
+        const int64_t n = t->columns - column;
+        switch (t->activation) {
+#define FC_CASE(act) \
+    case act: epilogue_columns(t, column, n, act); break;
+            FC_CASE(FC_ACT_NONE)
+            FC_CASE(FC_ACT_RELU)
+            FC_CASE(FC_ACT_LEAKY_RELU)
+            FC_CASE(FC_ACT_SIGMOID)
+            FC_CASE(FC_ACT_TANH)
+#undef FC_CASE
+        }
+    }
+}

@@ -1,0 +1,121 @@
+/* The vector vocabulary that every kernel is written in, over the compiler's vector types.
+ *
+ * A simd/<isa>.h defines FC_ISA, FC_VL (floats per vector), FC_MR and FC_NRV (the tile: rows, vectors per row), and may
+ * define FC_OWN_PARTIAL / FC_OWN_SQRT with faster versions, before it includes this file. Arithmetic uses the ordinary
+ * operators; `a * b + c` contracts to a fused multiply-add where the instruction set has one.
+ */
+#ifndef FC_VECTOR_H
+#define FC_VECTOR_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../fastconv.h"
+
+typedef float vf __attribute__((vector_size(4 * FC_VL)));
+typedef int32_t vi __attribute__((vector_size(4 * FC_VL)));
+typedef float vf_loose __attribute__((vector_size(4 * FC_VL), aligned(4), may_alias));
+
+#define FC_NR (FC_NRV * FC_VL)
+#define FC_INLINE static inline __attribute__((always_inline))
+
+FC_INLINE vf v_load(const float *p) { return *(const vf_loose *)p; }
+FC_INLINE void v_store(float *p, vf v) { *(vf_loose *)p = v; }
+FC_INLINE vf v_set(float x) { return x - (vf){0}; }
+FC_INLINE vf v_zero(void) { return (vf){0}; }
+FC_INLINE vi v_seti(int32_t x) { return x - (vi){0}; }
+
+/* The first n < FC_VL elements; the rest read as zero and are not stored. */
+#ifndef FC_OWN_PARTIAL
+FC_INLINE vf v_load_n(const float *p, int64_t n) {
+    vf v = {0};
+    for (int64_t i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+FC_INLINE void v_store_n(float *p, vf v, int64_t n) {
+    for (int64_t i = 0; i < n; i++) p[i] = v[i];
+}
+#endif
+
+/* Where the mask (all ones or zero, as comparisons give it) is set, a, else b. */
+FC_INLINE vf v_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+
+/* NaN in either argument comes through. */
+FC_INLINE vf v_max(vf a, vf b) { return v_select((a > b) | (a != a), a, b); }
+FC_INLINE vf v_min(vf a, vf b) { return v_select((a < b) | (a != a), a, b); }
+
+/* max(x, 0) that passes NaN on. */
+FC_INLINE vf v_relu(vf x) { return v_select(x < 0, v_zero(), x); }
+
+FC_INLINE float v_sum(vf v) {
+    float s = 0;
+    for (int i = 0; i < FC_VL; i++) s += v[i];
+    return s;
+}
+
+/* exp(x), within 2 ulp over the finite range; 0 below -87.34, inf above 88.72, NaN for NaN.
+ * Cody-Waite reduction by ln 2 in two parts, then a polynomial of degree 6 on [-ln2/2, ln2/2]. */
+FC_INLINE vf v_exp(vf x) {
+    const vf high = v_set(88.72283f), low = v_set(-87.33654f);
+    vf t = v_select(x > high, high, v_select(x < low, low, x));
+    vf n = t * 1.44269504088896341f + 12582912.0f; /* round to nearest through 1.5 * 2^23 */
+    vi e = (vi)n - v_seti(0x4b400000);
+    n = n - 12582912.0f;
+    vf r = t - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    vf p = v_set(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    /* 2^e in two factors: e may be 128. */
+    vi half = e >> 1;
+    vf scaled = p * (vf)((half + 127) << 23) * (vf)((e - half + 127) << 23);
+    scaled = v_select(x > high, v_set(INFINITY), v_select(x < low, v_zero(), scaled));
+    return v_select(x != x, x, scaled);
+}
+
+FC_INLINE vf v_sigmoid(vf x) { return 1.0f / (1.0f + v_exp(-x)); }
+
+/* tanh(x): an odd polynomial below 0.625, where 1 - 2 / (exp(2x) + 1) would cancel. */
+FC_INLINE vf v_tanh(vf x) {
+    vf size = (vf)((vi)x & v_seti(0x7fffffff));
+    vf z = x * x;
+    vf p = v_set(-5.70498872745e-3f);
+    p = p * z + 2.06390887954e-2f;
+    p = p * z - 5.37397155531e-2f;
+    p = p * z + 1.33314422036e-1f;
+    p = p * z - 3.33332819422e-1f;
+    vf small = p * z * x + x;
+    vf large = 1.0f - 2.0f / (v_exp(size + size) + 1.0f);
+    large = (vf)((vi)large | ((vi)x & v_seti((int32_t)0x80000000)));
+    return v_select(size < 0.625f, small, v_select(x != x, x, large));
+}
+
+FC_INLINE vf v_activate(vf x, fc_activation activation, float alpha) {
+    switch (activation) {
+    case FC_ACT_RELU: return v_relu(x);
+    case FC_ACT_LEAKY_RELU: return v_select(x < 0, x * alpha, x);
+    case FC_ACT_SIGMOID: return v_sigmoid(x);
+    case FC_ACT_TANH: return v_tanh(x);
+    default: return x;
+    }
+}
+
+/* What the compiler was told, so that a test can prove which object runs. */
+FC_INLINE const char *fc_compiled_for_macros(void) {
+#if defined(__AVX512F__)
+    return "avx512";
+#elif defined(__AVX2__)
+    return FC_VL == 16 ? "avx512 emulated" : "avx2";
+#elif defined(__ARM_NEON)
+    return "neon";
+#else
+    return "baseline";
+#endif
+}
+
+#endif

@@ -1,0 +1,339 @@
+"""Matrix products, and what they share with convolutions: packed panels, ordered sums, fused epilogues backwards.
+
+The right operand is packed in panels of NR columns, `[group][panel][tap][k][NR]`, so that the inner loop reads it in one
+straight line. A product walks
+
+    chunk: a band of rows x a few panels
+      panel
+        block of k, small enough that its part of the panel stays in the first-level cache
+          register tiles down the band                                            (C: fc_tile)
+
+A transposed left operand needs no packing either: its rows are the k, and the product is a sum of outer products of rows
+(C: fc_outer).
+"""
+from libc.stdint cimport int32_t, int64_t
+
+from fastconv._kernels import runtime
+from fastconv._kernels.runtime import Step
+
+from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_tile:
+        const float *const *a
+        int64_t a_tap, a_offset
+        const float *b
+        int64_t b_tap, taps, depth
+        float *y
+        const int64_t *y_rows
+        int64_t rows, columns
+        const float *bias
+        int32_t accumulate, last
+        fc_activation activation
+        float alpha
+    ctypedef struct fc_outer:
+        const float *x
+        const float *dy
+        int64_t images, height, width, x_image, x_row, x_pixel, dy_image, dy_row, dy_pixel
+        float *dw
+        int64_t dw_row, rows, columns
+        int32_t accumulate
+    ctypedef struct fc_gather:
+        const float *x
+        const float *zero
+        int64_t x_image, x_row, x_pixel, x_first_row, height, width, step_h, step_w, taps_h, taps_w
+        const int64_t *tap_h
+        const int64_t *tap_w
+        int64_t out_height, out_width, y_image, y_row, y_pixel, first, count
+        const float **a
+        int64_t a_tap
+        int64_t *y_rows
+    ctypedef struct fc_epilogue_backward:
+        const float *dy
+        const float *y
+        float *dz
+        float *dbias
+        int64_t rows, columns
+        fc_activation activation
+        float alpha
+    ctypedef struct fc_kernels:
+        int64_t vector_length, mr, nr
+        void (*tile)(const fc_tile *) noexcept nogil
+        void (*outer)(const fc_outer *) noexcept nogil
+        void (*gather)(const fc_gather *) noexcept nogil
+        void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
+                           float *out) noexcept nogil
+        void (*sum_parts)(const float *parts, int64_t count, int64_t stride, int64_t size, float *out) noexcept nogil
+        void (*epilogue_backward)(const fc_epilogue_backward *) noexcept nogil
+
+# The longest block of a reduction: 384 x NR floats of a panel are 24 KiB on AVX2.
+DEPTH_BLOCK = 384
+# Arithmetic of a chunk, about 40 microseconds on AVX2.
+CHUNK_FLOPS = 4e6
+ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "sigmoid": 3, "tanh": 4}
+
+
+cdef const fc_kernels *kernels() except NULL:
+    return <const fc_kernels *><size_t>runtime.table()
+
+
+def microseconds(flops):
+    """Estimate the time of so much arithmetic in the tiles of the active instruction set."""
+    return flops / (kernels().vector_length * 1e4)
+
+
+def split(total, target, multiple=1):
+    """Return (parts, size): `total` in about equal parts of at most about `target`, the size a multiple."""
+    parts = max(1, -(-total // target))
+    size = -(-max(total, 1) // parts)
+    size = -(-size // multiple) * multiple
+    return max(1, -(-total // size)), size
+
+
+# ---- packing
+
+cdef struct PackArgs:
+    const float *b
+    float *packed
+    int64_t panels, taps, depth, columns
+    int64_t b_group, b_tap, b_k, b_n
+    const fc_kernels *k
+    # followed by `taps` numbers: which tap of b
+
+
+cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const PackArgs *args = <const PackArgs *>raw
+    cdef const int64_t *taps = <const int64_t *>(<const char *>raw + sizeof(PackArgs))
+    cdef int64_t tap = chunk % args.taps, panel = chunk // args.taps % args.panels
+    cdef int64_t group = chunk // (args.taps * args.panels), nr = args.k.nr
+    args.k.pack_panel(args.b + group * args.b_group + taps[tap] * args.b_tap + panel * nr * args.b_n, args.b_k, args.b_n,
+                      args.depth, min(nr, args.columns - panel * nr), args.packed + chunk * args.depth * nr)
+
+
+def packed_bytes(groups, taps, depth, columns):
+    """Return the size of the packed panels."""
+    nr = kernels().nr
+    return groups * -(-columns // nr) * taps * depth * nr * 4
+
+
+def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k, b_n):
+    """Return the step that packs panels: element (k, n) of tap t of a group is b[group, t, k, n] by these strides.
+
+    `taps` are the taps of `b` to take, in the order in which the panels shall hold them.
+    """
+    cdef PackArgs args
+    cdef const fc_kernels *k = kernels()
+    args.b, args.packed, args.k = NULL, NULL, k
+    args.panels, args.taps, args.depth, args.columns = -(-columns // k.nr), len(taps), depth, columns
+    args.b_group, args.b_tap, args.b_k, args.b_n = b_group, b_tap, b_k, b_n
+    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in taps)
+    elements = groups * args.panels * len(taps) * depth * k.nr
+    return Step("pack", <size_t>&pack_chunk, (<char *>&args)[:sizeof(args)] + tail,
+                ((<char *>&args.b - <char *>&args, b, False), (<char *>&args.packed - <char *>&args, packed, True)),
+                groups * args.panels * len(taps), cost=elements / (4e3 if b_n == 1 else 1e3))
+
+
+# ---- rows by panels
+
+cdef struct ProductArgs:
+    const float *a
+    const float *packed
+    const float *bias
+    float *y
+    int64_t rows, depth, columns, a_row, y_row, a_batch, packed_batch, y_batch
+    int64_t band, bands, panel_block, panel_blocks, depth_block
+    fc_activation activation
+    float alpha
+    const fc_kernels *k
+
+
+cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const ProductArgs *args = <const ProductArgs *>raw
+    cdef const fc_kernels *k = args.k
+    cdef int64_t nr = k.nr, zero = 0, panel, start
+    cdef int64_t panels = (args.columns + nr - 1) // nr
+    cdef int64_t block = chunk % args.panel_blocks, first = chunk // args.panel_blocks % args.bands * args.band
+    cdef int64_t batch = chunk // (args.panel_blocks * args.bands)
+    cdef const float *a = args.a + batch * args.a_batch
+    cdef const float *packed = args.packed + batch * args.packed_batch
+    cdef fc_gather g
+    cdef fc_tile t
+    g.x, g.zero, g.a, g.y_rows = a, a, <const float **>scratch, <int64_t *>scratch + args.band
+    g.x_image, g.x_row, g.x_pixel, g.x_first_row = 0, args.a_row, 0, 0
+    g.height, g.width, g.step_h, g.step_w, g.taps_h, g.taps_w = args.rows, 1, 1, 1, 1, 1
+    g.tap_h, g.tap_w = &zero, &zero
+    g.out_height, g.out_width, g.y_image, g.y_row, g.y_pixel = args.rows, 1, 0, args.y_row, 0
+    g.first, g.count, g.a_tap = first, min(args.band, args.rows - first), args.band
+    k.gather(&g)
+    t.a, t.a_tap, t.b_tap, t.taps = g.a, 0, 0, 1
+    t.y_rows, t.rows, t.activation, t.alpha = g.y_rows, g.count, args.activation, args.alpha
+    for panel in range(block * args.panel_block, min(panels, (block + 1) * args.panel_block)):
+        t.y = args.y + batch * args.y_batch + panel * nr
+        t.columns = min(nr, args.columns - panel * nr)
+        t.bias = args.bias + panel * nr if args.bias != NULL else NULL
+        start = 0
+        while True:
+            t.depth = min(args.depth_block, args.depth - start)
+            t.a_offset, t.b = start, packed + (panel * args.depth + start) * nr
+            t.accumulate, t.last = start > 0, start + t.depth == args.depth
+            k.tile(&t)
+            start += t.depth
+            if start >= args.depth:
+                break
+
+
+def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_row, activation=None, alpha=0.0,
+            batches=1, a_batch=0, packed_batch=0, y_batch=0):
+    """Return the step y = activation(a @ b + bias), b packed, for each of `batches`; strides count elements."""
+    cdef ProductArgs args
+    cdef const fc_kernels *k = kernels()
+    panels = -(-columns // k.nr)
+    args.a, args.packed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, k
+    args.rows, args.depth, args.columns, args.a_row, args.y_row = rows, depth, columns, a_row, y_row
+    args.a_batch, args.packed_batch, args.y_batch = a_batch, packed_batch, y_batch
+    args.bands, args.band = split(rows, 96, k.mr)
+    args.panel_blocks, args.panel_block = split(panels, max(1, CHUNK_FLOPS // (2 * args.band * k.nr * max(depth, 1))))
+    _, args.depth_block = split(depth, DEPTH_BLOCK)
+    args.activation, args.alpha = <fc_activation><int>ACTIVATIONS[activation], alpha
+    return Step("product", <size_t>&product_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.packed - <char *>&args, packed, False),
+                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                batches * args.bands * args.panel_blocks, scratch=16 * args.band,
+                cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)
+
+
+# ---- sums of outer products: y = a^T b
+
+cdef struct TransposedArgs:
+    const float *a
+    const float *b
+    float *y
+    int64_t depth, rows, columns, a_row, b_row, b_panel, y_row, a_batch, b_batch, y_batch
+    int64_t row_block, row_blocks, panel_block, panel_blocks, depth_block
+    const fc_kernels *k
+
+
+cdef void transposed_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const TransposedArgs *args = <const TransposedArgs *>raw
+    cdef const fc_kernels *k = args.k
+    cdef int64_t nr = k.nr, panel, start, row, tiles, tile, size, rows
+    cdef int64_t panels = (args.columns + nr - 1) // nr
+    cdef int64_t block = chunk % args.panel_blocks, first = chunk // args.panel_blocks % args.row_blocks * args.row_block
+    cdef int64_t batch = chunk // (args.panel_blocks * args.row_blocks)
+    cdef fc_outer t
+    rows = min(args.row_block, args.rows - first)
+    tiles = (rows + k.mr - 1) // k.mr
+    t.images, t.height, t.x_image, t.x_row, t.dy_image, t.dy_row = 1, 1, 0, 0, 0, 0
+    t.x_pixel, t.dy_pixel, t.dw_row = args.a_row, args.b_row, args.y_row
+    start = 0
+    while True:
+        t.width = min(args.depth_block, args.depth - start)
+        t.accumulate = start > 0
+        for panel in range(block * args.panel_block, min(panels, (block + 1) * args.panel_block)):
+            t.columns = min(nr, args.columns - panel * nr)
+            t.dy = args.b + batch * args.b_batch + panel * args.b_panel + start * args.b_row
+            row = first
+            for tile in range(tiles):
+                size = rows // tiles + (tile < rows % tiles)
+                t.rows = size
+                t.x = args.a + batch * args.a_batch + start * args.a_row + row
+                t.dw = args.y + batch * args.y_batch + row * args.y_row + panel * nr
+                k.outer(&t)
+                row += size
+        start += t.width
+        if start >= args.depth:
+            break
+
+
+def transposed_product(str a, str b, str y, *, depth, rows, columns, a_row, b_row, y_row, packed=False,
+                       batches=1, a_batch=0, b_batch=0, y_batch=0):
+    """Return the step y = a^T b: a is (depth, rows), b (depth, columns) or its packed panels, y (rows, columns)."""
+    cdef TransposedArgs args
+    cdef const fc_kernels *k = kernels()
+    panels = -(-columns // k.nr)
+    args.a, args.b, args.y, args.k = NULL, NULL, NULL, k
+    args.depth, args.rows, args.columns, args.a_row, args.y_row = depth, rows, columns, a_row, y_row
+    args.a_batch, args.b_batch, args.y_batch = a_batch, b_batch, y_batch
+    args.b_row, args.b_panel = (k.nr, depth * k.nr) if packed else (b_row, k.nr)
+    args.row_blocks, args.row_block = split(rows, 8 * k.mr, k.mr)
+    args.panel_blocks, args.panel_block = split(
+        panels, max(1, CHUNK_FLOPS // (2 * args.row_block * k.nr * max(depth, 1))))
+    _, args.depth_block = split(depth, 128)
+    return Step("transposed_product", <size_t>&transposed_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.b - <char *>&args, b, False),
+                 (<char *>&args.y - <char *>&args, y, True)),
+                batches * args.row_blocks * args.panel_blocks,
+                cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)
+
+
+# ---- ordered sums
+
+cdef struct SumArgs:
+    const float *parts
+    float *out
+    int64_t count, stride, size
+    const fc_kernels *k
+
+
+cdef void sum_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const SumArgs *args = <const SumArgs *>raw
+    cdef int64_t start = chunk * 4096
+    args.k.sum_parts(args.parts + start, args.count, args.stride, min(args.size - start, 4096), args.out + start)
+
+
+def sum_parts(str parts, str out, int64_t count, int64_t size):
+    """Return the step that adds `count` partial results of `size` floats, in order."""
+    cdef SumArgs args
+    args.parts, args.out, args.count, args.stride, args.size, args.k = NULL, NULL, count, size, size, kernels()
+    return Step("sum_parts", <size_t>&sum_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.parts - <char *>&args, parts, False), (<char *>&args.out - <char *>&args, out, True)),
+                (size + 4095) // 4096, cost=count * size / 4e3)
+
+
+# ---- fused epilogues, backwards
+
+cdef struct EpilogueArgs:
+    const float *dy
+    const float *y
+    float *dz
+    float *dbias
+    int64_t rows, columns, band
+    fc_activation activation
+    float alpha
+    const fc_kernels *k
+
+
+cdef void epilogue_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const EpilogueArgs *args = <const EpilogueArgs *>raw
+    cdef fc_epilogue_backward t
+    cdef int64_t start = chunk * args.band * args.columns
+    t.dy = args.dy + start
+    t.y = args.y + start if args.y != NULL else NULL
+    t.dz = args.dz + start if args.dz != NULL else NULL
+    t.dbias = args.dbias + chunk * args.columns if args.dbias != NULL else NULL
+    t.rows, t.columns = min(args.band, args.rows - chunk * args.band), args.columns
+    t.activation, t.alpha = args.activation, args.alpha
+    args.k.epilogue_backward(&t)
+
+
+def epilogue_backward(dy, y, dz, dbias, *, rows, columns, activation=None, alpha=0.0):
+    """Return (phases, workspace) of dz = dy * activation'(y) and dbias = column sums of dz.
+
+    `dz` and `dbias` may be None: not wanted; without an activation dz is dy and must be None.
+    """
+    cdef EpilogueArgs args
+    if dz is None and dbias is None:
+        return (), {}
+    args.dy, args.y, args.dz, args.dbias, args.k = NULL, NULL, NULL, NULL, kernels()
+    args.rows, args.columns = rows, columns
+    parts, args.band = split(rows, max(32, 16384 // columns))
+    args.activation, args.alpha = <fc_activation><int>ACTIVATIONS[activation], alpha
+    partial = "dbias_parts" if dbias is not None and parts > 1 else dbias
+    step = Step("epilogue_backward", <size_t>&epilogue_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.dy - <char *>&args, dy, False),
+                 (<char *>&args.y - <char *>&args, y if activation else None, False),
+                 (<char *>&args.dz - <char *>&args, dz, True), (<char *>&args.dbias - <char *>&args, partial, True)),
+                parts, cost=rows * columns / 2e3)
+    if partial == dbias:
+        return ((step,),), {}
+    return ((step,), (sum_parts(partial, dbias, parts, columns),)), {partial: 4 * parts * columns}

@@ -1,0 +1,477 @@
+"""Steps, the buffer pool and the threads: the one module that owns csrc.
+
+A *step* is a chunk function with its argument struct; binding a step writes addresses into a copy of the struct. A
+*segment* is a list of bound steps that one parallel region walks:
+
+    thread 0   step 0: chunks 0 2 3 | barrier | step 1: chunk 0 | step 2: ...
+    thread 1   step 0: chunks 1 4   |         | step 1: chunk 1 | step 2: ...
+
+Threads claim chunks from one counter per step, so which thread ran a chunk is chance; what a chunk computes is not.
+"""
+import os
+import threading
+
+import numpy as np
+
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo
+from cython.parallel cimport parallel
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fastconv._kernels.table cimport chunk_fn
+
+from fastconv.config import get_num_threads
+from fastconv.errors import ConfigError
+from fastconv.op import ITEM_SIZE
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_kernels:
+        const char *isa
+        int64_t vector_length, mr, nr
+        const char *(*compiled_for)()
+    int fc_available(const fc_kernels **tables)
+    const fc_kernels *fc_find(const char *isa, int *status)
+    enum:
+        FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_UNKNOWN_ISA
+
+cdef extern from "sync.h" nogil:
+    int fc_have_openmp()
+    int fc_thread()
+    int fc_team()
+    int fc_nested()
+    int64_t fc_claim(int64_t *counter)
+    void fc_barrier(int64_t *arrived, int64_t *generation, int64_t team)
+    uint64_t fc_flush_denormals()
+    void fc_restore_denormals(uint64_t before)
+    void *fc_aligned_alloc(size_t size)
+
+cdef enum:
+    LINE = 64
+
+# Estimated microseconds: below these, waking or waiting for other threads costs more than it saves.
+EAGER_SERIAL = 20.0
+STEP_SERIAL = 2.0
+
+
+# ---- the instruction set
+
+cdef const fc_kernels *active = NULL
+
+
+def available():
+    """Return the names of the instruction sets that this build holds and this CPU has, best first."""
+    cdef const fc_kernels *tables[4]
+    return tuple(tables[i].isa.decode() for i in range(fc_available(tables)))
+
+
+def select(str isa):
+    """Use the kernels of one instruction set from now on; plans made before keep theirs.
+
+    Raises
+    ------
+    ConfigError
+        When the name is unknown, or the build or the CPU lacks it.
+    """
+    global active
+    cdef int status = FC_OK
+    name = isa.encode()
+    cdef const fc_kernels *table = fc_find(name, &status)
+    if status != FC_OK:
+        why = {FC_NOT_BUILT: "is not part of this build", FC_NOT_ON_CPU: "is not supported by this CPU"}.get(
+            status, "is not an instruction set that fastconv knows")
+        raise ConfigError(f"FASTCONV_ISA={isa!r} {why}; available here: {', '.join(available())}")
+    active = table
+
+
+cdef const fc_kernels *_active() except NULL:
+    if active == NULL:
+        select(os.environ.get("FASTCONV_ISA") or available()[0])
+    return active
+
+
+def table():
+    """Return the address of the active kernel table; plans are cached under it."""
+    return <size_t>_active()
+
+
+def isa():
+    """Return the name of the instruction set in use."""
+    return _active().isa.decode()
+
+
+def tile():
+    """Return (vector length, MR, NR) of the instruction set in use."""
+    cdef const fc_kernels *k = _active()
+    return k.vector_length, k.mr, k.nr
+
+
+def compiled_for():
+    """Return what the compiler's macros said in the object of the active table: proof of what really runs."""
+    return _active().compiled_for().decode()
+
+
+def has_openmp():
+    """Tell whether this build has OpenMP."""
+    return bool(fc_have_openmp())
+
+
+# ---- the pool
+
+cdef class Block:
+    """A 64-byte-aligned buffer, given back to the pool when it dies. Arrays are views of it."""
+
+    cdef void *address
+    cdef size_t nbytes, capacity
+
+    def __cinit__(self):
+        self.address = NULL
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.address, <Py_ssize_t>self.nbytes, 0, flags | PyBUF_WRITABLE)
+
+    def __dealloc__(self):
+        if self.address != NULL:
+            give_back(self.address, self.capacity)
+
+
+cdef class _FreeList:
+    """Addresses of free blocks of one capacity."""
+
+    cdef list addresses
+
+    def __cinit__(self):
+        self.addresses = []
+
+
+_free = {}
+cdef object _pool_lock = threading.Lock()
+cdef size_t _pooled = 0
+cdef size_t POOL_LIMIT = <size_t>1 << 31
+_fill = None
+
+
+cdef size_t size_class(size_t nbytes) noexcept:
+    """Round up to one of four sizes per power of two, so that near sizes share blocks."""
+    cdef size_t step = 64
+    while step * 8 < nbytes:
+        step *= 2
+    return (nbytes + step - 1) // step * step if nbytes else 64
+
+
+cdef void give_back(void *address, size_t capacity) noexcept:
+    global _pooled
+    addresses = _free.get(capacity) if _free is not None else None
+    if addresses is None or _pooled + capacity > POOL_LIMIT:
+        free(address)
+        return
+    addresses.append(<size_t>address)
+    _pooled += capacity
+
+
+cdef Block take(size_t nbytes):
+    global _pooled
+    cdef Block block = Block.__new__(Block)
+    cdef size_t capacity = size_class(nbytes)
+    cdef size_t address
+    addresses = _free.setdefault(capacity, [])
+    try:
+        address = addresses.pop()
+        block.address = <void *>address
+        _pooled -= capacity
+    except IndexError:
+        block.address = fc_aligned_alloc(capacity)
+        if block.address == NULL:
+            raise MemoryError(f"cannot allocate {capacity} bytes") from None
+    block.nbytes, block.capacity = nbytes, capacity
+    return block
+
+
+def empty(shape, str dtype="float32"):
+    """Return an uninitialised C-contiguous array of `shape` in a block of the pool."""
+    cdef size_t nbytes = ITEM_SIZE[dtype]
+    for n in shape:
+        nbytes *= <size_t>n
+    block = take(nbytes)
+    array = np.ndarray(shape, dtype, block)
+    if _fill is not None:
+        array.view(np.uint8).fill(_fill) if array.ndim else array.fill(np.nan)
+    return array
+
+
+def fill_new_blocks(byte):
+    """Fill every array from `empty` with a byte (0xff makes NaNs), or with None do not: for tests."""
+    global _fill
+    _fill = byte
+
+
+def release_pool():
+    """Give the memory of all free blocks back to the system."""
+    global _pooled
+    for capacity, addresses in list(_free.items()):
+        while addresses:
+            free(<void *><size_t>addresses.pop())
+            _pooled -= capacity
+
+
+# ---- steps
+
+class Step:
+    """One kernel's work.
+
+    Parameters
+    ----------
+    name : str
+        The kernel, for humans and tests.
+    function : int
+        Address of a `chunk_fn`.
+    arguments : bytes
+        The argument struct, pointers empty.
+    operands : tuple of (int, str, bool)
+        Where in the struct a pointer goes, which buffer, and whether the step writes it.
+    chunks : int
+        How many calls of the function make the whole; a function of the shapes alone.
+    scratch : int
+        Bytes of private memory that a thread needs.
+    cost : float
+        Estimated microseconds on one core.
+    """
+
+    __slots__ = ("name", "function", "arguments", "operands", "chunks", "scratch", "cost")
+
+    def __init__(self, name, function, arguments, operands, chunks, scratch=0, cost=1e9):
+        self.name, self.function, self.arguments = name, function, arguments
+        self.operands = tuple(operand for operand in operands if operand[1])
+        self.chunks, self.scratch, self.cost = chunks, scratch, cost
+
+    def __repr__(self):
+        reads = ", ".join(name for _, name, written in self.operands if not written)
+        writes = ", ".join(name for _, name, written in self.operands if written)
+        return f"{self.name}({reads} -> {writes}; {self.chunks} chunks)"
+
+
+_zeroed = None
+
+
+class zeroed:
+    """Context manager for the mutation test: the step `name` writes zeros instead of its results."""
+
+    def __init__(self, name):
+        self.name = name
+        self.hits = 0
+
+    def __enter__(self):
+        global _zeroed
+        _zeroed = self
+        return self
+
+    def __exit__(self, *error):
+        global _zeroed
+        _zeroed = None
+
+
+cdef struct ZeroArgs:
+    void *memory
+    int64_t nbytes
+
+
+cdef void zero_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const ZeroArgs *args = <const ZeroArgs *>raw + chunk
+    memset(args.memory, 0, args.nbytes)
+
+
+def zero(str buffer, int64_t nbytes):
+    """Return the step that fills a buffer with zero bytes."""
+    cdef ZeroArgs args
+    args.memory, args.nbytes = NULL, nbytes
+    return Step("zero", <size_t>&zero_chunk, (<char *>&args)[:sizeof(args)], ((0, buffer, True),), 1,
+                cost=nbytes / 2e4)
+
+
+cdef struct CopyArgs:
+    const char *source
+    char *target
+    int64_t nbytes
+
+
+cdef void copy_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const CopyArgs *args = <const CopyArgs *>raw
+    cdef int64_t start = chunk * 65536
+    memcpy(args.target + start, args.source + start, min(args.nbytes - start, 65536))
+
+
+def copy(str source, str target, int64_t nbytes):
+    """Return the step that copies one buffer to another."""
+    cdef CopyArgs args
+    args.source, args.target, args.nbytes = NULL, NULL, nbytes
+    return Step("copy", <size_t>&copy_chunk, (<char *>&args)[:sizeof(args)],
+                ((0, source, False), (8, target, True)), (nbytes + 65535) // 65536, cost=nbytes / 1e4)
+
+
+# ---- running
+
+cdef struct BoundStep:
+    chunk_fn function
+    char *args
+    int64_t chunks
+    bint barrier        # wait for every thread before this step
+    bint serial         # one thread does it all
+
+
+cdef struct Walk:
+    const BoundStep *steps
+    int64_t count
+    int64_t *counters   # one cache line per step, zeroed
+    int64_t *arrived
+    char *scratch
+    int64_t scratch_size
+
+
+cdef void walk_serial(const Walk *walk) noexcept nogil:
+    cdef int64_t s, chunk
+    cdef const BoundStep *step
+    cdef uint64_t mode = fc_flush_denormals()
+    for s in range(walk.count):
+        step = &walk.steps[s]
+        for chunk in range(step.chunks):
+            step.function(step.args, chunk, walk.scratch)
+    fc_restore_denormals(mode)
+
+
+cdef void walk_thread(const Walk *walk) noexcept nogil:
+    cdef int64_t s, chunk, generation = 0
+    cdef int64_t thread = fc_thread(), team = fc_team()
+    cdef char *scratch = walk.scratch + thread * walk.scratch_size
+    cdef const BoundStep *step
+    cdef uint64_t mode = fc_flush_denormals()
+    for s in range(walk.count):
+        step = &walk.steps[s]
+        if step.barrier:
+            fc_barrier(walk.arrived, &generation, team)
+        if step.serial:
+            # Whoever comes first takes the whole step.
+            if fc_claim(&walk.counters[s * 8]) == 0:
+                for chunk in range(step.chunks):
+                    step.function(step.args, chunk, scratch)
+            continue
+        chunk = fc_claim(&walk.counters[s * 8])
+        while chunk < step.chunks:
+            step.function(step.args, chunk, scratch)
+            chunk = fc_claim(&walk.counters[s * 8])
+    fc_restore_denormals(mode)
+
+
+_pool_started = False
+_forked = False
+cdef int64_t _busy = 0      # threads that other calls are using now (guarded by the GIL or the pool lock)
+
+
+def _after_fork():
+    # OpenMP's workers do not survive a fork; waiting for them would hang.
+    global _forked, _busy
+    _forked, _busy = _pool_started, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+cdef class Segment:
+    """A list of steps bound to addresses: made once, run often, by one caller at a time.
+
+    Parameters
+    ----------
+    bound : list of (Step, dict, bool)
+        A step, {buffer name: (address, nbytes)}, and whether all threads wait before it.
+    """
+
+    cdef BoundStep *steps
+    cdef int64_t *counters
+    cdef int64_t count, scratch_size
+    cdef list arguments
+    cdef object scratch
+    cdef readonly double cost
+    cdef readonly tuple names
+
+    def __cinit__(self, bound):
+        self.count = len(bound)
+        self.steps = <BoundStep *>calloc(self.count + 1, sizeof(BoundStep))
+        self.counters = <int64_t *>calloc(8 * (self.count + 1), 8)
+        if self.steps == NULL or self.counters == NULL:
+            raise MemoryError("cannot allocate the steps of a program")
+
+    def __init__(self, bound):
+        cdef int64_t i
+        self.arguments, self.cost, self.scratch_size = [], 0.0, LINE
+        for i, (step, buffers, barrier) in enumerate(bound):
+            self._bind(&self.steps[i], step, buffers)
+            self.steps[i].barrier = barrier and i > 0
+            self.cost += step.cost
+            self.scratch_size = max(self.scratch_size, (step.scratch + LINE - 1) // LINE * LINE)
+        self.names = tuple(step.name for step, _, _ in bound)
+        self.scratch = None
+
+    cdef _bind(self, BoundStep *slot, step, buffers):
+        cdef size_t address
+        cdef bytearray arguments
+        slot.function, slot.chunks = <chunk_fn><size_t>step.function, step.chunks
+        slot.serial = step.cost < STEP_SERIAL or step.chunks == 1
+        if _zeroed is not None and _zeroed.name == step.name:
+            _zeroed.hits += 1
+            ranges = [buffers[name] for _, name, written in step.operands if written]
+            arguments = bytearray(np.array(ranges, np.int64).tobytes())   # an array of ZeroArgs
+            slot.function, slot.chunks = &zero_chunk, len(ranges)
+        else:
+            arguments = bytearray(step.arguments)
+            for offset, name, _ in step.operands:
+                address = buffers[name][0]
+                memcpy(<char *>arguments + <int64_t>offset, &address, sizeof(address))
+        self.arguments.append(arguments)
+        slot.args = arguments
+
+    def __dealloc__(self):
+        free(self.steps)
+        free(self.counters)
+
+    def run(self, int threads):
+        """Run every step on at most `threads` threads. Not to be called by two threads at once."""
+        global _pool_started, _busy
+        cdef Walk walk
+        cdef int team = threads
+        cdef int64_t arrived = 0
+        if not fc_have_openmp() or _forked or fc_nested():
+            team = 1
+        elif team > 1:
+            team = max(1, team - _busy)   # concurrent calls share one budget
+        if self.scratch is None or len(memoryview(self.scratch)) < team * self.scratch_size:
+            self.scratch = take(team * self.scratch_size)
+        walk.steps, walk.count, walk.counters = self.steps, self.count, self.counters
+        walk.scratch, walk.scratch_size = <char *>(<Block>self.scratch).address, self.scratch_size
+        walk.arrived = &arrived
+        _busy += team
+        try:
+            if team == 1:
+                with nogil:
+                    walk_serial(&walk)
+            else:
+                _pool_started = True
+                memset(self.counters, 0, self.count * LINE)
+                with nogil, parallel(num_threads=team):
+                    walk_thread(&walk)
+        finally:
+            _busy -= team
+
+
+def execute(phases, buffers, threads=None):
+    """Run the phases of one plan now.
+
+    Parameters
+    ----------
+    phases : sequence of sequences of Step
+    buffers : dict of str -> (address, nbytes)
+    threads : int, optional
+        Default: the setting; one where the whole plan is short.
+    """
+    bound = [(step, buffers, i == 0) for phase in phases for i, step in enumerate(phase)]
+    segment = Segment(bound)
+    segment.run(1 if segment.cost < EAGER_SERIAL else threads or get_num_threads())

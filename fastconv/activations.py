@@ -1,0 +1,101 @@
+"""Activation functions by name: what ``activation="relu"`` stands for.
+
+`softmax` and `sigmoid` leave what they were computed from in the result's `logits`, so that a loss on probabilities can be
+computed from logits, which is exact where probabilities are rounded to 0 or 1.
+"""
+
+from . import ops
+from .autograd import as_tensor
+from .errors import ArgumentError
+
+
+def linear(x):
+    """Return `x` as it is."""
+    return as_tensor(x)
+
+
+def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+    """Return ``max(x, 0)``, and its variants.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+    negative_slope : float
+        Factor of ``x - threshold`` below the threshold.
+    max_value : float, optional
+        The largest value that comes out: 6 makes a ReLU6.
+    threshold : float
+        Where x begins to go through; ``negative_slope * (x - threshold)`` below it.
+
+    Returns
+    -------
+    Tensor
+    """
+    if threshold:
+        y = ops.threshold(x, threshold, negative_slope)
+    else:
+        y = ops.leaky_relu(x, negative_slope) if negative_slope else ops.relu(x)
+    return y if max_value is None else ops.minimum(y, float(max_value))
+
+
+def leaky_relu(x, negative_slope=0.2):
+    """Return `x` where positive, else ``negative_slope * x``."""
+    return ops.leaky_relu(x, negative_slope)
+
+
+def sigmoid(x):
+    """Return ``1 / (1 + exp(-x))``."""
+    x = as_tensor(x)
+    y = ops.sigmoid(x)
+    y.logits, y.logits_of = x, "sigmoid"
+    return y
+
+
+def tanh(x):
+    """Return the hyperbolic tangent of `x`."""
+    return ops.tanh(x)
+
+
+def softmax(x, axis=-1):
+    """Return ``exp(x) / sum(exp(x))`` along an axis."""
+    x = as_tensor(x)
+    axes = range(-x.ndim, x.ndim)
+    if axis not in axes or x.ndim < 1:
+        raise ArgumentError(f"softmax: axis must be from {axes.start} to {axes.stop - 1} for {x.ndim} dimensions, got {axis!r}")
+    if axis % x.ndim != x.ndim - 1:
+        order = [*range(x.ndim)]
+        order[axis], order[-1] = order[-1], order[axis]
+        return ops.softmax(x.transpose(*order)).transpose(*order)
+    y = ops.softmax(x)
+    y.logits, y.logits_of = x, "softmax"
+    return y
+
+
+FUNCTIONS = {function.__name__: function for function in (linear, relu, leaky_relu, sigmoid, tanh, softmax)}
+
+
+def get(identifier):
+    """Return the activation function that a name or callable stands for; None is `linear`."""
+    if identifier is None:
+        return linear
+    if isinstance(identifier, str) and identifier in FUNCTIONS:
+        return FUNCTIONS[identifier]
+    if callable(identifier):
+        return identifier
+    raise ArgumentError(f"no activation is named {identifier!r}; known are {', '.join(sorted(FUNCTIONS))}, or give a function")
+
+
+def name_of(function):
+    """Return the name of one of this module's functions, or None for another."""
+    return next((name for name, known in FUNCTIONS.items() if known is function), None)
+
+
+def serialize(function):
+    """Return the name of an activation, for JSON."""
+    name = name_of(function)
+    if name is None:
+        raise ArgumentError(f"{function!r} is not one of fastconv's activations: register it with register_serializable")
+    return name
+
+
+deserialize = get

@@ -1,0 +1,150 @@
+"""Process-wide settings: threads, precision, default float type, the random seed."""
+
+import contextlib
+import os
+import threading
+
+import numpy as np
+
+from .errors import ArgumentError, ConfigError
+
+PRECISIONS = ("highest", "high", "medium")
+FLOAT_TYPES = ("float32", "float64")
+
+_lock = threading.Lock()
+_local = threading.local()  # overrides by the context managers hold for one Python thread only
+_settings = {"num_threads": None, "precision": "highest", "floatx": "float32"}
+_seeds = np.random.SeedSequence()
+
+
+# ---- threads
+
+
+def _cgroup_quota():
+    """Return the CPU quota of this control group in whole cores, or None."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        return None if quota == "max" else max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        return None
+
+
+def _physical_cores(cpus):
+    """Count distinct cores among logical `cpus`; hyper-threads share one."""
+    cores = set()
+    for cpu in cpus:
+        try:
+            with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as file:
+                cores.add(file.read().strip())
+        except OSError:
+            return len(cpus)
+    return len(cores)
+
+
+def default_num_threads():
+    """Return OMP_NUM_THREADS if set, else min(physical cores, affinity, cgroup quota)."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return min(n for n in (_physical_cores(cpus), _cgroup_quota()) if n is not None)
+
+
+def _check_threads(n):
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ArgumentError(f"the number of threads must be an integer >= 1, got {n!r}")
+    return int(n)
+
+
+def set_num_threads(n):
+    """Set how many threads one kernel or program may use, for the whole process."""
+    _settings["num_threads"] = _check_threads(n)
+
+
+def get_num_threads():
+    """Return how many threads one kernel or program may use."""
+    override = getattr(_local, "num_threads", None)
+    if override is not None:
+        return override
+    if _settings["num_threads"] is None:
+        _settings["num_threads"] = default_num_threads()
+    return _settings["num_threads"]
+
+
+# ---- precision and float type
+
+
+def _check_choice(value, choices, what):
+    if value not in choices:
+        raise ConfigError(f"{what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value
+
+
+def set_precision(mode):
+    """Set the precision mode: ``"highest"`` (default), ``"high"`` or ``"medium"``. A mode is a floor."""
+    _settings["precision"] = _check_choice(mode, PRECISIONS, "precision")
+
+
+def get_precision():
+    """Return the precision mode in force."""
+    return getattr(_local, "precision", None) or _settings["precision"]
+
+
+def set_floatx(dtype):
+    """Set the default float type of new layers: ``"float32"``, or ``"float64"``, which runs on the NumPy references."""
+    _settings["floatx"] = _check_choice(dtype, FLOAT_TYPES, "floatx")
+
+
+def floatx():
+    """Return the default float type of new layers."""
+    return _settings["floatx"]
+
+
+@contextlib.contextmanager
+def _override(name, value):
+    before = getattr(_local, name, None)
+    setattr(_local, name, value)
+    try:
+        yield
+    finally:
+        setattr(_local, name, before)
+
+
+def num_threads(n):
+    """Context manager: use `n` threads inside the ``with`` block, on this Python thread."""
+    return _override("num_threads", _check_threads(n))
+
+
+def precision(mode):
+    """Context manager: use a precision mode inside the ``with`` block, on this Python thread."""
+    return _override("precision", _check_choice(mode, PRECISIONS, "precision"))
+
+
+# ---- randomness
+
+
+def set_random_seed(seed):
+    """Seed everything random in fastconv (initial weights, shuffling, dropout), NumPy and Python's `random`.
+
+    Parameters
+    ----------
+    seed : int
+        0 <= seed < 2**32.
+    """
+    import random
+
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise ArgumentError(f"seed must be an integer from 0 to 2**32 - 1, got {seed!r}")
+    global _seeds
+    with _lock:
+        _seeds = np.random.SeedSequence(int(seed))
+    random.seed(int(seed))
+    np.random.seed(int(seed))
+
+
+def next_seed():
+    """Return a fresh 64-bit seed, the next of the sequence that `set_random_seed` starts."""
+    with _lock:
+        return int(_seeds.spawn(1)[0].generate_state(1, np.uint64)[0])
+

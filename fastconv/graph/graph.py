@@ -1,0 +1,88 @@
+"""The intermediate form: nodes (an operation in one direction) over values."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..op import Op, Spec
+
+
+class Value:
+    """What flows along an edge: a spec, and for a variable the tensor whose memory it is.
+
+    Attributes
+    ----------
+    spec : Spec
+    role : str
+        "input", "variable" (bound to a tensor's memory) or "temporary".
+    tensor : Tensor or None
+    name : str
+    """
+
+    __slots__ = ("spec", "role", "tensor", "name")
+
+    def __init__(self, spec, role, name, tensor=None):
+        self.spec, self.role, self.name, self.tensor = spec, role, name, tensor
+
+    @property
+    def shape(self):
+        """Shape, all dimensions known."""
+        return self.spec.shape
+
+    @property
+    def dtype(self):
+        """The NumPy dtype."""
+        return np.dtype(self.spec.dtype)
+
+    @property
+    def ndim(self):
+        """Number of dimensions."""
+        return len(self.spec.shape)
+
+    @property
+    def size(self):
+        """Number of elements."""
+        return self.spec.size
+
+    def __repr__(self):
+        return f"%{self.name}:{self.spec.dtype}{list(self.spec.shape)}"
+
+
+@dataclass(eq=False)
+class Node:
+    """One operation in one direction.
+
+    `inputs` holds what it reads; `specs` also the operands that a backward knows by shape only.
+    """
+
+    op: Op
+    attrs: Any
+    inputs: dict[str, Value]
+    outputs: dict[str, Value]
+    specs: dict[str, Spec]
+    needs: frozenset | None = None  # None: forward
+
+    def __str__(self):
+        kind = self.op.name if self.needs is None else f"{self.op.name}.backward"
+        reads = ", ".join(f"{name}={value!r}" for name, value in self.inputs.items())
+        writes = ", ".join(f"{value!r}" for value in self.outputs.values())
+        attrs = ", ".join(f"{k}={v!r}" for k, v in self.attrs._asdict().items()) if self.attrs else ""
+        return f"{writes} = {kind}({reads}){' {' + attrs + '}' if attrs else ''}"
+
+
+@dataclass(eq=False)
+class Graph:
+    """A traced function: named inputs and outputs, nodes in order, and the variables that it changes."""
+
+    inputs: dict[str, Value]
+    nodes: list[Node]
+    outputs: dict[str, Value]
+    updates: list[tuple[Any, Value]] = field(default_factory=list)  # (tensor, its new value)
+
+    def __str__(self):
+        lines = [f"graph({', '.join(map(repr, self.inputs.values()))})"]
+        lines += [f"  {node}" for node in self.nodes]
+        lines += [f"  {tensor.name or 'variable'} <- {value!r}" for tensor, value in self.updates]
+        returns = ", ".join(f"{name}={value!r}" for name, value in self.outputs.items())
+        return "\n".join([*lines, f"  return {returns}"])

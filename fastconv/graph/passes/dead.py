@@ -1,0 +1,14 @@
+"""Remove nodes whose results nobody reads: the softmax before a fused loss, say."""
+
+from ..graph import Graph
+
+
+def remove_dead_nodes(graph):
+    """Return the graph without nodes that neither an output nor an update depends on."""
+    wanted = {id(value) for value in graph.outputs.values()} | {id(value) for _, value in graph.updates}
+    kept = []
+    for node in reversed(graph.nodes):
+        if any(id(value) in wanted for value in node.outputs.values()):
+            kept.append(node)
+            wanted.update(id(value) for value in node.inputs.values())
+    return Graph(graph.inputs, kept[::-1], graph.outputs, graph.updates)

@@ -1,0 +1,22 @@
+"""Names of layers: ``Conv2D`` -> ``conv2d``, ``conv2d_1``, ..."""
+
+import re
+import threading
+
+_counts = {}
+_lock = threading.Lock()
+
+
+def to_snake_case(name):
+    """Return ``"max_pooling2d"`` for ``"MaxPooling2D"``."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def auto_name(class_name):
+    """Return a name not handed out before, from the name of a class."""
+    stem = to_snake_case(class_name)
+    with _lock:
+        count = _counts[stem] = _counts.get(stem, -1) + 1
+    return f"{stem}_{count}" if count else stem

@@ -1,0 +1,229 @@
+"""One step of a model on one batch: as a program, one for each shape of batch, or eagerly on the tape.
+
+Both run the same Python function, `Trainer._graph`: the tracer records it once, the tape executes it every time.
+A model that overrides `train_step`, `test_step` or `predict_step` runs that instead, eagerly (`CustomStep`).
+"""
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+
+from .. import config
+from .._kernels import runtime
+from ..autograd import Tensor, as_tensor, no_grad
+from ..graph import Program, trace
+from ..layers.node import is_shape
+from ..op import Spec
+
+MAX_PROGRAMS = 32  # per model; the least recently used goes first
+_lock = threading.Lock()
+
+
+class ProgramCache:
+    """What was worked out for one model: programs, and shapes of outputs. A copied or unpickled model starts with none."""
+
+    def __init__(self):
+        self._entries = OrderedDict()
+
+    def get(self, key, make):
+        """Return the entry of `key`, made at its first use."""
+        with _lock:
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+                return entry
+        entry = make()
+        with _lock:
+            self._entries[key] = entry
+            while len(self._entries) > MAX_PROGRAMS:
+                self._entries.popitem(last=False)
+        return entry
+
+    def clear(self):
+        """Forget everything."""
+        with _lock:
+            self._entries.clear()
+
+    def __len__(self):
+        return len(self._entries)
+
+    def __reduce__(self):
+        return ProgramCache, ()
+
+
+def _layers_below(layer):
+    for child in layer._sublayers():
+        yield child
+        yield from _layers_below(child)
+
+
+def signature(model):
+    """Return what a traced step depends on beside its inputs: the variables, which are trained, table, precision."""
+    return (
+        tuple(id(variable) for variable in model.variables),
+        tuple(layer.trainable for layer in (model, *_layers_below(model))),
+        runtime.table(),
+        config.get_precision(),
+    )
+
+
+def flatten_outputs(outputs, names=None):
+    """Return (list, keys or None) of what a model returned: one, a list or tuple, or a dict."""
+    if isinstance(outputs, dict):
+        keys = list(outputs) if names is None or set(names) != set(outputs) else list(names)
+        return [outputs[key] for key in keys], keys
+    if isinstance(outputs, (list, tuple)) and not is_shape(outputs):
+        return list(outputs), None
+    return [outputs], None
+
+
+def join(values, keys):
+    """Return a list of values as one, a list, or a dict: the form in which a model takes or gives them."""
+    if keys is not None:
+        return dict(zip(keys, values, strict=True))
+    return values[0] if len(values) == 1 else list(values)
+
+
+def to_tensors(arrays, dtype):
+    """Return fresh Tensors of a float type."""
+    return [Tensor(np.array(array, dtype, order="C")) for array in arrays]
+
+
+class ModelStep:
+    """Runs batches through a model, its compiled loss and metrics, and its optimizer.
+
+    Parameters
+    ----------
+    model : Trainer
+        Built.
+    kind : {"train", "test", "predict"}
+    keys : tuple of str or None
+        Where the model takes a dict of inputs.
+    checked : bool
+        Whether labels have been checked already, all of them.
+    """
+
+    def __init__(self, model, kind, keys=None, checked=False):
+        self.model, self.kind, self.keys, self.checked = model, kind, keys, checked
+        self.dtype = model._float_type()
+        self.eager = model.run_eagerly or self.dtype == "float64"
+        self._signature = kind, keys, signature(model)
+        self._shapes = {}
+
+    def output_shapes(self, x):
+        """Return (shapes, keys or None) of the outputs for inputs like `x`; their first dimension means nothing."""
+        trailing = tuple(array.shape[1:] for array in x)
+        if trailing not in self._shapes:
+            key = self._signature, "shapes", trailing
+            self._shapes[trailing] = self.model._programs.get(key, lambda: self.model._output_shapes(x, self.keys))
+        return self._shapes[trailing]
+
+    def feed(self, batch):
+        """Return the arrays of a step by name: x0.., y0.., w0.., and an optimizer's numbers for a training step."""
+        arrays = {f"x{i}": array for i, array in enumerate(batch.x)}
+        if self.kind == "predict":
+            return arrays
+        shapes, _ = self.output_shapes(batch.x)
+        labels = self.model._compiled.cast_labels(batch.y, shapes, self.dtype)
+        arrays |= {f"y{i}": array for i, array in labels.items()}
+        if batch.sample_weight is not None:
+            arrays |= {f"w{i}": batch.sample_weight[i] for i in labels}
+        if self.kind == "train":
+            arrays["hyper"] = self.model.optimizer.hyper()
+        return arrays
+
+    def _spec(self, name, array):
+        return Spec(array.shape, self.dtype if name[0] in "xw" else array.dtype.name)
+
+    def program(self, arrays):
+        """Return the program for arrays of these shapes."""
+        specs = {name: self._spec(name, array) for name, array in arrays.items()}
+        key = self._signature, tuple(specs.items())
+        return self.model._programs.get(key, lambda: Program(trace(self._function, specs)))
+
+    def prepare(self, batch):
+        """Trace for batches of this shape, so that what is wrong shows before anything has changed."""
+        if not self.eager:
+            self.program(self.feed(batch))
+
+    def _function(self, **tensors):
+        groups = {"x": {}, "y": {}, "w": {}}
+        for name, tensor in tensors.items():
+            if name != "hyper":
+                groups[name[0]][int(name[1:])] = tensor
+        x = join([groups["x"][i] for i in sorted(groups["x"])], self.keys)
+        if self.kind == "train":
+            return self.model._graph(self.kind, x, groups["y"], groups["w"], tensors["hyper"])
+        with no_grad():
+            return self.model._graph(self.kind, x, groups["y"], groups["w"])
+
+    def run(self, batch):
+        """Run one step; returns arrays by name: "y_pred0".., "loss", "loss0".."""
+        arrays = self.feed(batch)
+        if not self.eager:
+            return self.program(arrays).run(**arrays)
+        tensors = {
+            name: Tensor(np.array(array, self._spec(name, array).dtype, order="C")) for name, array in arrays.items()
+        }
+        return {name: tensor.numpy() for name, tensor in self._function(**tensors).items()}
+
+    def __call__(self, batch):
+        """Run one step; returns what there is to report so far, or the outputs of a prediction."""
+        compiled = self.model._compiled
+        if self.kind != "predict" and not self.checked:
+            compiled.check_labels(batch.y, self.output_shapes(batch.x)[0])
+        results = self.run(batch)
+        if self.kind == "train":
+            self.model.optimizer.iterations += 1
+        count = sum(name.startswith("y_pred") for name in results)
+        predictions = [results[f"y_pred{i}"] for i in range(count)]
+        if self.kind == "predict":
+            return predictions
+        if "loss" in results:
+            compiled.update_loss(results["loss"], [results.get(f"loss{i}") for i in range(count)], batch.size)
+        compiled.update_metrics(batch.y, predictions, batch.sample_weight)
+        return self.model.get_metrics_result()
+
+    def join(self, x, outputs):
+        """Return a list of outputs for inputs like `x` as the model gives them: one, a list or a dict."""
+        return join(outputs, self.output_shapes(x)[1])
+
+
+class CustomStep:
+    """Runs batches through a `train_step`, `test_step` or `predict_step` that a subclass overrides."""
+
+    def __init__(self, model, kind, keys=None):
+        self.model, self.kind, self.keys = model, kind, keys
+        self._output_keys = None
+
+    def __call__(self, batch):
+        """Run one step; returns what it reports as floats, or the outputs of a prediction."""
+        dtype = self.model._float_type()
+        data = [join(to_tensors(batch.x, dtype), self.keys)]
+        for arrays in (batch.y, batch.sample_weight):
+            if arrays is not None:
+                data.append(join([_keep_integers(array, dtype) for array in arrays], None))
+        if self.kind == "train":
+            return _as_floats(self.model.train_step(tuple(data)))
+        with no_grad():
+            if self.kind == "test":
+                return _as_floats(self.model.test_step(tuple(data)))
+            outputs, self._output_keys = flatten_outputs(self.model.predict_step(tuple(data)))
+        return [output.numpy() for output in outputs]
+
+    def join(self, x, outputs):
+        """Return a list of outputs as `predict_step` gives them."""
+        return join(outputs, self._output_keys)
+
+
+def _keep_integers(array, dtype):
+    kind = array.dtype.kind
+    return as_tensor(np.array(array, {"f": dtype, "b": "bool"}.get(kind, "int64")))
+
+
+def _as_floats(logs):
+    return {
+        name: float(value.numpy().mean()) if isinstance(value, Tensor) else float(np.mean(value))
+        for name, value in (logs or {}).items()
+    }

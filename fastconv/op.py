@@ -1,0 +1,143 @@
+"""The contract of an operation: what every file under `fastconv/ops` declares and everything else relies on.
+
+See docs/architecture.md for the words used here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from . import shapes
+
+ITEM_SIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "uint8": 1, "uint64": 8, "bool": 1}
+_EMPTY = MappingProxyType({})
+
+
+class Spec(NamedTuple):
+    """Shape and dtype of an array that need not exist yet. ``None`` is a dimension not known yet."""
+
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+    @property
+    def size(self):
+        """Number of elements."""
+        return shapes.size(self.shape)
+
+    @property
+    def nbytes(self):
+        """Number of bytes, contiguous."""
+        return self.size * ITEM_SIZE[self.dtype]
+
+
+class Epilogue(NamedTuple):
+    """What a kernel does to each output element before it stores it. Fusing passes fill it."""
+
+    activation: str | None = None  # "relu", "leaky_relu", "sigmoid", "tanh"
+    alpha: float = 0.0  # slope of "leaky_relu" for negative inputs
+
+
+class Plan(NamedTuple):
+    """What one call of an operation needs, known before it runs. Buffers are referred to by name.
+
+    Steps are opaque here (`fastconv._kernels.runtime.Step`).
+    """
+
+    phases: tuple[tuple[Any, ...], ...] = ()  # steps of one phase may run at the same time
+    workspace: Mapping[str, int] = _EMPTY  # buffer name -> bytes; dead after the plan
+    packed: Mapping[str, int] = _EMPTY  # buffer name -> bytes; written by `prologue` from `packs` alone
+    prologue: tuple[tuple[Any, ...], ...] = ()
+    inplace: Mapping[str, str] = _EMPTY  # output -> an input whose memory it may take over, if that input dies here
+    alias: Mapping[str, str] = _EMPTY  # output -> the input it is: the same bytes, no steps
+
+
+class Case(NamedTuple):
+    """A sample call: specs of the inputs by name, attributes, and how to draw the inputs."""
+
+    inputs: Mapping[str, Spec]
+    attrs: Any
+    draw: Mapping[str, Callable] = _EMPTY  # input name -> fn(rng, shape) -> array, where normal numbers will not do
+
+
+def _nothing(specs, attrs, needs=None):
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """All that is known of an operation. Every function takes plain dicts by operand name.
+
+    Attributes
+    ----------
+    inputs : tuple of str
+        ``"bias?"`` may be absent; a single ``"*x"`` stands for any number: x0, x1, ...
+    outputs, saved : tuple of str
+        What the caller gets; and extra results that only the backward reads.
+    attrs : type
+        The operation's own NamedTuple: hashable, printable.
+    infer : (specs, attrs) -> dict of Spec
+        Specs of outputs and saved. Raises every error of the arguments.
+    reference : (arrays, attrs) -> dict of ndarray
+        Obvious NumPy for float32 and float64: outputs and saved. It is the truth; never tuned.
+    reference_backward : (arrays, attrs, needs) -> dict of ndarray
+        ``{"dx": ...}`` for each input name in `needs`; `arrays` holds `keeps` and ``"d" + output``.
+    plan, plan_backward : (specs, attrs[, needs]) -> Plan or None
+        None makes it a host step: the reference runs.
+    keeps : (attrs, needs) -> tuple of str
+        Inputs, outputs and saved that the backward reads.
+    linear : tuple of str
+        Inputs in which the operation is linear, the others held: the adjoint identity is tested for them.
+    cases : tuple of Case
+        Sample shapes for tests and benchmarks. A tolerance is computed, never given.
+    flops : (specs, attrs) -> int
+        Arithmetic of a forward call, a multiply-add counted as two.
+    reduction : (specs, attrs) -> int
+        The longest sum that one output element of forward or backward holds; tolerances grow with it.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    infer: Callable
+    reference: Callable
+    attrs: type
+    reference_backward: Callable | None = None
+    plan: Callable = _nothing
+    plan_backward: Callable = _nothing
+    keeps: Callable = lambda attrs, needs: ()
+    saved: tuple[str, ...] = ()
+    differentiable: frozenset = frozenset()
+    linear: tuple[str, ...] = ()
+    onnx: Mapping | None = None
+    cases: tuple[Case, ...] = ()
+    flops: Callable = lambda specs, attrs: 0
+    reduction: Callable = lambda specs, attrs: 1
+    variadic: bool = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "variadic", self.inputs[0].startswith("*"))
+
+    def bind(self, values):
+        """Return {operand name: value} for positional `values`; absent optional inputs are left out."""
+        if self.variadic:
+            stem = self.inputs[0][1:]
+            return {f"{stem}{i}": value for i, value in enumerate(values)}
+        return {
+            name.rstrip("?"): value for name, value in zip(self.inputs, values, strict=True) if value is not None
+        }
+
+    def is_differentiable(self, name):
+        """Tell whether the input `name` may have a gradient."""
+        return name in self.differentiable or (self.variadic and self.inputs[0] in self.differentiable)
+
+
+REGISTRY: dict[str, Op] = {}
+
+
+def register(op):
+    """Put `op` into the registry, from which tests, benchmarks and documentation come; returns it."""
+    if op.name in REGISTRY:
+        raise ValueError(f"operation {op.name!r} is registered twice")
+    REGISTRY[op.name] = op
+    return op

@@ -1,0 +1,98 @@
+"""Operations: one file each, pointwise functions together in `elementwise.py`.
+
+An operation's file loads at the first use of its function. Loading this package gives `Tensor` its operators.
+"""
+
+import importlib
+import sys
+import types
+
+from ..autograd import Tensor
+from ..autograd.tensor import OPERATORS
+
+# File -> the public functions that live in it.
+_FILES = {
+    "activation": "relu leaky_relu sigmoid tanh",
+    "adam": "adam_update",
+    "add": "add_n",
+    "avg_pool2d": "avg_pool2d",
+    "batch_norm": "batch_normalization",
+    "binary_cross_entropy": "binary_cross_entropy",
+    "concatenate": "concatenate",
+    "conv2d": "conv2d",
+    "cross_entropy": "cross_entropy",
+    "dense": "dense",
+    "depthwise_conv2d": "depthwise_conv2d",
+    "dropout": "dropout",
+    "elementwise": "abs add divide exp log maximum minimum multiply negative power sqrt square subtract",
+    "getitem": "getitem",
+    "global_pool": "global_avg_pool2d global_max_pool2d",
+    "matmul": "matmul",
+    "max_pool2d": "max_pool2d",
+    "mean_squared_error": "mean_squared_error",
+    "reduce": "max mean sum",
+    "reshape": "flatten reshape",
+    "rmsprop": "rmsprop_update",
+    "sgd": "sgd_update",
+    "softmax": "log_softmax softmax",
+    "softmax_cross_entropy": "softmax_cross_entropy",
+    "sum_pool2d": "sum_pool2d",
+    "threshold": "threshold",
+    "transpose": "transpose",
+}
+FUNCTIONS = {function: file for file, functions in _FILES.items() for function in functions.split()}
+
+__all__ = sorted(FUNCTIONS)
+
+
+class _Package(types.ModuleType):
+    """This package. ``ops.transpose`` is the function, also after the file of that name was imported."""
+
+    def __getattr__(self, name):
+        if name not in FUNCTIONS:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        function = getattr(importlib.import_module(f"{self.__name__}.{FUNCTIONS[name]}"), name)
+        setattr(self, name, function)
+        return function
+
+    def __setattr__(self, name, value):
+        # The import system puts a loaded submodule here under its name, which a function may have.
+        if isinstance(value, types.ModuleType) and name in FUNCTIONS:
+            return
+        super().__setattr__(name, value)
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *FUNCTIONS})
+
+
+_package = sys.modules[__name__]
+_package.__class__ = _Package
+
+
+def _function(name):
+    return lambda *args, **kwargs: getattr(_package, name)(*args, **kwargs)
+
+
+def _reflected(name):
+    return lambda b, a: getattr(_package, name)(a, b)
+
+
+_METHODS = {
+    **{
+        f"__{sign}__": name
+        for sign, name in {
+            "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul"
+        }.items()
+    },
+    "__neg__": "negative",
+    "__abs__": "abs",
+    "__getitem__": "getitem",
+}  # fmt: skip
+
+for _method in OPERATORS:
+    if _method.startswith("__r"):
+        _call = _reflected(_METHODS["__" + _method[3:]])
+    else:
+        _call = _function(_METHODS.get(_method, _method))
+    _call.__name__ = _method
+    setattr(Tensor, _method, _call)

@@ -1,0 +1,161 @@
+"""What max, average and sum pooling share: attributes, shapes, the walk over window positions, plans, sample calls."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import shapes
+from .._kernels import pool as kernels
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..op import Case, Plan, Spec
+
+
+class Attrs(NamedTuple):
+    """Attributes of a pooling over windows."""
+
+    pool_size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: str | tuple[tuple[int, int], tuple[int, int]]  # "same", or ((top, bottom), (left, right))
+
+
+def attributes(pool_size, strides, padding):
+    """Return `Attrs` from what a user wrote; `strides` None means `pool_size`.
+
+    Raises
+    ------
+    ArgumentError
+        When one of them is not understood, or a window could lie wholly in the padding.
+    """
+    pool_size = shapes.pair(pool_size, "pool_size")
+    strides = pool_size if strides is None else shapes.pair(strides, "strides")
+    padding = shapes.normalize_padding(padding)
+    if padding != "same":
+        for axis, pads in enumerate(padding):
+            if max(pads) >= pool_size[axis]:
+                raise ArgumentError(
+                    f"padding must be smaller than pool_size, so that every window holds a pixel; got padding "
+                    f"{pads} with pool_size {pool_size[axis]} along the {('height', 'width')[axis]}"
+                )
+    return Attrs(pool_size, strides, padding)
+
+
+def check_images(x, what):
+    """Raise unless the spec `x` is of floating (N, H, W, C) images."""
+    if x.dtype not in ("float32", "float64"):
+        raise DTypeError(f"{what}: x must be float32 or float64, got {x.dtype}; cast it first")
+    if len(x.shape) != 4:
+        raise ShapeError(
+            f"{what}: x must have 4 dimensions (N, H, W, C), got {len(x.shape)}: {x.shape}; reshape it, or use a "
+            f"pooling layer before Flatten"
+        )
+
+
+def check_not_empty(x, what):
+    """Raise when the images of the spec `x` have no pixels."""
+    if 0 in x.shape[1:3]:
+        raise ShapeError(f"{what}: x has no pixels: {x.shape}; height and width must be at least 1")
+
+
+def infer(specs, attrs, what):
+    """Return the `Spec` of y."""
+    x = specs["x"]
+    check_images(x, what)
+    check_not_empty(x, what)
+    n, h, w, c = x.shape
+    out = shapes.output_sizes((h, w), attrs.pool_size, attrs.strides, attrs.padding, what="pooling window")
+    return Spec((n, *out, c), x.dtype)
+
+
+def geometry(x_shape, attrs):
+    """Return (output sizes, ((top, bottom), (left, right))) for a known shape of x."""
+    sizes = x_shape[1:3]
+    pads = shapes.resolve_padding(attrs.padding, sizes, attrs.pool_size, attrs.strides)
+    return shapes.output_sizes(sizes, attrs.pool_size, attrs.strides, attrs.padding), pads
+
+
+def pad(x, pads, value):
+    """Return x with `value` around its height and width."""
+    return np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=value)
+
+
+def taps(x_shape, attrs):
+    """Yield (number, slices) of each position in the window: what it sees in a padded x, for all windows at once."""
+    (oh, ow), _ = geometry(x_shape, attrs)
+    (kh, kw), (sh, sw) = attrs.pool_size, attrs.strides
+    for r in range(kh):
+        for s in range(kw):
+            rows = slice(r, r + (oh - 1) * sh + 1, sh)
+            columns = slice(s, s + (ow - 1) * sw + 1, sw)
+            yield r * kw + s, (slice(None), rows, columns)
+
+
+def sums(x, attrs):
+    """Return the sum of each window."""
+    _, pads = geometry(x.shape, attrs)
+    padded = pad(x, pads, 0)
+    return sum(padded[region] for _, region in taps(x.shape, attrs))
+
+
+def spread(x_shape, attrs, share):
+    """Return an array of `x_shape` in which each pixel has the sum of ``share(tap)`` over the windows that see it."""
+    _, pads = geometry(x_shape, attrs)
+    (top, _), (left, _) = pads
+    dx = pad(np.zeros(x_shape, share(0).dtype), pads, 0)
+    for tap, region in taps(x_shape, attrs):
+        dx[region] += share(tap)
+    return dx[:, top : top + x_shape[1], left : left + x_shape[2]]
+
+
+def index_dtype(attrs):
+    """Return the dtype that can count the positions of a window."""
+    return "uint8" if attrs.pool_size[0] * attrs.pool_size[1] <= 255 else "int32"
+
+
+def plan(specs, attrs, kind, wide_index=None):
+    """Return the forward plan of `kind`: "max" (which saves `index`), "average" or "sum"."""
+    return Plan(phases=((kernels.pool(*_arguments(kind, "x", "y", specs, attrs, wide_index)),),))
+
+
+def plan_backward(specs, attrs, kind, wide_index=None):
+    """Return the plan that makes dx from dy: each pixel of dx asks the windows that cover it."""
+    return Plan(phases=((kernels.pool_backward(*_arguments(kind, "dy", "dx", specs, attrs, wide_index)),),))
+
+
+def _arguments(kind, source, target, specs, attrs, wide_index):
+    n, h, w, c = specs["x"].shape
+    out, pads = geometry((n, h, w, c), attrs)
+    index = "index" if kind == "max" else ""
+    wide_index = index_dtype(attrs) == "int32" if wide_index is None else wide_index
+    return kind, source, target, index, (n, h, w, c), (n, *out, c), attrs.pool_size, attrs.strides, pads, wide_index
+
+
+def reads_per_pixel(specs, attrs):
+    """Return the most terms that one element of y or dx is a sum of."""
+    return attrs.pool_size[0] * attrs.pool_size[1]
+
+
+def flops(specs, attrs):
+    """Return the arithmetic of a forward call: one operation for each position of each window."""
+    x = specs["x"].shape
+    (oh, ow), _ = geometry(x, attrs)
+    return x[0] * oh * ow * x[3] * attrs.pool_size[0] * attrs.pool_size[1]
+
+
+def case(x_shape, pool_size, strides=None, padding="valid"):
+    """Return a sample call."""
+    return Case({"x": Spec(x_shape)}, attributes(pool_size, strides, padding))
+
+
+CASES = (
+    case((1, 1, 1, 1), 1),
+    case((3, 4, 6, 32), 2),  # the common case: whole blocks of channels
+    case((1, 5, 7, 9), 2),  # odd sizes: a row and a column that no window sees
+    case((1, 5, 7, 17), 2, padding="same"),
+    case((3, 5, 5, 1), 3, 2),  # overlap, one channel
+    case((1, 7, 6, 31), 3, 2, "same"),
+    case((2, 6, 5, 3), 3, 1, "same"),
+    case((1, 5, 4, 65), (2, 3), (1, 2), ((1, 0), (0, 2))),  # asymmetric
+    case((1, 7, 8, 7), 2, 3),  # gaps between windows
+    case((2, 4, 5, 8), (4, 5)),  # one window
+    case((1, 17, 16, 5), (17, 16), 1, "same"),  # 272 positions: more than a byte counts
+)

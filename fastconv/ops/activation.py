@@ -1,0 +1,194 @@
+"""Activation functions: ReLU, leaky ReLU, sigmoid, tanh; one table.
+
+Every derivative is written in the function's own value y, so that a network keeps one array for each and ReLU can
+run in place.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from .._kernels import eltwise
+from ..autograd import apply
+from ..errors import ArgumentError
+from ..op import Case, Op, Plan, Spec, register
+from ._checks import check_float
+
+
+class Attrs(NamedTuple):
+    """`negative_slope`: of "leaky_relu" for x < 0; not negative, or y would not tell the sign of x."""
+
+    negative_slope: float = 0.0
+
+
+class Function(NamedTuple):
+    """A function of (x, slope), its derivative as a function of (y, slope)."""
+
+    value: Callable
+    derivative: Callable
+
+
+def _sigmoid(x, slope):
+    # exp of a negative number only: no overflow on either side.
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+TABLE = {
+    "relu": Function(lambda x, slope: np.where(x < 0, 0, x), lambda y, slope: np.where(y <= 0, 0, 1)),
+    "leaky_relu": Function(lambda x, slope: np.where(x < 0, slope * x, x), lambda y, slope: np.where(y <= 0, slope, 1)),
+    "sigmoid": Function(_sigmoid, lambda y, slope: y * (1 - y)),
+    "tanh": Function(lambda x, slope: np.tanh(x), lambda y, slope: 1 - y * y),
+}
+
+
+def _infer(name, specs, attrs):
+    check_float(name, "x", specs["x"])
+    if not 0 <= attrs.negative_slope < float("inf"):
+        raise ArgumentError(f"{name} needs a negative_slope >= 0, got {attrs.negative_slope!r}")
+    return {"y": specs["x"]}
+
+
+def _reference(name, arrays, attrs):
+    x = arrays["x"]
+    return {"y": TABLE[name].value(x, attrs.negative_slope).astype(x.dtype)}
+
+
+# y = f(x), and f'(x) = g(y):
+#   relu        g = 0 where y <= 0, else 1; so the derivative at 0 is 0
+#   leaky_relu  g = slope where y <= 0, else 1
+#   sigmoid     g = y (1 - y)
+#   tanh        g = 1 - y^2
+def _reference_backward(name, arrays, attrs, needs):
+    y, dy = arrays["y"], arrays["dy"]
+    if name == "relu":
+        return {"dx": np.where(y <= 0, 0, dy)}  # a choice, no product: 0 also where dy is inf
+    return {"dx": dy * TABLE[name].derivative(y, attrs.negative_slope).astype(y.dtype)}
+
+
+def _plan(name, specs, attrs):
+    step = eltwise.activate(name, attrs.negative_slope, "x", "y", specs["x"].size)
+    return Plan(phases=((step,),), inplace={"y": "x"})
+
+
+def _plan_backward(name, specs, attrs, needs):
+    step = eltwise.activate_backward(name, attrs.negative_slope, "y", "dy", "dx", specs["dy"].size)
+    return Plan(phases=((step,),), inplace={"dx": "dy"})
+
+
+# Vector tails, and a size of more than one chunk.
+_SHAPES = ((1,), (3, 5), (2, 4, 4), (17,), (3, 1, 11), (4099,))
+
+
+def _make(name):
+    attrs = Attrs(0.2 if name == "leaky_relu" else 0.0)
+    return register(
+        Op(
+            name=name,
+            inputs=("x",),
+            outputs=("y",),
+            infer=partial(_infer, name),
+            reference=partial(_reference, name),
+            reference_backward=partial(_reference_backward, name),
+            plan=partial(_plan, name),
+            plan_backward=partial(_plan_backward, name),
+            keeps=lambda attrs, needs: ("y",),
+            differentiable=frozenset({"x"}),
+            attrs=Attrs,
+            cases=tuple(Case({"x": Spec(shape)}, attrs) for shape in _SHAPES),
+            flops=lambda specs, attrs: specs["x"].size,
+        )
+    )
+
+
+OPS = {name: _make(name) for name in TABLE}
+
+
+def relu(x):
+    """Return max(x, 0), element by element; NaN stays NaN. The gradient at 0 is 0.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+        Of any shape; float32 or float64.
+
+    Returns
+    -------
+    Tensor
+        Of the shape and dtype of `x`.
+
+    Examples
+    --------
+    >>> fastconv.ops.relu([-1.0, 2.0]).numpy()
+    array([0., 2.], dtype=float32)
+    """
+    return apply(OPS["relu"], (x,), Attrs())
+
+
+def leaky_relu(x, negative_slope=0.2):
+    """Return x where x >= 0 and negative_slope * x elsewhere (Maas, Hannun, Ng, 2013).
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+        Of any shape; float32 or float64.
+    negative_slope : float
+        At least 0. The gradient at 0 is `negative_slope`.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ArgumentError
+        When the slope is negative: the gradient is computed from the result, whose sign must be that of `x`.
+
+    Examples
+    --------
+    >>> fastconv.ops.leaky_relu([-1.0, 2.0], negative_slope=0.5).numpy()
+    array([-0.5,  2. ], dtype=float32)
+    """
+    return apply(OPS["leaky_relu"], (x,), Attrs(float(negative_slope)))
+
+
+def sigmoid(x):
+    """Return 1 / (1 + exp(-x)), element by element.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+        Of any shape; float32 or float64.
+
+    Returns
+    -------
+    Tensor
+
+    Examples
+    --------
+    >>> fastconv.ops.sigmoid([0.0]).numpy()
+    array([0.5], dtype=float32)
+    """
+    return apply(OPS["sigmoid"], (x,), Attrs())
+
+
+def tanh(x):
+    """Return the hyperbolic tangent, element by element.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+        Of any shape; float32 or float64.
+
+    Returns
+    -------
+    Tensor
+
+    Examples
+    --------
+    >>> fastconv.ops.tanh([0.0]).numpy()
+    array([0.], dtype=float32)
+    """
+    return apply(OPS["tanh"], (x,), Attrs())

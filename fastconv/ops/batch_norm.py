@@ -1,0 +1,316 @@
+"""Batch normalisation over the last axis: each channel loses its mean and its scale.
+
+Training takes mean and variance from the batch and moves the moving statistics; inference uses those. Source: Ioffe and
+Szegedy, "Batch Normalization" (2015), with the conventions of Keras 3: the moving variance follows the biased variance.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._kernels import norm as kernels
+from ..autograd import apply
+from ..errors import ArgumentError, DTypeError, ShapeError
+from ..op import Case, Op, Plan, Spec, register
+
+VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+class TrainAttrs(NamedTuple):
+    """Attributes in training: how much of a moving statistic stays, and what is added to the variance."""
+
+    momentum: float = 0.99
+    epsilon: float = 1e-3
+
+
+class InferenceAttrs(NamedTuple):
+    """Attributes in inference."""
+
+    epsilon: float = 1e-3
+
+
+def _check(specs):
+    x = specs["x"]
+    if x.dtype not in ("float32", "float64"):
+        raise DTypeError(f"batch_normalization: x must be float32 or float64, got {x.dtype}; cast it first")
+    if len(x.shape) < 2:
+        raise ShapeError(
+            f"batch_normalization: x must have at least 2 dimensions, channels last, got {len(x.shape)}: {x.shape}; "
+            "add a batch axis"
+        )
+    for name in VECTORS:
+        if name not in specs:
+            continue
+        shape, dtype = specs[name]
+        if len(shape) != 1 or (x.shape[-1] is not None and shape != x.shape[-1:]):
+            raise ShapeError(
+                f"batch_normalization: {name} must have one element per channel, shape ({x.shape[-1]},) for x "
+                f"{x.shape}, got {shape}; only the last axis can be normalised"
+            )
+        if dtype != x.dtype:
+            raise DTypeError(f"batch_normalization: {name} must be {x.dtype} like x, got {dtype}")
+    return x
+
+
+def _broadcast_axes(x):
+    return tuple(range(x.ndim - 1))
+
+
+def _elements(specs):
+    """Return (number of elements, number of channels) of x."""
+    return specs["x"].size, specs["x"].shape[-1]
+
+
+def _names(specs, *names):
+    """Return {name: name} of those operands that are there."""
+    return {name: name for name in names if name in specs}
+
+
+# ---- training
+
+
+def infer_train(specs, attrs):
+    x = _check(specs)
+    if 0 in x.shape:
+        raise ShapeError(f"batch_normalization: x is empty: {x.shape}; statistics need at least one element per channel")
+    vector = Spec(specs["moving_mean"].shape, x.dtype)
+    return {"y": x, "new_moving_mean": vector, "new_moving_variance": vector, "mean": vector, "inv_std": vector}
+
+
+def reference_train(arrays, attrs):
+    x = arrays["x"]
+    mean, variance = x.mean(_broadcast_axes(x)), x.var(_broadcast_axes(x))
+    inv_std = 1 / np.sqrt(variance + attrs.epsilon)
+    keep = attrs.momentum
+    return {
+        "y": (x - mean) * inv_std * arrays.get("gamma", 1) + arrays.get("beta", 0),
+        "new_moving_mean": arrays["moving_mean"] * keep + mean * (1 - keep),
+        "new_moving_variance": arrays["moving_variance"] * keep + variance * (1 - keep),
+        "mean": mean,
+        "inv_std": inv_std,
+    }
+
+
+def reference_train_backward(arrays, attrs, needs):
+    x, dy = arrays["x"], arrays["dy"]
+    axes = _broadcast_axes(x)
+    x_hat = (x - arrays["mean"]) * arrays["inv_std"]
+    grads = {"dgamma": (dy * x_hat).sum(axes), "dbeta": dy.sum(axes)}
+    if "x" in needs:
+        dx_hat = dy * arrays.get("gamma", 1)
+        dx = dx_hat - dx_hat.mean(axes) - x_hat * (dx_hat * x_hat).mean(axes)
+        moved = arrays["dnew_moving_mean"] + 2 * (x - arrays["mean"]) * arrays["dnew_moving_variance"]
+        grads["dx"] = dx * arrays["inv_std"] + moved * (1 - attrs.momentum) * x.shape[-1] / x.size
+    return {"d" + name: grads["d" + name] for name in needs}
+
+
+def plan_train(specs, attrs):
+    size, channels = _elements(specs)
+    reads = {"partial": "partial", **_names(specs, *VECTORS)}
+    writes = {
+        name: name for name in ("new_moving_mean", "new_moving_variance", "mean", "inv_std", "coefficients")
+    }
+    return Plan(
+        phases=(
+            (kernels.sums("x", "", "", "partial", size, channels),),
+            (kernels.finish(reads, writes, size, channels, *attrs),),
+            (kernels.apply("x", "", "coefficients", "y", size, channels),),
+        ),
+        workspace={
+            "partial": 8 * 2 * kernels.parts(size, channels) * kernels.fold(channels),
+            "coefficients": 4 * 3 * kernels.fold(channels),
+        },
+        inplace={"y": "x", "new_moving_mean": "moving_mean", "new_moving_variance": "moving_variance"},
+    )
+
+
+# With P elements per channel, h = (x - mean) inv_std and y = gamma h + beta:
+#
+#   dbeta = sum dy      dgamma = sum dy h      dx = gamma inv_std (dy - dbeta / P - h dgamma / P)
+#
+# so dx = a dy + b (x - mean) + d with one a, b, d per channel. The moving statistics add, with m = 1 - momentum, the
+# gradients of mean and variance: m / P dnew_moving_mean + 2 m / P (x - mean) dnew_moving_variance, to d and b.
+# The saved mean is rounded to float32; the kernel sums x - mean as well, and corrects by what it finds.
+def plan_train_backward(specs, attrs, needs):
+    size, channels = _elements(specs)
+    reads = {"partial": "partial", "inv_std": "inv_std"}
+    writes = {"d" + name: "d" + name for name in needs if name != "x"}
+    workspace = {"partial": 8 * 3 * kernels.parts(size, channels) * kernels.fold(channels)}
+    phases = [(kernels.sums("x", "dy", "mean", "partial", size, channels),)]
+    if "x" in needs:
+        reads |= _names(specs, "mean", "gamma", "dnew_moving_mean", "dnew_moving_variance")
+        writes["coefficients"] = "coefficients"
+        workspace["coefficients"] = 4 * 4 * kernels.fold(channels)
+    phases.append((kernels.backward_finish(reads, writes, size, channels, *attrs),))
+    if "x" in needs:
+        phases.append((kernels.apply("x", "dy", "coefficients", "dx", size, channels),))
+    return Plan(phases=tuple(phases), workspace=workspace, inplace={"dx": "dy"} if "x" in needs else {})
+
+
+# ---- inference
+
+
+def infer_inference(specs, attrs):
+    return {"y": _check(specs)}
+
+
+def reference_inference(arrays, attrs):
+    inv_std = 1 / np.sqrt(arrays["moving_variance"] + attrs.epsilon)
+    x_hat = (arrays["x"] - arrays["moving_mean"]) * inv_std
+    return {"y": x_hat * arrays.get("gamma", 1) + arrays.get("beta", 0)}
+
+
+def reference_inference_backward(arrays, attrs, needs):
+    x, dy = arrays["x"], arrays["dy"]
+    axes = _broadcast_axes(x)
+    inv_std = 1 / np.sqrt(arrays["moving_variance"] + attrs.epsilon)
+    grads = {
+        "dx": dy * (inv_std * arrays.get("gamma", 1)),
+        "dgamma": (dy * (x - arrays["moving_mean"]) * inv_std).sum(axes),
+        "dbeta": dy.sum(axes),
+    }
+    return {"d" + name: grads["d" + name] for name in needs}
+
+
+def plan_inference(specs, attrs):
+    size, channels = _elements(specs)
+    reads = _names(specs, *VECTORS)
+    writes = {"coefficients": "coefficients"}
+    return Plan(
+        prologue=((kernels.inference_coefficients(reads, writes, size, channels, attrs.epsilon),),),
+        packed={"coefficients": 4 * 3 * kernels.fold(channels)},
+        phases=((kernels.apply("x", "", "coefficients", "y", size, channels),),),
+        inplace={"y": "x"},
+    )
+
+
+# The statistics are constants: dx = gamma inv_std dy; dgamma and dbeta as in training.
+def plan_inference_backward(specs, attrs, needs):
+    size, channels = _elements(specs)
+    first, second, workspace = [], [], {}
+    if "x" in needs:
+        reads = _names(specs, "gamma", "moving_variance")
+        workspace["coefficients"] = 4 * 3 * kernels.fold(channels)
+        first.append(
+            kernels.inference_coefficients(reads, {"coefficients": "coefficients"}, size, channels, attrs.epsilon)
+        )
+        second.append(kernels.apply("dy", "", "coefficients", "dx", size, channels))
+    writes = {"d" + name: "d" + name for name in needs if name != "x"}
+    if writes:
+        reads = {"partial": "partial", "moving_variance": "moving_variance"}
+        workspace["partial"] = 8 * 3 * kernels.parts(size, channels) * kernels.fold(channels)
+        first.append(kernels.sums("x", "dy", "moving_mean", "partial", size, channels))
+        second.append(kernels.backward_finish(reads, writes, size, channels, 0.0, attrs.epsilon))
+    return Plan(phases=(tuple(first), tuple(second)), workspace=workspace, inplace={"dx": "dy"} if "x" in needs else {})
+
+
+# ---- sample calls: channels that fold into lines, that fill vectors, and that are too many to fold
+
+
+def _cases(attrs):
+    positive = {"moving_variance": lambda rng, shape: rng.uniform(0.5, 2.0, shape)}
+    every = frozenset(VECTORS)
+    calls = (
+        ((7, 1), every),
+        ((3, 5, 7, 3), every),
+        ((2, 4, 5, 8), every - {"gamma"}),
+        ((1, 9, 7, 17), every - {"beta"}),
+        ((3, 8, 9, 33), every - {"gamma", "beta"}),
+        ((13, 64), every),
+        ((5, 2, 261), every),
+        ((3, 23, 29, 32), every),  # several partial sums
+    )
+    for x_shape, names in calls:
+        vector = Spec(x_shape[-1:])
+        yield Case({"x": Spec(x_shape), **{name: vector for name in VECTORS if name in names}}, attrs, positive)
+
+
+_COMMON = {
+    "inputs": ("x", "gamma?", "beta?", "moving_mean", "moving_variance"),
+    "differentiable": frozenset({"x", "gamma", "beta"}),
+    "flops": lambda specs, attrs: 8 * specs["x"].size,
+    "reduction": lambda specs, attrs: specs["x"].size // specs["x"].shape[-1],
+}
+
+TRAIN = register(
+    Op(
+        name="batch_norm_train",
+        outputs=("y", "new_moving_mean", "new_moving_variance"),
+        saved=("mean", "inv_std"),
+        attrs=TrainAttrs,
+        infer=infer_train,
+        reference=reference_train,
+        reference_backward=reference_train_backward,
+        plan=plan_train,
+        plan_backward=plan_train_backward,
+        keeps=lambda attrs, needs: ("x", "mean", "inv_std") + (("gamma",) if "x" in needs else ()),
+        cases=tuple(_cases(TrainAttrs(0.9, 1e-3))),
+        **_COMMON,
+    )
+)
+
+INFERENCE = register(
+    Op(
+        name="batch_norm_inference",
+        outputs=("y",),
+        attrs=InferenceAttrs,
+        infer=infer_inference,
+        reference=reference_inference,
+        reference_backward=reference_inference_backward,
+        plan=plan_inference,
+        plan_backward=plan_inference_backward,
+        keeps=lambda attrs, needs: (
+            ("moving_variance",)
+            + (("gamma",) if "x" in needs else ())
+            + (("x", "moving_mean") if needs - {"x"} else ())
+        ),
+        cases=tuple(_cases(InferenceAttrs())),
+        **_COMMON,
+    )
+)
+
+
+def batch_normalization(x, gamma, beta, moving_mean, moving_variance, training=False, momentum=0.99, epsilon=1e-3):
+    """Normalise each channel: ``gamma * (x - mean) / sqrt(variance + epsilon) + beta``.
+
+    Parameters
+    ----------
+    x : Tensor or array, (..., C)
+        At least 2 dimensions, channels last.
+    gamma, beta : Tensor or array, (C,), or None
+        Scale and shift; None leaves them out.
+    moving_mean, moving_variance : Tensor or array, (C,)
+    training : bool
+        Take mean and (biased) variance from x instead of the moving ones.
+    momentum : float
+        From 0 to 1: ``new = moving * momentum + batch * (1 - momentum)``.
+    epsilon : float
+        Positive; added to the variance.
+
+    Returns
+    -------
+    Tensor, the shape of x; in training (y, new_moving_mean, new_moving_variance)
+        The caller assigns the new statistics.
+
+    Raises
+    ------
+    ShapeError, DTypeError, ArgumentError
+        When the vectors do not fit x, x is empty in training, or momentum or epsilon is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1.0], [3.0]], "float32")
+    >>> zero, one = np.zeros(1, "float32"), np.ones(1, "float32")
+    >>> y, mean, variance = batch_normalization(x, None, None, zero, one, training=True, momentum=0.5)
+    >>> y.numpy().round(2).tolist(), mean.numpy().tolist(), variance.numpy().tolist()
+    ([[-1.0], [1.0]], [1.0], [1.0])
+    """
+    if not epsilon > 0:
+        raise ArgumentError(f"batch_normalization: epsilon must be greater than 0, got {epsilon!r}")
+    if not 0 <= momentum <= 1:
+        raise ArgumentError(f"batch_normalization: momentum must be from 0 to 1, got {momentum!r}")
+    inputs = (x, gamma, beta, moving_mean, moving_variance)
+    if training:
+        return apply(TRAIN, inputs, TrainAttrs(float(momentum), float(epsilon)))
+    return apply(INFERENCE, inputs, InferenceAttrs(float(epsilon)))

@@ -1,0 +1,151 @@
+"""conv2d by the kernels: forward, and the three gradients."""
+
+from ..._kernels import conv, gemm
+from ...op import Plan
+from .. import _convolution as common
+from .._epilogue import plan_epilogue_backward, side_by_side
+
+
+def _sizes(specs, attrs):
+    x, kernel = specs["x"].shape, specs["kernel"].shape
+    return x, kernel, common.geometry(x, kernel, attrs), kernel[3] // attrs.groups
+
+
+def plan(specs, attrs):
+    x, kernel, geometry, columns = _sizes(specs, attrs)
+    kh, kw, depth, outputs = kernel
+    (top, _), (left, _) = geometry.padding
+    tap_h = [t * attrs.dilation_rate[0] - top for t in range(kh)]
+    tap_w = [t * attrs.dilation_rate[1] - left for t in range(kw)]
+    # Where channels are few, a tap is a whole row of the kernel.
+    rows = attrs.groups == 1 and attrs.dilation_rate[1] == 1 and kw > 1 and depth < conv.FEW_CHANNELS
+    taps, length = (kh, kw * depth) if rows else (kh * kw, depth)
+    pack = gemm.pack(
+        "kernel",
+        "packed",
+        range(taps),
+        groups=attrs.groups,
+        depth=length,
+        columns=columns,
+        b_group=columns,
+        b_tap=length * outputs,
+        b_k=outputs,
+        b_n=1,
+    )
+    oh, ow = geometry.out
+    forward = conv.convolve(
+        "x",
+        "packed",
+        "bias" if "bias" in specs else None,
+        "y",
+        images=x[0],
+        x_size=geometry.size,
+        x_channels=x[3],
+        steps=attrs.strides,
+        tap_h=tap_h,
+        tap_w=tap_w,
+        out_size=geometry.out,
+        y_strides=(oh * ow * outputs, ow * outputs, outputs),
+        groups=attrs.groups,
+        depth=depth,
+        columns=columns,
+        activation=attrs.epilogue.activation,
+        alpha=attrs.epilogue.alpha,
+        copy_kernel_width=kw if rows else 0,
+    )
+    packed = {"packed": gemm.packed_bytes(attrs.groups, taps, length, columns)}
+    return Plan(phases=((forward,),), packed=packed, prologue=((pack,),))
+
+
+# y = activation(z), z[n,i,j,o] = bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o], so
+#
+#   dz      = dy * activation'(z)
+#   dbias   = sum over n,i,j of dz
+#   dkernel = sum over n,i,j of x[n, i s + h d - p, ...] dz[n,i,j,o]          an outer product per pixel and tap
+#   dx[a]   = sum over h with i s + h d - p = a of dz[i] kernel[h]^T
+#
+# For the last, a = f + s b splits the rows (and columns) into s phases; phase f takes the taps with f + p - h d
+# divisible by s, each at i = b + (f + p - h d) / s: a convolution of dz with stride 1 and swapped channels.
+def plan_backward(specs, attrs, needs):
+    x, kernel, geometry, columns = _sizes(specs, attrs)
+    dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
+    phases, packed, prologue = [], {}, ()
+    if "kernel" in needs:
+        steps, more = conv.backward_kernel(
+            "x",
+            dz,
+            "dkernel",
+            images=x[0],
+            x_size=geometry.size,
+            out_size=geometry.out,
+            padding=geometry.padding,
+            strides=attrs.strides,
+            dilations=attrs.dilation_rate,
+            kernel_size=geometry.kernel,
+            groups=attrs.groups,
+            depth=kernel[2],
+            columns=columns,
+        )
+        phases.append(steps)
+        workspace |= more
+    if "x" in needs:
+        steps, packed, prologue = _plan_backward_data(dz, x, kernel, geometry, columns, attrs)
+        phases.append(steps)
+    if dz == "dy":
+        phases = side_by_side(epilogue, *phases)
+    else:
+        phases = (*epilogue[:1], *side_by_side(epilogue[1:], *phases))
+    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue)
+
+
+def _plan_backward_data(dz, x, kernel, geometry, columns, attrs):
+    n, height, width, channels = x
+    _, kw, depth, outputs = kernel
+    steps, packs, packed = [], [], {}
+    for fh, taps_h, tap_h in common.phases(geometry, attrs, 0):
+        for fw, taps_w, tap_w in common.phases(geometry, attrs, 1):
+            rows, cols = -(-(height - fh) // attrs.strides[0]), -(-(width - fw) // attrs.strides[1])
+            if rows <= 0 or cols <= 0:
+                continue
+            name, taps = f"packed{fh}_{fw}", [h * kw + w for h in taps_h for w in taps_w]
+            if taps:
+                packed[name] = gemm.packed_bytes(attrs.groups, len(taps), columns, depth)
+                packs.append(
+                    gemm.pack(
+                        "kernel",
+                        name,
+                        taps,
+                        groups=attrs.groups,
+                        depth=columns,
+                        columns=depth,
+                        b_group=columns,
+                        b_tap=depth * outputs,
+                        b_k=1,
+                        b_n=outputs,
+                    )
+                )
+            steps.append(
+                conv.convolve(
+                    dz,
+                    name if taps else None,
+                    None,
+                    "dx",
+                    images=n,
+                    x_size=geometry.out,
+                    x_channels=outputs,
+                    steps=(1, 1),
+                    tap_h=tap_h,
+                    tap_w=tap_w,
+                    out_size=(rows, cols),
+                    y_strides=(
+                        height * width * channels,
+                        attrs.strides[0] * width * channels,
+                        attrs.strides[1] * channels,
+                    ),
+                    y_offset=(fh * width + fw) * channels,
+                    groups=attrs.groups,
+                    depth=columns,
+                    columns=depth,
+                )
+            )
+    return (tuple(steps),), packed, (tuple(packs),) if packs else ()

@@ -1,0 +1,256 @@
+"""Depthwise 2-D convolution: every channel by its own kernels, with bias and activation fused."""
+
+import numpy as np
+
+from .. import shapes
+from .._kernels import depthwise as kernels
+from ..autograd import apply
+from ..errors import ShapeError
+from ..op import Case, Epilogue, Op, Plan, Spec, register
+from . import _convolution as common
+from ._convolution import Attrs
+from ._epilogue import apply_epilogue, epilogue_backward, epilogue_of, plan_epilogue_backward, side_by_side
+
+
+def infer(specs, attrs):
+    common.check_ranks(specs, "depthwise_conv2d", "(KH, KW, C, M)")
+    channels, (*_, depth, multiplier) = specs["x"].shape[3], specs["kernel"].shape
+    if depth != channels:
+        raise ShapeError(
+            f"depthwise_conv2d: kernel {specs['kernel'].shape} is for {depth} channels, but x {specs['x'].shape} has "
+            f"{channels}; its third dimension must be {channels}"
+        )
+    return {"y": common.infer_output(specs, attrs, "depthwise_conv2d", channels * multiplier)}
+
+
+def reference(arrays, attrs):
+    x, kernel = arrays["x"], arrays["kernel"]
+    padded = common.pad(x, kernel.shape[:2], attrs)
+    out = common.geometry(x.shape, kernel.shape, attrs).out
+    y = np.zeros((x.shape[0], *out, *kernel.shape[2:]), x.dtype)
+    for tap, region in common.taps(x, kernel.shape[:2], attrs):
+        y += padded[region][..., None] * kernel[tap]
+    y = y.reshape(*y.shape[:3], -1)
+    if "bias" in arrays:
+        y += arrays["bias"]
+    return {"y": apply_epilogue(y, attrs.epilogue)}
+
+
+def reference_backward(arrays, attrs, needs):
+    x, kernel = arrays["x"], arrays["kernel"]
+    size = kernel.shape[:2]
+    dz = epilogue_backward(arrays["dy"], arrays["y"], attrs.epilogue)
+    result = {"dbias": dz.sum((0, 1, 2))} if "bias" in needs else {}
+    dz = dz.reshape(*dz.shape[:3], *kernel.shape[2:])
+    if "kernel" in needs:
+        padded = common.pad(x, size, attrs)
+        dkernel = np.zeros(kernel.shape, dz.dtype)
+        for tap, region in common.taps(x, size, attrs):
+            dkernel[tap] = (padded[region][..., None] * dz).sum((0, 1, 2))
+        result["dkernel"] = dkernel
+    if "x" in needs:
+        dx = common.pad(np.zeros(x.shape, dz.dtype), size, attrs)
+        for tap, region in common.taps(x, size, attrs):
+            dx[region] += (dz * kernel[tap]).sum(-1)
+        result["dx"] = common.crop(dx, x.shape, size, attrs)
+    return result
+
+
+def _forward_taps(geometry, attrs, channels):
+    (kh, kw), (dh, dw) = geometry.kernel, attrs.dilation_rate
+    (top, _), (left, _) = geometry.padding
+    offsets = [tap * channels for tap in range(kh * kw)]
+    return [t * dh - top for t in range(kh)], [t * dw - left for t in range(kw)], offsets
+
+
+def plan(specs, attrs):
+    x, y = specs["x"].shape, infer(specs, attrs)["y"].shape
+    return plan_forward(x, specs["kernel"].shape, y[3] // x[3], "bias" in specs, attrs)
+
+
+def plan_forward(x, kernel, multiplier, bias, attrs):
+    geometry = common.geometry(x, kernel, attrs)
+    n, height, width, c = x
+    channels, (oh, ow) = c * multiplier, geometry.out
+    workspace, phases = {}, ()
+    if multiplier > 1:
+        workspace = {"x_repeated": 4 * n * height * width * channels}
+        phases = ((kernels.repeat("x", "x_repeated", n * height * width * c, multiplier),),)
+    step = kernels.depthwise(
+        "x_repeated" if multiplier > 1 else "x",
+        "kernel",
+        "bias" if bias else None,
+        "y",
+        images=n,
+        channels=channels,
+        x_size=geometry.size,
+        steps=attrs.strides,
+        taps=_forward_taps(geometry, attrs, channels),
+        out_size=geometry.out,
+        y_strides=(oh * ow * channels, ow * channels, channels),
+        activation=attrs.epilogue.activation,
+        alpha=attrs.epilogue.alpha,
+    )
+    return Plan(phases=(*phases, (step,)), workspace=workspace)
+
+
+# y[c M + m] = activation(bias + sum over taps of x[c, tap] kernel[tap, c, m]); with x repeated M times it is one product
+# per element, so dz = dy activation'(y), dkernel[tap] = sum over pixels of x[tap] dz, and dx, before its M neighbours are
+# added, gathers dz by flipped taps, in stride x stride phases as in conv2d.
+def plan_backward(specs, attrs, needs):
+    x, y = specs["x"].shape, specs["y"]
+    return plan_gradients(x, specs["kernel"].shape, y.shape[3] // x[3], y, attrs, needs)
+
+
+def plan_gradients(x, kernel, multiplier, y, attrs, needs):
+    geometry = common.geometry(x, kernel, attrs)
+    n, height, width, c = x
+    channels, (oh, ow) = c * multiplier, geometry.out
+    dz, epilogue, workspace = plan_epilogue_backward(y, attrs.epilogue, needs)
+    plans = []
+    if "kernel" in needs:
+        before = ()
+        if multiplier > 1:
+            workspace["x_repeated"] = 4 * n * height * width * channels
+            before = ((kernels.repeat("x", "x_repeated", n * height * width * c, multiplier),),)
+        steps, more = kernels.backward_kernel(
+            "x_repeated" if multiplier > 1 else "x",
+            dz,
+            "dkernel",
+            images=n,
+            channels=channels,
+            x_size=geometry.size,
+            steps=attrs.strides,
+            taps=_forward_taps(geometry, attrs, channels),
+            out_size=geometry.out,
+            y_strides=(oh * ow * channels, ow * channels, channels),
+        )
+        plans.append((*before, *steps))
+        workspace |= more
+    if "x" in needs:
+        target = "dx" if multiplier == 1 else "dx_repeated"
+        steps = []
+        for fh, taps_h, tap_h in common.phases(geometry, attrs, 0):
+            for fw, taps_w, tap_w in common.phases(geometry, attrs, 1):
+                rows, cols = -(-(height - fh) // attrs.strides[0]), -(-(width - fw) // attrs.strides[1])
+                if rows <= 0 or cols <= 0:
+                    continue
+                offsets = [(h * geometry.kernel[1] + w) * channels for h in taps_h for w in taps_w]
+                steps.append(
+                    kernels.depthwise(
+                        dz,
+                        "kernel",
+                        None,
+                        target,
+                        images=n,
+                        channels=channels,
+                        x_size=geometry.out,
+                        steps=(1, 1),
+                        taps=(tap_h, tap_w, offsets),
+                        out_size=(rows, cols),
+                        y_strides=(
+                            height * width * channels,
+                            attrs.strides[0] * width * channels,
+                            attrs.strides[1] * channels,
+                        ),
+                        y_offset=(fh * width + fw) * channels,
+                    )
+                )
+        after = ()
+        if multiplier > 1:
+            workspace[target] = 4 * n * height * width * channels
+            after = ((kernels.fold(target, "dx", n * height * width * c, multiplier),),)
+        plans.append((tuple(steps), *after))
+    phases = side_by_side(epilogue, *plans) if dz == "dy" else (*epilogue[:1], *side_by_side(epilogue[1:], *plans))
+    return Plan(phases=phases, workspace=workspace)
+
+
+def keeps(attrs, needs):
+    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
+    return tuple(name for name, wanted in kept.items() if wanted)
+
+
+def flops(specs, attrs):
+    kh, kw, _, _ = specs["kernel"].shape
+    return 2 * infer(specs, attrs)["y"].size * kh * kw
+
+
+def reduction(specs, attrs):
+    kh, kw, _, multiplier = specs["kernel"].shape
+    n, oh, ow, _ = infer(specs, attrs)["y"].shape
+    return max(kh * kw * multiplier, n * oh * ow)
+
+
+def _case(x, kernel, bias=True, **attrs):
+    specs = {"x": Spec(x), "kernel": Spec(kernel)}
+    return Case(specs | ({"bias": Spec((kernel[2] * kernel[3],))} if bias else {}), Attrs(**attrs))
+
+
+CASES = (
+    _case((1, 1, 1, 1), (1, 1, 1, 1)),
+    _case((3, 5, 6, 7), (3, 3, 7, 1), padding="same", epilogue=Epilogue("relu")),
+    _case((1, 7, 6, 17), (3, 3, 17, 1), strides=(2, 2), padding="same", bias=False),
+    _case((2, 6, 5, 3), (3, 2, 3, 2), strides=(1, 2), padding=((1, 0), (0, 2)), epilogue=Epilogue("tanh")),
+    _case((1, 9, 8, 5), (2, 3, 5, 3), dilation_rate=(2, 3), epilogue=Epilogue("leaky_relu", 0.2)),
+    _case((1, 11, 11, 33), (5, 5, 33, 1), padding="same", epilogue=Epilogue("sigmoid")),
+    _case((1, 4, 4, 2), (1, 1, 2, 1), strides=(3, 2)),
+)
+
+OP = register(
+    Op(
+        name="depthwise_conv2d",
+        inputs=("x", "kernel", "bias?"),
+        outputs=("y",),
+        attrs=Attrs,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
+        keeps=keeps,
+        differentiable=frozenset({"x", "kernel", "bias"}),
+        cases=CASES,
+        flops=flops,
+        reduction=reduction,
+    )
+)
+
+
+def depthwise_conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, activation=None):
+    """Depthwise 2-D convolution: output channel c * M + m is channel c of x by kernel[..., c, m].
+
+    Parameters
+    ----------
+    x : Tensor or array, (N, H, W, C)
+    kernel : Tensor or array, (KH, KW, C, M)
+        M is the depth multiplier.
+    bias : Tensor or array, (C * M,), optional
+    strides, dilation_rate : int or (int, int)
+    padding : {"valid", "same"}, int, (int, int) or ((top, bottom), (left, right))
+    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+        Fused into the last step; "leaky_relu" with slope 0.2.
+
+    Returns
+    -------
+    Tensor, (N, OH, OW, C * M)
+
+    Raises
+    ------
+    ShapeError, ArgumentError, DTypeError
+        When ranks, channels or dtypes do not fit, or the kernel is larger than its padded input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(4, dtype="float32").reshape(1, 1, 2, 2)
+    >>> depthwise_conv2d(x, np.array([1, 10], "float32").reshape(1, 1, 2, 1)).numpy().ravel().tolist()
+    [0.0, 10.0, 2.0, 30.0]
+    """
+    attrs = Attrs(
+        shapes.pair(strides, "strides"),
+        shapes.normalize_padding(padding),
+        shapes.pair(dilation_rate, "dilation_rate"),
+        1,
+        epilogue_of(activation),
+    )
+    return apply(OP, (x, kernel, bias), attrs)

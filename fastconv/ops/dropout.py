@@ -1,0 +1,165 @@
+"""Dropout, with its random state as an explicit input and output."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._kernels import random
+from ..autograd import apply
+from ..errors import DTypeError
+from ..op import Case, Op, Plan, Spec, register
+from ._checks import check_float, check_range, check_shape
+
+GROUP = 64  # 32-bit words that are drawn together: 16 blocks of 4
+
+
+class Attrs(NamedTuple):
+    """`rate`: the share of elements that become 0, in [0, 1)."""
+
+    rate: float
+
+
+def philox(key, blocks):
+    """Return the four words of each block of Philox 4x32-10 as a uint64 array (len(blocks), 4).
+
+    Parameters
+    ----------
+    key : int
+        64 bits.
+    blocks : ndarray of uint64
+        The low 64 bits of the counter; the high ones are 0.
+
+    Notes
+    -----
+    Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+    """
+    low = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    c = [blocks & low, blocks >> half, np.zeros_like(blocks), np.zeros_like(blocks)]
+    k0, k1 = key & 0xFFFFFFFF, key >> 32
+    for _ in range(10):
+        a, b = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
+        c = [(b >> half) ^ c[1] ^ np.uint64(k0), b & low, (a >> half) ^ c[3] ^ np.uint64(k1), a & low]
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack(c, 1)
+
+
+def random_words(state, size):
+    """Return `size` 32-bit words for (key, counter): element e of a group of 64 takes word e // 16 of block e % 16."""
+    groups = -(-size // GROUP)
+    blocks = (state[1] // np.uint64(4)) + np.arange(16 * groups, dtype=np.uint64)
+    return philox(int(state[0]), blocks).reshape(groups, 16, 4).transpose(0, 2, 1).ravel()[:size]
+
+
+def words_used(size):
+    """Return how far a call over `size` elements moves the counter: whole groups, so that calls never overlap."""
+    return -(-size // GROUP) * GROUP
+
+
+def _threshold(rate):
+    return min(round(rate * 2**32), 2**32 - 1)
+
+
+def _infer(specs, attrs):
+    x, state = specs["x"], specs["state"]
+    check_float("dropout", "x", x)
+    check_range("dropout", "rate", attrs.rate, 0, 1)
+    check_shape("dropout", "state", state.shape, (2,))
+    if state.dtype != "uint64":
+        raise DTypeError(f"dropout needs state of uint64 (key, counter), got {state.dtype}")
+    return {"y": x, "new_state": state, "mask": Spec(x.shape, "uint8")}
+
+
+def _reference(arrays, attrs):
+    x, state = arrays["x"], arrays["state"]
+    mask = (random_words(state, x.size) >= _threshold(attrs.rate)).astype("uint8").reshape(x.shape)
+    new_state = state + np.array([0, words_used(x.size)], np.uint64)
+    return {"y": np.where(mask, x / (1 - attrs.rate), 0), "new_state": new_state, "mask": mask}
+
+
+# y = mask x / (1 - rate), so dx = mask dy / (1 - rate).
+def _reference_backward(arrays, attrs, needs):
+    return {"dx": np.where(arrays["mask"], arrays["dy"] / (1 - attrs.rate), 0)}
+
+
+def _plan(specs, attrs):
+    size = specs["x"].size
+    draw = random.dropout("x", "state", "y", "mask", size, _threshold(attrs.rate), 1 / (1 - attrs.rate))
+    return Plan(
+        phases=((draw,), (random.advance("state", "new_state", words_used(size)),)),
+        inplace={"y": "x", "new_state": "state"},
+    )
+
+
+def _plan_backward(specs, attrs, needs):
+    step = random.dropout_backward("dy", "mask", "dx", specs["dy"].size, 1 / (1 - attrs.rate))
+    return Plan(phases=((step,),), inplace={"dx": "dy"})
+
+
+def _state(rng, shape):
+    # A counter near a carry into its high half: blocks on both sides of 2^32.
+    return np.array([0x0123456789ABCDEF, 4 * 2**32 - 64], np.uint64)
+
+
+OP = register(
+    Op(
+        name="dropout",
+        inputs=("x", "state"),
+        outputs=("y", "new_state"),
+        saved=("mask",),
+        infer=_infer,
+        reference=_reference,
+        reference_backward=_reference_backward,
+        plan=_plan,
+        plan_backward=_plan_backward,
+        keeps=lambda attrs, needs: ("mask",),
+        differentiable=frozenset({"x"}),
+        linear=("x",),
+        attrs=Attrs,
+        cases=tuple(
+            Case({"x": Spec(shape), "state": Spec((2,), "uint64")}, Attrs(rate), {"state": _state})
+            for shape, rate in (
+                ((1,), 0.5), ((3, 5), 0.25), ((63,), 0.5), ((64,), 0.0), ((65,), 0.9), ((2, 5, 7, 3), 0.3),
+                ((16411,), 0.5),
+            )
+        ),
+        flops=lambda specs, attrs: specs["x"].size,
+    )
+)  # fmt: skip
+
+
+def dropout(x, state, rate):
+    """Set a random share `rate` of the elements to 0 and divide the others by 1 - rate (Srivastava et al., JMLR 2014).
+
+    The mask is a function of the state and of an element's index: the same for any number of threads.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+        Of any shape; float32 or float64.
+    state : Tensor or array_like
+        uint64 of shape (2,): a key, and a counter that starts at any multiple of 4.
+    rate : float
+        In [0, 1).
+
+    Returns
+    -------
+    y : Tensor
+        Of the shape of `x`.
+    new_state : Tensor
+        The same key with the counter moved past the random words used, for the next call.
+
+    Raises
+    ------
+    ArgumentError
+        When `rate` is out of range.
+    DTypeError, ShapeError
+        When `state` is not two uint64.
+
+    Examples
+    --------
+    >>> y, state = fastconv.ops.dropout(np.ones(8, "float32"), np.array([7, 0], "uint64"), rate=0.5)
+    >>> state.numpy()
+    array([ 7, 64], dtype=uint64)
+    """
+    return apply(OP, (x, state), Attrs(float(rate)))

@@ -1,0 +1,260 @@
+"""Pointwise functions and arithmetic with NumPy's broadcasting, as one table.
+
+They run as host steps, on their NumPy references. What networks spend time on (activations, residual sums) has kernels and
+files of its own.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import shapes
+from ..autograd import Tensor, apply
+from ..autograd.tensor import FLOATS, as_tensor
+from ..errors import ArgumentError, DTypeError
+from ..op import Case, Op, Spec, register
+from .add import add_n
+
+
+class Attrs(NamedTuple):
+    """Pointwise functions have none."""
+
+
+class Partial(NamedTuple):
+    """The derivative with respect to one input: ``derivative(**{name: array for name in reads})``."""
+
+    reads: tuple[str, ...]
+    derivative: Callable
+
+
+class Function(NamedTuple):
+    """A pointwise function of `partials`' keys."""
+
+    doc: str
+    value: Callable
+    partials: dict[str, Partial]
+    linear: bool = False
+    positive: bool = False  # inputs of the cases
+
+
+def _partial(reads, derivative):
+    return Partial(tuple(reads), derivative)
+
+
+def _share(wins, ties):
+    return wins + 0.5 * ties  # equal inputs share the gradient
+
+
+TABLE = {
+    "add": Function("a + b", np.add, {"a": _partial("", lambda: 1.0), "b": _partial("", lambda: 1.0)}, linear=True),
+    "subtract": Function(
+        "a - b", np.subtract, {"a": _partial("", lambda: 1.0), "b": _partial("", lambda: -1.0)}, linear=True
+    ),
+    "multiply": Function(
+        "a * b", np.multiply, {"a": _partial("b", lambda b: b), "b": _partial("a", lambda a: a)}, linear=True
+    ),
+    "divide": Function(
+        "a / b",
+        np.divide,
+        {"a": _partial("b", lambda b: 1 / b), "b": _partial("by", lambda b, y: -y / b)},
+        positive=True,
+    ),
+    "power": Function(
+        "a ** b",
+        np.power,
+        {
+            "a": _partial("ab", lambda a, b: b * a ** (b - 1)),
+            "b": _partial("ay", lambda a, y: y * np.log(a)),
+        },
+        positive=True,
+    ),
+    "maximum": Function(
+        "the larger of a and b; equal ones share the gradient",
+        np.maximum,
+        {
+            "a": _partial("ab", lambda a, b: _share(a > b, a == b)),
+            "b": _partial("ab", lambda a, b: _share(b > a, a == b)),
+        },
+    ),
+    "minimum": Function(
+        "the smaller of a and b; equal ones share the gradient",
+        np.minimum,
+        {
+            "a": _partial("ab", lambda a, b: _share(a < b, a == b)),
+            "b": _partial("ab", lambda a, b: _share(b < a, a == b)),
+        },
+    ),
+    "negative": Function("-x", np.negative, {"x": _partial("", lambda: -1.0)}, linear=True),
+    "exp": Function("e to the power of x", np.exp, {"x": _partial("y", lambda y: y)}),
+    "log": Function("the natural logarithm of x", np.log, {"x": _partial("x", lambda x: 1 / x)}, positive=True),
+    "sqrt": Function("the square root of x", np.sqrt, {"x": _partial("y", lambda y: 0.5 / y)}, positive=True),
+    "square": Function("x squared", np.square, {"x": _partial("x", lambda x: 2 * x)}),
+    "abs": Function("|x|; the gradient at 0 is 0", np.abs, {"x": _partial("x", lambda x: np.sign(x))}),
+}
+
+
+def _infer(specs, attrs):
+    shape = ()
+    dtype = next(iter(specs.values())).dtype
+    for name, spec in specs.items():
+        if spec.dtype not in FLOATS or spec.dtype != dtype:
+            raise DTypeError(
+                f"arithmetic needs floats of one type; {name} is {spec.dtype}. Convert by fastconv.tensor(..., dtype=...)"
+            )
+        shape = shapes.broadcast(shape, spec.shape)
+    return {"y": Spec(shape, dtype)}
+
+
+def unbroadcast(array, shape):
+    """Sum over the axes along which broadcasting repeated an array of `shape`."""
+    extra = array.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and array.shape[i + extra] != 1)
+    return array.sum(axes, keepdims=True).reshape(shape) if axes else array.reshape(shape)
+
+
+def _positive(rng, shape):
+    return rng.uniform(0.5, 2.0, shape)
+
+
+def _cases(function):
+    names = tuple(function.partials)
+    shape_lists = [((1,),), ((2, 3, 5),), ((0, 4),)] if len(names) == 1 else [
+        ((), ()), ((3, 5), (3, 5)), ((3, 1, 5), (2, 1)), ((4,), (2, 3, 4)), ((2, 3), ()), ((1, 3), (4, 3)), ((0, 3), (3,)),
+    ]  # fmt: skip
+    draw = dict.fromkeys(names, _positive) if function.positive else {}
+    return tuple(
+        Case({name: Spec(shape) for name, shape in zip(names, shape_list, strict=True)}, Attrs(), draw)
+        for shape_list in shape_lists
+    )
+
+
+def _make(name, function):
+    def reference(arrays, attrs):
+        return {"y": function.value(*(arrays[operand] for operand in function.partials))}
+
+    # y = f(a, b) pointwise, so da = dy * df/da, summed over the axes along which a was repeated.
+    def reference_backward(arrays, attrs, needs):
+        results = {}
+        for operand in needs:
+            reads, derivative = function.partials[operand]
+            product = arrays["dy"] * derivative(**{read: arrays[read] for read in reads})
+            results["d" + operand] = unbroadcast(product, arrays[operand].shape)
+        return results
+
+    def keeps(attrs, needs):
+        return tuple(sorted({read for operand in needs for read in function.partials[operand].reads}))
+
+    return register(
+        Op(
+            name=name,
+            inputs=tuple(function.partials),
+            outputs=("y",),
+            infer=_infer,
+            reference=reference,
+            reference_backward=reference_backward,
+            keeps=keeps,
+            attrs=Attrs,
+            differentiable=frozenset(function.partials),
+            linear=tuple(function.partials) if function.linear else (),
+            cases=_cases(function),
+            reduction=lambda specs, attrs: max(spec.size for spec in specs.values()),
+            flops=lambda specs, attrs: _infer(specs, attrs)["y"].size,
+        )
+    )
+
+
+OPS = {name: _make(name, function) for name, function in TABLE.items()}
+
+
+def _operand(value, dtype):
+    """Numbers, and arrays of integers or booleans, take the float type of the other operand."""
+    if isinstance(value, Tensor):
+        return value
+    if not isinstance(value, np.ndarray) or value.dtype.kind in "iub":
+        return as_tensor(value, dtype)
+    return as_tensor(value)
+
+
+def _common_dtype(inputs):
+    """Return the float type of the first tensor; without one, float64 if there is a float64 array."""
+    for value in inputs:
+        if isinstance(value, Tensor) and value.dtype in FLOATS:
+            return value.dtype
+    return "float64" if any(isinstance(v, np.ndarray) and v.dtype == np.float64 for v in inputs) else "float32"
+
+
+def _public(name):
+    names = ", ".join(TABLE[name].partials)
+
+    def function(*inputs):
+        if len(inputs) != len(TABLE[name].partials):
+            raise TypeError(f"{name}() takes the operands {names}, got {len(inputs)} of them")
+        dtype = _common_dtype(inputs)
+        return apply(OPS[name], [_operand(value, dtype) for value in inputs], Attrs())
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""Return {TABLE[name].doc}, element by element.
+
+    Parameters
+    ----------
+    {names} : Tensor or array_like
+        Of any shapes that broadcast as in NumPy; float32 or float64, not mixed.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ShapeError
+        When the shapes do not broadcast.
+    DTypeError
+        When a tensor holds integers, or float32 meets float64.
+
+    Examples
+    --------
+    >>> fastconv.ops.{name}({", ".join(["[1.0, 4.0]"] * len(TABLE[name].partials))}).shape
+    (2,)
+    """
+    return function
+
+
+globals().update({name: _public(name) for name in TABLE})
+_add_two = globals()["add"]
+
+
+def add(*inputs):
+    """Return the sum of two or more arrays, element by element.
+
+    Arrays of one shape run as one kernel (`add_n`); others are broadcast as in NumPy.
+
+    Parameters
+    ----------
+    *inputs : Tensor or array_like
+        Of any shapes that broadcast; float32 or float64, not mixed.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ShapeError
+        When the shapes do not broadcast.
+    DTypeError
+        When a tensor holds integers, or float32 meets float64.
+
+    Examples
+    --------
+    >>> fastconv.ops.add([1.0, 4.0], [1.0, 1.0], 10.0).numpy()
+    array([12., 15.], dtype=float32)
+    """
+    if len(inputs) < 2:
+        raise ArgumentError(f"add() takes two or more arrays, got {len(inputs)}")
+    dtype = _common_dtype(inputs)
+    operands = [_operand(value, dtype) for value in inputs]
+    if len({operand.shape for operand in operands}) == 1:
+        return add_n(operands)
+    return functools.reduce(_add_two, operands)

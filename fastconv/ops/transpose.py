@@ -1,0 +1,87 @@
+"""Permutation of axes: a view in eager code, a host step in a program."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..autograd import apply, as_tensor
+from ..errors import ArgumentError
+from ..op import Case, Op, Spec, register
+
+
+class Attrs(NamedTuple):
+    """`axes`: which axis of x each axis of y is."""
+
+    axes: tuple[int, ...]
+
+
+def _infer(specs, attrs):
+    shape, dtype = specs["x"]
+    return {"y": Spec(tuple(shape[axis] for axis in attrs.axes), dtype)}
+
+
+def _reference(arrays, attrs):
+    return {"y": arrays["x"].transpose(attrs.axes)}
+
+
+# y[i] has the axes of x in the order `axes`; the inverse permutation brings dy back.
+def _reference_backward(arrays, attrs, needs):
+    return {"dx": arrays["dy"].transpose(np.argsort(attrs.axes))}
+
+
+TRANSPOSE = register(
+    Op(
+        name="transpose",
+        inputs=("x",),
+        outputs=("y",),
+        infer=_infer,
+        reference=_reference,
+        reference_backward=_reference_backward,
+        attrs=Attrs,
+        differentiable=frozenset({"x"}),
+        linear=("x",),
+        cases=tuple(
+            Case({"x": Spec(shape)}, Attrs(axes))
+            for shape, axes in [
+                ((), ()),
+                ((5,), (0,)),
+                ((3, 5), (1, 0)),
+                ((2, 3, 5, 7), (0, 3, 1, 2)),
+                ((1, 4, 3), (2, 0, 1)),
+            ]
+        ),
+    )
+)
+
+
+def transpose(x, *axes):
+    """Return `x` with its axes in another order; a view of the same memory in eager code.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+    axes : ints, or one sequence of ints
+        Each axis of `x` once, negative ones count from the end. Default: in reverse order.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ArgumentError
+        When `axes` is not a permutation.
+
+    Examples
+    --------
+    >>> fastconv.ops.transpose(np.zeros((2, 3, 5)), 0, 2, 1).shape
+    (2, 5, 3)
+    """
+    x = as_tensor(x)
+    given = axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes
+    if not given:
+        given = range(x.ndim)[::-1]
+    order = tuple(int(axis) + x.ndim if axis < 0 else int(axis) for axis in given)
+    if sorted(order) != list(range(x.ndim)):
+        raise ArgumentError(f"axes must hold each of the {x.ndim} axes of x once, got {tuple(given)}")
+    return apply(TRANSPOSE, (x,), Attrs(order))

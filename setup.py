@@ -1,0 +1,109 @@
+"""Build fastconv: one static library per instruction set, one Cython extension per kernel family.
+
+Environment
+-----------
+FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX2=1
+    Leave a part out, as on a compiler that lacks it.
+FASTCONV_EMULATE_AVX512=1
+    A test build: the 512-bit kernels compiled for AVX2, so that their logic can be tested on any x86-64 machine.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+HERE = Path(__file__).parent
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+ARM = platform.machine().lower() in ("aarch64", "arm64")
+BASE_FLAGS = ["-std=gnu11", "-O3", "-fPIC", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wno-psabi"]
+HEADERS = sorted(str(p.relative_to(HERE)) for p in (HERE / "csrc").rglob("*.h"))
+
+
+def wanted(name):
+    return not os.environ.get(f"FASTCONV_NO_{name}")
+
+
+def compiles(flags, source="int main(void) { return 0; }"):
+    """Tell whether the C compiler builds and links `source` with `flags`."""
+    compiler = os.environ.get("CC", "cc").split()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "probe.c")
+        path.write_text(source)
+        command = [*compiler, *flags, str(path), "-o", str(Path(folder, "probe"))]
+        try:
+            return subprocess.run(command, capture_output=True).returncode == 0
+        except OSError:
+            sys.exit(f"fastconv needs a C compiler to build, and {compiler[0]!r} cannot be run: install gcc, or set CC")
+
+
+def instruction_sets():
+    """Return {name: compiler flags} of the kernel libraries that this compiler can build."""
+    sets = {"baseline": []}
+    if X86:
+        avx2 = ["-mavx2", "-mfma"]
+        avx512 = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
+        if wanted("AVX2") and compiles(avx2):
+            sets["avx2"] = avx2
+        if os.environ.get("FASTCONV_EMULATE_AVX512"):
+            sets["avx512"] = [*avx2, "-DFC_EMULATE_AVX512"]
+        elif wanted("AVX512") and compiles(avx512):
+            sets["avx512"] = avx512
+    elif ARM:
+        sets["neon"] = []
+    return sets
+
+
+isas = instruction_sets()
+openmp = ["-fopenmp"] if wanted("OPENMP") and compiles(["-fopenmp"]) else []
+macros = [(f"FC_HAVE_{isa.upper()}", "1") for isa in isas if isa != "baseline"]
+if os.environ.get("FASTCONV_EMULATE_AVX512"):
+    macros.append(("FC_EMULATE_AVX512", "1"))
+
+libraries = [
+    (
+        f"fc_{isa}",
+        {"sources": [f"csrc/isa/{isa}.c"], "obj_deps": {"": HEADERS}, "cflags": BASE_FLAGS + flags},
+    )
+    for isa, flags in isas.items()
+]
+
+extensions = []
+for path in sorted((HERE / "fastconv" / "_kernels").glob("*.pyx")):
+    owner = path.stem == "runtime"
+    extensions.append(
+        Extension(
+            f"fastconv._kernels.{path.stem}",
+            [str(path.relative_to(HERE))] + (["csrc/dispatch.c"] if owner else []),
+            include_dirs=["csrc", "fastconv/_kernels"],
+            libraries=[f"fc_{isa}" for isa in isas] + ["m"] if owner else [],
+            define_macros=[("Py_LIMITED_API", "0x030B0000"), *macros],
+            extra_compile_args=["-O2", "-g0", "-std=gnu11", "-Wno-unused-function", *(openmp if owner else [])],
+            extra_link_args=["-Wl,-s", *openmp] if owner and sys.platform.startswith("linux") else openmp * owner,
+            depends=HEADERS + ["fastconv/_kernels/sync.h"],
+            py_limited_api=True,
+        )
+    )
+
+setup(
+    libraries=libraries,
+    ext_modules=cythonize(
+        extensions,
+        nthreads=os.cpu_count() or 1,
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "embedsignature": True,
+            "freethreading_compatible": True,
+        },
+    ),
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

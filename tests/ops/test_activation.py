@@ -1,0 +1,53 @@
+"""What the registry cannot know of activations: zeros, NaN and inf."""
+
+import numpy as np
+import pytest
+
+from fastconv import ops
+from fastconv._kernels import runtime
+from fastconv.autograd import tensor
+from fastconv.errors import ArgumentError
+
+FUNCTIONS = (ops.relu, ops.leaky_relu, ops.sigmoid, ops.tanh)
+
+
+@pytest.fixture(params=runtime.available())
+def isa(request):
+    before = runtime.isa()
+    runtime.select(request.param)
+    yield request.param
+    runtime.select(before)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_nan_stays_and_spreads_no_further(isa, function):
+    x = np.zeros(37, np.float32)
+    x[[3, 36]] = np.nan
+    assert np.flatnonzero(np.isnan(function(x).numpy())).tolist() == [3, 36]
+
+
+@pytest.mark.parametrize(
+    ("function", "low", "high"),
+    [(ops.relu, 0, np.inf), (ops.leaky_relu, -np.inf, np.inf), (ops.sigmoid, 0, 1), (ops.tanh, -1, 1)],
+)
+def test_infinities(isa, function, low, high):
+    assert function(np.array([-np.inf, np.inf], np.float32)).numpy().tolist() == [low, high]
+
+
+@pytest.mark.parametrize(("function", "slope"), [(ops.relu, 0), (ops.leaky_relu, np.float32(0.2))])
+def test_gradient_at_zero(isa, function, slope):
+    x = tensor(np.zeros(3, np.float32), requires_grad=True)
+    function(x).backward(np.ones(3, np.float32))
+    assert (x.grad.numpy() == slope).all()
+
+
+def test_a_value_does_not_depend_on_its_place(isa):
+    x = np.linspace(-3, 3, 40, dtype=np.float32)
+    for function in FUNCTIONS:
+        whole = function(x).numpy()
+        assert all((function(x[:n]).numpy() == whole[:n]).all() for n in range(1, 40))
+
+
+def test_a_negative_slope_is_refused():
+    with pytest.raises(ArgumentError, match="negative_slope"):
+        ops.leaky_relu(np.ones(3, np.float32), negative_slope=-0.1)

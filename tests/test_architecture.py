@@ -1,0 +1,93 @@
+"""Imports run one way, and `import fastconv` stays cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastconv
+
+PACKAGE = Path(fastconv.__file__).parent
+
+# Top to bottom; a module imports only what stands above its own line. Neighbours on a line never import each other.
+LAYERS = [
+    ["errors", "shapes", "config", "op"],
+    ["_kernels"],
+    ["autograd"],
+    ["ops"],
+    ["graph"],
+    ["initializers", "activations", "losses", "metrics", "optimizers"],
+    ["layers"],
+    ["storage"],
+    ["models"],
+    ["datasets", "utils"],
+    ["_show_config"],
+    ["cli"],
+]
+LEAVES = LAYERS[0]
+# Among the leaves: the order in which they may use each other.
+LEAF_IMPORTS = {"errors": [], "shapes": ["errors"], "config": ["errors"], "op": ["shapes", "errors"]}
+LEVEL = {name: i for i, line in enumerate(LAYERS) for name in line}
+
+
+def modules():
+    return [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py"]
+
+
+def imported(path):
+    """Yield the top-level fastconv modules that a file imports, anywhere in it."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    package = ("fastconv", *parts[: len(parts) - (path.name != "__init__.py")])
+    if path.name == "__init__.py":
+        package = ("fastconv", *parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            module = (*base, *(node.module.split(".") if node.module else ()))
+            names = [[*module, alias.name] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [[*node.module.split("."), alias.name] for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name[0] == "fastconv" and len(name) > 1 and name[1] in LEVEL:
+                yield name[1]
+
+
+def test_every_module_has_a_place():
+    found = {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in modules()}
+    assert found == set(LEVEL)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for other in imported(path):
+        if other == own:
+            continue
+        if own in LEAVES:
+            assert other in LEAF_IMPORTS[own], f"{own} must not import {other}"
+        else:
+            assert LEVEL[other] < LEVEL[own], f"{own} stands above {other}, or beside it, and must not import it"
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_import_loads_nothing_heavy():
+    loaded = run_python(
+        "import sys; before = set(sys.modules); import fastconv; print(*sorted(set(sys.modules) - before))"
+    ).split()
+    assert "fastconv" in loaded
+    assert not [name for name in loaded if name.startswith("fastconv.") and name != "fastconv.errors"]
+    assert not {"numpy", "tqdm", "safetensors", "PIL"} & set(loaded)
+
+
+def test_nothing_needs_an_extra():
+    loaded = run_python("import sys, fastconv.models, fastconv.datasets, fastconv.utils, fastconv.cli; print(*sys.modules)")
+    assert not {"PIL", "matplotlib", "torch", "onnx"} & set(loaded.split())
