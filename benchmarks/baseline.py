@@ -14,7 +14,19 @@ function computes everything when called and returns {name: array}.
 
 import numpy as np
 
+from fastconv._kernels import runtime
 from fastconv.ops import _convolution, _pooling
+
+
+def empty(*shape):
+    """Return a float32 array at a multiple of 64 bytes, which NumPy's own are not: some CPUs copy others slowly."""
+    return runtime.empty(shape)
+
+
+def empty_like(array):
+    """Return `empty` of the shape of `array`."""
+    return empty(*array.shape)
+
 
 # ---- convolution
 
@@ -36,7 +48,9 @@ class Convolution:
 
     def grid(self, channels):
         """Return zeros for all pixels of the padded images."""
-        return np.zeros((self.n, self.rows, self.columns, channels), np.float32)
+        pixels = empty(self.n, self.rows, self.columns, channels)
+        pixels.fill(0)
+        return pixels
 
     def pad(self):
         """Return x with its padding."""
@@ -98,7 +112,7 @@ def conv2d(arrays, attrs):
     c = Convolution(arrays, attrs)
     per_group = c.outputs // c.groups
     kernel = c.kernel_by_group(arrays["kernel"])
-    y = np.empty((c.n, c.oh, c.ow, c.outputs), np.float32)
+    y = empty(c.n, c.oh, c.ow, c.outputs)
 
     def make_flat():
         total, product = c.grid(c.outputs), c.grid(c.outputs)
@@ -119,7 +133,7 @@ def conv2d(arrays, attrs):
         return flat
 
     def make_copied():
-        product, seen = np.empty_like(y), np.empty((c.n, c.oh, c.ow, c.channels), np.float32)
+        product, seen = empty_like(y), empty(c.n, c.oh, c.ow, c.channels)
         into, out = c.by_group(y, per_group), c.by_group(product, per_group)
 
         def copied():
@@ -145,7 +159,7 @@ def conv2d_backward_data(arrays, attrs):
     c = Convolution(arrays, attrs)
     per_group = c.outputs // c.groups
     transposed = np.ascontiguousarray(c.kernel_by_group(arrays["kernel"]).swapaxes(-1, -2))
-    dy, dx = arrays["dy"], np.empty((c.n, c.height, c.width, c.channels), np.float32)
+    dy, dx = arrays["dy"], empty(c.n, c.height, c.width, c.channels)
 
     def make_flat():
         spread, total, product = c.grid(c.outputs), c.grid(c.channels), c.grid(c.channels)
@@ -167,7 +181,7 @@ def conv2d_backward_data(arrays, attrs):
         return flat
 
     def make_copied():
-        product = np.empty((c.n, c.oh, c.ow, c.channels), np.float32)
+        product = empty(c.n, c.oh, c.ow, c.channels)
         source, out = c.by_group(dy, per_group), c.by_group(product, c.depth)
         direct = c.kh * c.kw == 1 and c.attrs.strides == (1, 1) and not c.is_padded
 
@@ -195,7 +209,7 @@ def conv2d_backward_kernel(arrays, attrs):
     c = Convolution(arrays, attrs)
     per_group = c.outputs // c.groups
     dy = arrays["dy"]
-    dkernel = c.kernel_by_group(np.empty((c.kh, c.kw, c.depth, c.outputs), np.float32))
+    dkernel = c.kernel_by_group(empty(c.kh, c.kw, c.depth, c.outputs))
 
     def make_flat():
         spread, size = c.grid(c.outputs), c.flat_size
@@ -212,7 +226,7 @@ def conv2d_backward_kernel(arrays, attrs):
         return flat
 
     def make_copied():
-        seen = np.empty((c.n, c.oh, c.ow, c.channels), np.float32)
+        seen = empty(c.n, c.oh, c.ow, c.channels)
         right = c.by_group(dy, per_group)
 
         def copied():
@@ -237,8 +251,8 @@ def conv2d_backward_kernel(arrays, attrs):
 def depthwise_conv2d(arrays, attrs):
     """Return the way to compute y."""
     c, kernel = Convolution(arrays, attrs), arrays["kernel"]
-    y = np.empty((c.n, c.oh, c.ow, c.channels), np.float32)
-    product = np.empty_like(y)
+    y = empty(c.n, c.oh, c.ow, c.channels)
+    product = empty_like(y)
 
     def copied():
         padded = c.pad()
@@ -254,7 +268,7 @@ def depthwise_conv2d(arrays, attrs):
 def depthwise_conv2d_backward_data(arrays, attrs):
     """Return the way to compute dx."""
     c, kernel, dy = Convolution(arrays, attrs), arrays["kernel"], arrays["dy"]
-    dx, product = np.empty((c.n, c.height, c.width, c.channels), np.float32), np.empty_like(dy)
+    dx, product = empty(c.n, c.height, c.width, c.channels), empty_like(dy)
 
     def copied():
         c.padded.fill(0)
@@ -271,7 +285,7 @@ def depthwise_conv2d_backward_data(arrays, attrs):
 def depthwise_conv2d_backward_kernel(arrays, attrs):
     """Return the way to compute dkernel."""
     c, dy = Convolution(arrays, attrs), arrays["dy"]
-    dkernel, product = np.empty((c.kh, c.kw, c.channels, 1), np.float32), np.empty_like(dy)
+    dkernel, product = empty(c.kh, c.kw, c.channels, 1), empty_like(dy)
     pixels = product.reshape(-1, c.channels)
     ones = np.ones(len(pixels), np.float32)
 
@@ -353,7 +367,7 @@ def _spread(arrays, attrs, share):
     dy, index = arrays["dy"], arrays.get("index")
     _, inner = _padded(arrays["x"], attrs, 0)
     _, pads = _pooling.geometry(arrays["x"].shape, attrs)
-    dx, part = _pooling.pad(np.zeros_like(arrays["x"]), pads, 0), np.empty_like(dy)
+    dx, part = _pooling.pad(np.zeros_like(arrays["x"]), pads, 0), empty_like(dy)
     regions = _regions(arrays["x"].shape, attrs)
     covers = attrs.strides == attrs.pool_size and sum(dx[region].size for region in regions) == dx.size
 
@@ -375,10 +389,10 @@ def _spread(arrays, attrs, share):
 # ---- matrix product: BLAS itself
 
 
-def matmul(a, b):
-    """Return the way to compute a @ b."""
-    out = np.empty((a.shape[0], b.shape[1]), np.float32)
-    return {"blas": lambda: {"y": np.matmul(a, b, out=out)}}
+def matmul(result, a, b):
+    """Return the way to compute {result: a @ b}."""
+    out = empty(a.shape[0], b.shape[1])
+    return {"blas": lambda: {result: np.matmul(a, b, out=out)}}
 
 
 # ---- pointwise and normalising operations
@@ -386,20 +400,20 @@ def matmul(a, b):
 
 def relu(arrays, attrs):
     """Return the way to compute y."""
-    x, y = arrays["x"], np.empty_like(arrays["x"])
+    x, y = arrays["x"], empty_like(arrays["x"])
     return {"ufunc": lambda: {"y": np.maximum(x, 0, out=y)}}
 
 
 def relu_backward(arrays, attrs):
     """Return the way to compute dx."""
     y, dy = arrays["y"], arrays["dy"]
-    dx, mask = np.empty_like(y), np.empty(y.shape, bool)
+    dx, mask = empty_like(y), np.empty(y.shape, bool)
     return {"ufunc": lambda: {"dx": np.multiply(dy, np.greater(y, 0, out=mask), out=dx)}}
 
 
 def add_n(arrays, attrs):
     """Return the way to compute y, the sum of two arrays."""
-    y = np.empty_like(arrays["x0"])
+    y = empty_like(arrays["x0"])
     return {"ufunc": lambda: {"y": np.add(arrays["x0"], arrays["x1"], out=y)}}
 
 
@@ -411,7 +425,7 @@ def batch_norm_train(arrays, attrs):
     """Return the way to compute y and the batch's statistics."""
     x = arrays["x"].reshape(-1, arrays["x"].shape[-1])
     gamma, beta = arrays["gamma"], arrays["beta"]
-    y, square, ones = np.empty_like(x), np.empty_like(x), np.ones(len(x), np.float32)
+    y, square, ones = empty_like(x), empty_like(x), np.ones(len(x), np.float32)
 
     def ufunc():
         mean = _column_sums(ones, x) / len(x)
@@ -429,7 +443,7 @@ def batch_norm_train_backward(arrays, attrs):
     """Return the way to compute dx, dgamma and dbeta."""
     x, dy = (arrays[name].reshape(-1, arrays["x"].shape[-1]) for name in ("x", "dy"))
     mean, inv_std, gamma = arrays["mean"], arrays["inv_std"], arrays["gamma"]
-    centred, dx, ones = np.empty_like(x), np.empty_like(x), np.ones(len(x), np.float32)
+    centred, dx, ones = empty_like(x), empty_like(x), np.ones(len(x), np.float32)
 
     def ufunc():
         dbeta = _column_sums(ones, dy)
@@ -449,7 +463,7 @@ def batch_norm_train_backward(arrays, attrs):
 def softmax_cross_entropy(arrays, attrs):
     """Return the way to compute the probabilities and the mean loss for class numbers."""
     x, labels = arrays["logits"], arrays["labels"]
-    y, rows = np.empty_like(x), np.arange(len(x))
+    y, rows = empty_like(x), np.arange(len(x))
 
     def ufunc():
         np.subtract(x, x.max(-1, keepdims=True), out=y)
@@ -465,7 +479,7 @@ def softmax_cross_entropy(arrays, attrs):
 def softmax_cross_entropy_backward(arrays, attrs):
     """Return the way to compute the gradient of the logits from that of the loss alone."""
     y, labels, dloss = arrays["probabilities"], arrays["labels"], arrays["dloss"]
-    dx, rows = np.empty_like(y), np.arange(len(y))
+    dx, rows = empty_like(y), np.arange(len(y))
 
     def ufunc():
         factor = dloss / np.float32(len(y))
@@ -480,7 +494,7 @@ def adam_update(arrays, attrs):
     """Return the way to compute the new variable and moments."""
     w, g, m, v = (arrays[name] for name in "wgmv")
     rate, beta_1, beta_2, epsilon, decay = (np.float32(number) for number in arrays["hyper"])
-    new_w, new_m, new_v, part = (np.empty_like(w) for _ in range(4))
+    new_w, new_m, new_v, part = (empty_like(w) for _ in range(4))
 
     def ufunc():
         np.subtract(g, m, out=part)

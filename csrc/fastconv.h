@@ -149,9 +149,9 @@ typedef struct {
     const double *partial; /* parts x quantities x columns: what norm_sums or norm_backward_sums left */
     const float *gamma, *beta, *moving_mean, *moving_variance, *dnew_moving_mean, *dnew_moving_variance;
     float *mean, *inv_std, *new_moving_mean, *new_moving_variance, *dgamma, *dbeta;
-    float *coefficients;     /* 3 or 4 lines of `columns`, as norm_apply or norm_backward_apply reads them */
-    int64_t parts, columns;  /* a line of `columns` floats holds columns / channels pixels */
-    int64_t channels, count; /* elements per channel */
+    float *coefficients;           /* 3 or 4 lines of `width`, as norm_apply or norm_backward_apply reads them */
+    int64_t parts, columns, width; /* floats in a line of `partial` and of `coefficients`: multiples of `channels` */
+    int64_t channels, count;       /* elements per channel */
     double momentum, epsilon;
 } fc_norm;
 

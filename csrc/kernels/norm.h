@@ -8,7 +8,7 @@
  * the mean, however far the mean is from zero.
  */
 
-enum { NORM_RUN = 64, NORM_UNROLL = 4, NORM_BACKWARD_UNROLL = 2, NORM_BLOCK = 64 };
+enum { NORM_RUN = 64, NORM_UNROLL = 4, NORM_BACKWARD_UNROLL = 4, NORM_BLOCK = 64 };
 
 FC_INLINE vf norm_load(const float *p, int64_t n) {
     if (n == FC_VL) return v_load(p);
@@ -128,7 +128,7 @@ static void norm_total(const fc_norm *p, int which, int quantities, int64_t c0, 
 }
 
 static void norm_coefficient(const fc_norm *p, int which, int64_t c, float value) {
-    for (int64_t at = c; at < p->columns; at += p->channels) p->coefficients[which * p->columns + at] = value;
+    for (int64_t at = c; at < p->width; at += p->channels) p->coefficients[which * p->width + at] = value;
 }
 
 /* coefficients: mean, scale, shift, so that y = (x - mean) * scale + shift. */

@@ -1,7 +1,7 @@
 /* The roof of this instruction set: multiply-adds in registers alone. */
 
-/* As many independent sums as hide the latency, also where a multiply-add is two instructions. */
-enum { PEAK_SUMS = FC_MR * FC_NRV < 12 ? 12 : FC_MR * FC_NRV };
+/* As many independent sums as sixteen registers allow: they hide the latency, also where there are two instructions. */
+enum { PEAK_SUMS = FC_MR * FC_NRV < 14 ? 14 : FC_MR * FC_NRV };
 
 /* Every round multiplies and adds in each element of PEAK_SUMS vectors. All converge to 2, which the result, their
  * mean, proves; *operations is what was done. */

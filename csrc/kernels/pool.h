@@ -57,16 +57,16 @@ FC_INLINE void pool_store_index(void *index, int64_t offset, vi at, int64_t n, i
 
 /* ---- max */
 
-/* `rows` by `columns` pixels from x on, `vectors` vectors of channels: n elements in each. Tells whether all is well:
- * without `careful`, NaNs get lost, and an infinity or NaN anywhere in the windows gives false. */
+/* `rows` by `columns` pixels from x on, `vectors` vectors of channels, n elements in each. Without `careful` a NaN may
+ * get lost, and the result is false where a window holds one, or an infinity. */
 FC_INLINE int max_block(const fc_pool *p, const float *x, int64_t tap, int64_t rows, int64_t columns, float *y,
                         void *index, int64_t offset, int vectors, int64_t n, int wide, int careful) {
-    vf best[FC_POOL_UNROLL], finite = v_zero();
+    vf best[FC_POOL_UNROLL], finite[FC_POOL_UNROLL];
     vi at[FC_POOL_UNROLL];
     for (int v = 0; v < vectors; v++) {
         best[v] = pool_load(x + v * FC_VL, n);
         at[v] = v_seti((int32_t)tap);
-        finite += best[v] * 0.0f;
+        finite[v] = best[v] * 0.0f;
     }
     for (int64_t r = 0; r < rows; r++) {
         const float *line = x + r * p->width * p->channels;
@@ -76,7 +76,7 @@ FC_INLINE int max_block(const fc_pool *p, const float *x, int64_t tap, int64_t r
                 vf value = pool_load(line + s * p->channels + v * FC_VL, n);
                 vi take = value > best[v];
                 if (careful) take = ~(value <= best[v]) & (best[v] == best[v]); /* greater, or the first NaN */
-                else finite += value * 0.0f;
+                else finite[v] += value * 0.0f;
                 best[v] = v_select(take, value, best[v]);
                 at[v] = (take & here) | (~take & at[v]);
             }
@@ -85,8 +85,9 @@ FC_INLINE int max_block(const fc_pool *p, const float *x, int64_t tap, int64_t r
     for (int v = 0; v < vectors; v++) {
         pool_store(y + offset + v * FC_VL, best[v], n);
         pool_store_index(index, offset + v * FC_VL, at[v], n, wide);
+        if (v) finite[0] += finite[v];
     }
-    return v_sum(finite) == 0;
+    return v_sum(finite[0]) == 0;
 }
 
 FC_INLINE void max_channels(const fc_pool *p, const float *x, int64_t tap, int64_t rows, int64_t columns, float *y,

@@ -90,7 +90,8 @@ cdef void depthwise_chunk(const void *raw, int64_t chunk, char *scratch) noexcep
     cdef const DepthwiseArgs *args = <const DepthwiseArgs *>raw
     cdef fc_depthwise t
     gather_band(args, chunk, &t, scratch)
-    t.w, t.bias, t.y, t.activation, t.alpha = args.kernel, args.bias, args.y + args.y_offset, args.activation, args.alpha
+    t.w, t.bias, t.y = args.kernel, args.bias, args.y + args.y_offset
+    t.activation, t.alpha = args.activation, args.alpha
     args.k.depthwise(&t)
 
 

@@ -1,22 +1,22 @@
 """Matrix products, and what they share with convolutions: packed panels, ordered sums, fused epilogues backwards.
 
-The right operand is packed in panels of NR columns, `[group][panel][tap][k][NR]`, so that the inner loop reads it in one
-straight line. A product walks
+The right operand is packed in panels of NR columns, `[group][panel][tap][k][NR]`, so that the inner loop reads it in
+one straight line. A product walks
 
     chunk: a band of rows x a few panels
       panel
         block of k, small enough that its part of the panel stays in the first-level cache
           register tiles down the band                                            (C: fc_tile)
 
-A transposed left operand needs no packing either: its rows are the k, and the product is a sum of outer products of rows
-(C: fc_outer).
+A transposed left operand needs no packing either: its rows are the k, and the product is a sum of outer products of
+rows (C: fc_outer).
 """
 from libc.stdint cimport int32_t, int64_t
 
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation
+from fastconv._kernels.table cimport fc_activation
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_tile:
@@ -69,7 +69,7 @@ cdef extern from "fastconv.h" nogil:
 # The longest block of a reduction: 384 x NR floats of a panel are 24 KiB on AVX2.
 DEPTH_BLOCK = 384
 # Arithmetic of a chunk, about 40 microseconds on AVX2.
-CHUNK_FLOPS = 4e6
+CHUNK_FLOPS = 4_000_000
 ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "sigmoid": 3, "tanh": 4}
 
 
@@ -106,8 +106,8 @@ cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
     cdef const int64_t *taps = <const int64_t *>(<const char *>raw + sizeof(PackArgs))
     cdef int64_t tap = chunk % args.taps, panel = chunk // args.taps % args.panels
     cdef int64_t group = chunk // (args.taps * args.panels), nr = args.k.nr
-    args.k.pack_panel(args.b + group * args.b_group + taps[tap] * args.b_tap + panel * nr * args.b_n, args.b_k, args.b_n,
-                      args.depth, min(nr, args.columns - panel * nr), args.packed + chunk * args.depth * nr)
+    args.k.pack_panel(args.b + group * args.b_group + taps[tap] * args.b_tap + panel * nr * args.b_n,
+                      args.b_k, args.b_n, args.depth, min(nr, args.columns - panel * nr), args.packed + chunk * args.depth * nr)
 
 
 def packed_bytes(groups, taps, depth, columns):
@@ -218,7 +218,8 @@ cdef void transposed_chunk(const void *raw, int64_t chunk, char *scratch) noexce
     cdef const fc_kernels *k = args.k
     cdef int64_t nr = k.nr, panel, start, row, tiles, tile, size, rows
     cdef int64_t panels = (args.columns + nr - 1) // nr
-    cdef int64_t block = chunk % args.panel_blocks, first = chunk // args.panel_blocks % args.row_blocks * args.row_block
+    cdef int64_t block = chunk % args.panel_blocks
+    cdef int64_t first = chunk // args.panel_blocks % args.row_blocks * args.row_block
     cdef int64_t batch = chunk // (args.panel_blocks * args.row_blocks)
     cdef fc_outer t
     rows = min(args.row_block, args.rows - first)

@@ -29,7 +29,7 @@ cdef extern from "fastconv.h" nogil:
         float *dgamma
         float *dbeta
         float *coefficients
-        int64_t parts, columns, channels, count
+        int64_t parts, columns, width, channels, count
         double momentum, epsilon
     ctypedef struct fc_kernels:
         void (*norm_sums)(const float *x, int64_t size, int64_t columns, double *sums) noexcept nogil
@@ -44,20 +44,30 @@ cdef extern from "fastconv.h" nogil:
                                     int64_t columns) noexcept nogil
 
 cdef enum:
-    CHUNK_BYTES = 65536     # read by one chunk
+    CHUNK_BYTES = 131072    # read by one chunk
     CHANNEL_BLOCK = 64      # channels that one chunk of a finishing step does: NORM_BLOCK in norm.h
     MAX_PARTS = 64          # partial sums
     LINES = 64              # per partial sum at least, so that the sums are short beside what they were made of
     MAX_FOLDED = 1024       # floats: lines stay in the first-level cache with their coefficients
 
 
-def fold(int64_t channels):
-    """Return the floats of a line: a multiple of `channels` that fills whole vectors, unless that makes it too long."""
+cdef int64_t fold(int64_t channels, int64_t vectors):
+    """Return a multiple of `channels` that fills at least so many whole vectors, unless that makes a line too long."""
     cdef int64_t vector = runtime.tile()[0]
     cdef int64_t columns = channels * vector // gcd(channels, vector)
-    while columns < 4 * vector:
+    while columns < vectors * vector:
         columns *= 2
     return columns if columns <= MAX_FOLDED else channels
+
+
+cdef int64_t sum_columns(int64_t channels):
+    """Return the floats of a line while summing: one block of columns, so that memory is read in order."""
+    return fold(channels, 4)
+
+
+cdef int64_t apply_columns(int64_t channels):
+    """Return the floats of a line in the pass over the elements, where longer loops are better."""
+    return fold(channels, 16)
 
 
 cdef struct SumArgs:
@@ -88,20 +98,30 @@ cdef int64_t sum_chunk_size(int64_t size, int64_t columns):
     return (lines + LINES - 1) // LINES * LINES * columns
 
 
-def parts(int64_t size, int64_t channels):
+cdef int64_t parts(int64_t size, int64_t channels):
     """Return how many partial sums an array of `size` floats gets."""
-    cdef int64_t chunk = sum_chunk_size(size, fold(channels))
+    cdef int64_t chunk = sum_chunk_size(size, sum_columns(channels))
     return (size + chunk - 1) // chunk
+
+
+def partial_bytes(int64_t size, int64_t channels, int64_t quantities):
+    """Return the bytes of all partial sums: 2 quantities forward, 3 backward."""
+    return 8 * quantities * parts(size, channels) * sum_columns(channels)
+
+
+def coefficient_bytes(int64_t channels, int64_t lines):
+    """Return the bytes of the coefficients: 3 lines forward, 4 backward."""
+    return 4 * lines * apply_columns(channels)
 
 
 def sums(str x, str dy, str mean, str partial, int64_t size, int64_t channels):
     """Return the step that leaves `parts` partial sums in `partial`, float64.
 
-    With ``dy=""`` they are (x, x * x), else (dy, dy * (x - mean), x - mean), a line of `fold` columns each.
+    With ``dy=""`` they are (x, x * x), else (dy, dy * (x - mean), x - mean).
     """
     cdef SumArgs args
     args.x, args.dy, args.mean, args.partial = NULL, NULL, NULL, NULL
-    args.columns, args.channels, args.size = fold(channels), channels, size
+    args.columns, args.channels, args.size = sum_columns(channels), channels, size
     args.size_per_chunk = sum_chunk_size(size, args.columns)
     args.k = <const fc_kernels *><size_t>runtime.table()
     operands = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
@@ -109,7 +129,7 @@ def sums(str x, str dy, str mean, str partial, int64_t size, int64_t channels):
                 (<char *>&args.partial - <char *>&args, partial, True))
     return Step("batch_norm_backward_sums" if dy else "batch_norm_sums", <size_t>&sums_chunk,
                 (<char *>&args)[:sizeof(args)], operands, parts(size, channels), scratch=4 * args.columns,
-                cost=size * (8 if dy else 4) / 1.5e4)
+                cost=size * (8 if dy else 4) / 3e4)
 
 
 cdef struct FinishArgs:
@@ -142,7 +162,8 @@ cdef finish_step(name, int64_t kind, reads, writes, int64_t size, int64_t channe
     n.dnew_moving_mean, n.dnew_moving_variance = NULL, NULL
     n.mean, n.inv_std, n.new_moving_mean, n.new_moving_variance = NULL, NULL, NULL, NULL
     n.dgamma, n.dbeta, n.coefficients = NULL, NULL, NULL
-    n.parts, n.columns, n.channels, n.count = parts(size, channels), fold(channels), channels, size // channels
+    n.parts, n.columns, n.width = parts(size, channels), sum_columns(channels), apply_columns(channels)
+    n.channels, n.count = channels, size // channels
     n.momentum, n.epsilon = momentum, epsilon
     args.kind, args.k = kind, <const fc_kernels *><size_t>runtime.table()
     offsets = {
@@ -158,7 +179,7 @@ cdef finish_step(name, int64_t kind, reads, writes, int64_t size, int64_t channe
     }
     operands = [(offsets[field], buffer, written)
                 for fields, written in ((reads, False), (writes, True)) for field, buffer in fields.items()]
-    cost = n.columns * (n.parts if partial else 1) / 1e3 + channels / 1e2
+    cost = (n.columns * n.parts if partial else 0) / 1e3 + n.width / 1e2
     return Step(name, <size_t>&finish_chunk, base[:sizeof(args)], operands,
                 (channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK, cost=cost)
 
@@ -204,11 +225,11 @@ cdef void apply_chunk(const void *raw, int64_t chunk, char *scratch) noexcept no
 def apply(str x, str dy, str coefficients, str y, int64_t size, int64_t channels):
     """Return the step ``y = (x - mean) * scale + shift``, or with `dy` ``y = a dy + b (x - mean) + d``.
 
-    `coefficients` holds mean, scale, shift, or mean, a, b, d, a line of `fold` columns each. `y` may be `x` or `dy`.
+    `coefficients` holds a line each of mean, scale, shift, or mean, a, b, d. `y` may be `x` or `dy`.
     """
     cdef ApplyArgs args
     args.x, args.dy, args.coefficients, args.y = NULL, NULL, NULL, NULL
-    args.size, args.columns = size, fold(channels)
+    args.size, args.columns = size, apply_columns(channels)
     args.size_per_chunk = max(1, CHUNK_BYTES // (4 * args.columns)) * args.columns
     args.k = <const fc_kernels *><size_t>runtime.table()
     operands = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
@@ -217,4 +238,4 @@ def apply(str x, str dy, str coefficients, str y, int64_t size, int64_t channels
     return Step("batch_norm_backward_apply" if dy else "batch_norm_apply", <size_t>&apply_chunk,
                 (<char *>&args)[:sizeof(args)], operands,
                 (size + args.size_per_chunk - 1) // args.size_per_chunk,
-                cost=size * (12 if dy else 8) / 1.5e4)
+                cost=size * (12 if dy else 8) / 4e4)

@@ -21,7 +21,7 @@ cdef extern from "fastconv.h" nogil:
         void (*sum_pool_backward)(const fc_pool *, const float *dy, float *dx, int64_t ih) noexcept nogil
 
 cdef enum:
-    CHUNK_BYTES = 65536     # read or written by one chunk
+    CHUNK_BYTES = 131072    # read or written by one chunk
     CHANNEL_BLOCK = 64      # whole cache lines, so that two threads never write into one
 
 cdef struct PoolArgs:
@@ -109,7 +109,7 @@ def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides
     operands = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True),
                 (<char *>&args.index - <char *>&args, index, True))
     return Step(f"{kind}_pool", <size_t>&forward_chunk, (<char *>&args)[:sizeof(args)], operands, chunks,
-                cost=args.rows * row_bytes / 1e4)
+                cost=args.rows * row_bytes / 2.5e4)
 
 
 def pool_backward(str kind, str dy, str dx, str index, x_shape, y_shape, pool_size, strides, pads,
@@ -125,6 +125,6 @@ def pool_backward(str kind, str dy, str dx, str index, x_shape, y_shape, pool_si
     operands = ((<char *>&args.x - <char *>&args, dy, False), (<char *>&args.y - <char *>&args, dx, True),
                 (<char *>&args.index - <char *>&args, index, False))
     # Each window that covers a pixel is one more read.
-    reads = max(1, p.pool_h // p.stride_h) * max(1, p.pool_w // p.stride_w)
+    reads = p.pool_h * p.pool_w / <double>(p.stride_h * p.stride_w)
     return Step(f"{kind}_pool_backward", <size_t>&backward_chunk, (<char *>&args)[:sizeof(args)], operands, chunks,
-                cost=args.rows * row_bytes * (1 + reads) / 2e4)
+                cost=args.rows * row_bytes * (1 + reads) / 4e4)

@@ -4,6 +4,7 @@ On a terminal a bar that is rewritten in place; elsewhere one plain line when an
 that line everywhere, ``verbose=0`` for silence.
 """
 
+import shutil
 import sys
 import time
 
@@ -137,7 +138,9 @@ class ProgressBar(Callback):
         now = time.perf_counter()
         if self._style == "bar" and now - self._shown >= SECONDS_BETWEEN_UPDATES:
             self._shown = now
-            self._write(f"\r{self._bar(logs or {}, now - self._began, False)}{ERASE_TO_END_OF_LINE}")
+            # A line that wraps could not be written over.
+            line = self._bar(logs or {}, now - self._began, False)[: shutil.get_terminal_size().columns - 1]
+            self._write(f"\r{line}{ERASE_TO_END_OF_LINE}")
 
     def _finish(self, logs):
         seconds = time.perf_counter() - self._began
@@ -150,6 +153,13 @@ class ProgressBar(Callback):
             f"{title}{self._seen}/{self._seen} - {format_duration(seconds)} - {pace}{format_logs(logs or {})}\n"
         )
 
+    def _mark(self):
+        try:
+            "━".encode(getattr(self._stream, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:
+            return "="
+        return "━"
+
     def _bar(self, logs, seconds, finished):
         """Return one state of the bar: time left while it runs, time taken when it is done."""
         steps = self._seen if finished else self.params["steps"]
@@ -157,7 +167,7 @@ class ProgressBar(Callback):
         if steps is None:
             return f"{self._seen}/Unknown {format_duration(seconds)} {format_step(pace)}{format_logs(logs)}"
         filled = BAR_WIDTH if finished else min(BAR_WIDTH * self._seen // max(steps, 1), BAR_WIDTH)
-        bar = "━" * filled + " " * (BAR_WIDTH - filled)
+        bar = self._mark() * filled + " " * (BAR_WIDTH - filled)
         shown = seconds if finished else pace * max(steps - self._seen, 0)
         count = f"{self._seen:>{len(str(steps))}}/{steps}"
         return f"{count} {bar} {format_duration(shown)} {format_step(pace)}{format_logs(logs)}"

@@ -52,20 +52,18 @@ class ProgramCache:
         return ProgramCache, ()
 
 
-def _layers_below(layer):
-    for child in layer._sublayers():
-        yield child
-        yield from _layers_below(child)
-
-
-def signature(model):
-    """Return what a traced step depends on beside its inputs: the variables, which are trained, table, precision."""
-    return (
-        tuple(id(variable) for variable in model.variables),
-        tuple(layer.trainable for layer in (model, *_layers_below(model))),
-        runtime.table(),
-        config.get_precision(),
-    )
+def survey(model):
+    """Return (what a traced step depends on beside its inputs, the model's float type), in one walk over the layers."""
+    variables, flags, pending = [], [], [model]
+    while pending:
+        layer = pending.pop()
+        flags.append(layer.trainable)
+        for kind in layer._kinds:
+            variables += kind
+        pending += layer._sublayers()
+    dtypes = {variable.dtype for variable in variables} or {getattr(model, "dtype", None) or config.floatx()}
+    key = tuple(map(id, variables)), tuple(flags), runtime.table(), config.get_precision()
+    return key, "float64" if "float64" in dtypes else "float32"
 
 
 def flatten_outputs(outputs, names=None):
@@ -106,9 +104,12 @@ class ModelStep:
 
     def __init__(self, model, kind, keys=None, checked=False):
         self.model, self.kind, self.keys, self.checked = model, kind, keys, checked
-        self.dtype = model._float_type()
+        depends_on, self.dtype = survey(model)
         self.eager = model.run_eagerly or self.dtype == "float64"
-        self._signature = kind, keys, signature(model)
+        # The objects themselves, not their ids: a key keeps them alive, so that no later one is taken for them.
+        told = () if kind == "predict" else (model._compiled,)
+        told += (model.optimizer, model.optimizer.traced) if kind == "train" else ()
+        self._signature = kind, keys, *told, depends_on
         self._shapes = {}
 
     def output_shapes(self, x):
@@ -199,7 +200,7 @@ class CustomStep:
 
     def __call__(self, batch):
         """Run one step; returns what it reports as floats, or the outputs of a prediction."""
-        dtype = self.model._float_type()
+        dtype = survey(self.model)[1]
         data = [join(to_tensors(batch.x, dtype), self.keys)]
         for arrays in (batch.y, batch.sample_weight):
             if arrays is not None:

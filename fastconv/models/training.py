@@ -11,23 +11,18 @@ import warnings
 
 import numpy as np
 
-from .. import config, optimizers
-from ..autograd import SYMBOLIC, as_tensor, gradients, no_grad, symbol, using
+from .. import optimizers
+from ..autograd import SYMBOLIC, gradients, no_grad, symbol, using
 from ..errors import ArgumentError, UnsupportedOpError
 from . import progress
 from .callbacks import CallbackList, History
 from .compiled import Compiled, output_names
-from .data import ArrayData, Epochs, adapt, check_count, make_batch
-from .steps import CustomStep, ModelStep, ProgramCache, flatten_outputs, join, to_tensors
+from .data import ArrayData, Epochs, adapt, check_count
+from .overridable import OverridableSteps, unpack_x_y_sample_weight
+from .steps import CustomStep, ModelStep, ProgramCache, flatten_outputs, join, survey, to_tensors
 
 
-def unpack_x_y_sample_weight(data):
-    """Return (x, y, sample_weight) from a tuple of one to three of them; None for what is absent."""
-    data = tuple(data) if isinstance(data, (list, tuple)) else (data,)
-    return (*data, *(None,) * (3 - len(data)))
-
-
-class Trainer:
+class Trainer(OverridableSteps):
     """What `Model` can do beside computing: learn and be measured.
 
     The class that derives from it is a `Layer` and may have `input_names` and `output_names`.
@@ -120,8 +115,7 @@ class Trainer:
             raise ArgumentError(f"{what}() needs a compiled model: call model.compile(optimizer, loss, metrics) first")
 
     def _float_type(self):
-        dtypes = {variable.dtype for variable in self.variables} or {getattr(self, "dtype", None) or config.floatx()}
-        return "float64" if "float64" in dtypes else "float32"
+        return survey(self)[1]
 
     # ---- one step, as a function of tensors
 
@@ -144,85 +138,6 @@ class Trainer:
     def _names(self):
         names = getattr(self, "input_names", None), getattr(self, "output_names", None)
         return tuple(list(n) if n else None for n in names)
-
-    # ---- what a subclass may override
-
-    def train_step(self, data):
-        """Train on one batch; returns {name: value} to report. Override it to train in a way of your own, on the tape.
-
-        Parameters
-        ----------
-        data : tuple
-            (x, y) or (x, y, sample_weight), Tensors; take it apart by `unpack_x_y_sample_weight`.
-
-        Examples
-        --------
-        >>> class Mine(Model):
-        ...     def train_step(self, data):
-        ...         x, y = data
-        ...         y_pred = self(x, training=True)
-        ...         loss = self.compute_loss(x, y, y_pred)
-        ...         variables = self.trainable_variables
-        ...         self.optimizer.apply(fastconv.autograd.gradients(loss, variables), variables)
-        ...         return {"loss": loss}
-        """
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = self(x, training=True)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
-        variables = self.trainable_variables
-        if variables:
-            self.optimizer.apply(gradients(loss, variables), variables)
-        self._compiled.loss_tracker.update_state(float(loss), sample_weight=loss_size(y_pred))
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def test_step(self, data):
-        """Evaluate one batch; returns {name: value} to report. May be overridden, as `train_step`."""
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = self(x, training=False)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
-        self._compiled.loss_tracker.update_state(float(loss), sample_weight=loss_size(y_pred))
-        return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def predict_step(self, data):
-        """Return the outputs for one batch. May be overridden, as `train_step`."""
-        return self(unpack_x_y_sample_weight(data)[0], training=False)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the total loss of one batch, a Tensor, for a `train_step` of one's own."""
-        predictions, labels, weights = self._resolve_eager(y, y_pred, sample_weight)
-        shapes = [prediction.shape for prediction in predictions]
-        self._compiled.check_labels(labels, shapes)
-        labels = self._compiled.cast_labels(labels, shapes, predictions[0].dtype)
-        labels = {i: as_tensor(array) for i, array in labels.items()}
-        weights = {i: as_tensor(w, predictions[0].dtype) for i, w in enumerate(weights or ())}
-        total, _ = self._compiled.total(labels, predictions, weights)
-        if total is None:
-            raise ArgumentError("compute_loss() needs a loss: give one to compile()")
-        return total
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Update the metrics of `compile` with one batch; returns {name: value} of everything reported so far."""
-        predictions, labels, weights = self._resolve_eager(y, y_pred, sample_weight)
-        if labels is not None:
-            self._compiled.update_metrics(labels, [p.numpy() for p in predictions], weights)
-        return self.get_metrics_result()
-
-    def get_metrics_result(self):
-        """Return {name: value} of loss and metrics so far, sorted by name."""
-        return dict(sorted(self._compiled.results().items()))
-
-    def _resolve_eager(self, y, y_pred, sample_weight):
-        self._need_compile("compute_loss")
-        predictions, keys = flatten_outputs(y_pred, self._names()[1])
-        names = keys or output_names(self._names()[1], len(predictions))
-        batch = make_batch(predictions[0].numpy(), y, sample_weight, None, None, names)
-        shapes = [prediction.shape for prediction in predictions]
-        self._compiled.resolve(names, shapes, None if batch.y is None else [label.shape for label in batch.y])
-        return predictions, batch.y, batch.sample_weight
-
-    def _overridden(self, kind):
-        name = f"{kind}_step"
-        return getattr(type(self), name) is not getattr(Trainer, name)
 
     # ---- getting ready
 
@@ -535,11 +450,6 @@ class _Parts:
         if self._total is None:
             return [np.concatenate(parts) for parts in zip(*self._lists, strict=True)]
         return [array[: self._filled] for array in self._arrays]
-
-
-def loss_size(y_pred):
-    """Return the number of samples of predictions."""
-    return flatten_outputs(y_pred)[0][0].shape[0]
 
 
 def _validation_schedule(freq):

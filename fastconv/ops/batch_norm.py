@@ -117,8 +117,8 @@ def plan_train(specs, attrs):
             (kernels.apply("x", "", "coefficients", "y", size, channels),),
         ),
         workspace={
-            "partial": 8 * 2 * kernels.parts(size, channels) * kernels.fold(channels),
-            "coefficients": 4 * 3 * kernels.fold(channels),
+            "partial": kernels.partial_bytes(size, channels, 2),
+            "coefficients": kernels.coefficient_bytes(channels, 3),
         },
         inplace={"y": "x", "new_moving_mean": "moving_mean", "new_moving_variance": "moving_variance"},
     )
@@ -135,12 +135,12 @@ def plan_train_backward(specs, attrs, needs):
     size, channels = _elements(specs)
     reads = {"partial": "partial", "inv_std": "inv_std"}
     writes = {"d" + name: "d" + name for name in needs if name != "x"}
-    workspace = {"partial": 8 * 3 * kernels.parts(size, channels) * kernels.fold(channels)}
+    workspace = {"partial": kernels.partial_bytes(size, channels, 3)}
     phases = [(kernels.sums("x", "dy", "mean", "partial", size, channels),)]
     if "x" in needs:
         reads |= _names(specs, "mean", "gamma", "dnew_moving_mean", "dnew_moving_variance")
         writes["coefficients"] = "coefficients"
-        workspace["coefficients"] = 4 * 4 * kernels.fold(channels)
+        workspace["coefficients"] = kernels.coefficient_bytes(channels, 4)
     phases.append((kernels.backward_finish(reads, writes, size, channels, *attrs),))
     if "x" in needs:
         phases.append((kernels.apply("x", "dy", "coefficients", "dx", size, channels),))
@@ -178,7 +178,7 @@ def plan_inference(specs, attrs):
     writes = {"coefficients": "coefficients"}
     return Plan(
         prologue=((kernels.inference_coefficients(reads, writes, size, channels, attrs.epsilon),),),
-        packed={"coefficients": 4 * 3 * kernels.fold(channels)},
+        packed={"coefficients": kernels.coefficient_bytes(channels, 3)},
         phases=((kernels.apply("x", "", "coefficients", "y", size, channels),),),
         inplace={"y": "x"},
     )
@@ -190,7 +190,7 @@ def plan_inference_backward(specs, attrs, needs):
     first, second, workspace = [], [], {}
     if "x" in needs:
         reads = _names(specs, "gamma", "moving_variance")
-        workspace["coefficients"] = 4 * 3 * kernels.fold(channels)
+        workspace["coefficients"] = kernels.coefficient_bytes(channels, 3)
         first.append(
             kernels.inference_coefficients(reads, {"coefficients": "coefficients"}, size, channels, attrs.epsilon)
         )
@@ -198,7 +198,7 @@ def plan_inference_backward(specs, attrs, needs):
     writes = {"d" + name: "d" + name for name in needs if name != "x"}
     if writes:
         reads = {"partial": "partial", "moving_variance": "moving_variance"}
-        workspace["partial"] = 8 * 3 * kernels.parts(size, channels) * kernels.fold(channels)
+        workspace["partial"] = kernels.partial_bytes(size, channels, 3)
         first.append(kernels.sums("x", "dy", "moving_mean", "partial", size, channels))
         second.append(kernels.backward_finish(reads, writes, size, channels, 0.0, attrs.epsilon))
     return Plan(phases=(tuple(first), tuple(second)), workspace=workspace, inplace={"dx": "dy"} if "x" in needs else {})

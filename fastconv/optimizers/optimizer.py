@@ -81,6 +81,11 @@ class Optimizer:
         """Return the numbers of the next step, float64, as the operation of this optimizer reads them."""
         raise NotImplementedError(f"{type(self).__name__} must define hyper()")
 
+    @property
+    def traced(self):
+        """What is part of a traced step beside the slots, and so needs a new program when it changes."""
+        return self.slots, self.clipnorm, self.clipvalue, self.global_clipnorm, getattr(self, "nesterov", None)
+
     # ---- slots
 
     slots = ()  # names, each an array like the variable

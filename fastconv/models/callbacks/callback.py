@@ -118,13 +118,21 @@ class CallbackList:
 
 
 def _forward(hook):
-    def call(self, *args, **kwargs):
-        for callback in self.callbacks:
-            getattr(callback, hook)(*args, **kwargs)
+    """Make the method that calls `hook` of every callback; `logs` always goes along, by position."""
+    counted = "epoch" in hook or "batch" in hook
 
-    call.__name__ = hook
-    call.__doc__ = f"Call `{hook}` of every callback."
-    return call
+    def call_counted(self, number, logs=None):
+        for callback in self.callbacks:
+            getattr(callback, hook)(number, {} if logs is None else logs)
+
+    def call(self, logs=None):
+        for callback in self.callbacks:
+            getattr(callback, hook)({} if logs is None else logs)
+
+    method = call_counted if counted else call
+    method.__name__ = hook
+    method.__doc__ = f"Call `{hook}` of every callback."
+    return method
 
 
 for _hook in HOOKS:

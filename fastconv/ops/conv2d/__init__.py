@@ -61,6 +61,7 @@ CASES = (
     _case((1, 8, 9, 12), (1, 1, 12, 9), strides=(3, 2), epilogue=Epilogue("sigmoid")),
     _case((3, 6, 6, 12), (3, 3, 4, 15), groups=3, padding="same"),
     _case((1, 7, 5, 6), (3, 3, 1, 12), groups=6, strides=2 * (2,), padding="same", epilogue=Epilogue("relu")),
+    _case((2, 5, 6, 3), (2, 3, 1, 3), groups=3),
     _case((1, 7, 7, 4), (7, 7, 4, 3)),
     _case((1, 3, 3, 5), (2, 2, 5, 4), strides=(3, 3), padding=((1, 1), (2, 2))),
     _case((1, 2, 300, 1), (2, 3, 1, 4), padding="same"),
@@ -89,9 +90,7 @@ OP = register(
 )
 
 
-def conv2d(
-    x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None
-):
+def conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None):
     """2-D convolution of images with a kernel: y = activation(x * kernel + bias).
 
     Parameters

@@ -3,6 +3,7 @@
 from ..._kernels import conv, gemm
 from ...op import Plan
 from .. import _convolution as common
+from .. import _depthwise as depthwise
 from .._epilogue import plan_epilogue_backward, side_by_side
 
 
@@ -11,8 +12,15 @@ def _sizes(specs, attrs):
     return x, kernel, common.geometry(x, kernel, attrs), kernel[3] // attrs.groups
 
 
+def _is_depthwise(specs, attrs):
+    # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
+    return attrs.groups == specs["x"].shape[3] > 1
+
+
 def plan(specs, attrs):
     x, kernel, geometry, columns = _sizes(specs, attrs)
+    if _is_depthwise(specs, attrs):
+        return depthwise.plan_forward(x, kernel, columns, "bias" in specs, attrs)
     kh, kw, depth, outputs = kernel
     (top, _), (left, _) = geometry.padding
     tap_h = [t * attrs.dilation_rate[0] - top for t in range(kh)]
@@ -68,6 +76,8 @@ def plan(specs, attrs):
 # divisible by s, each at i = b + (f + p - h d) / s: a convolution of dz with stride 1 and swapped channels.
 def plan_backward(specs, attrs, needs):
     x, kernel, geometry, columns = _sizes(specs, attrs)
+    if _is_depthwise(specs, attrs):
+        return depthwise.plan_gradients(x, kernel, columns, specs["y"], attrs, needs)
     dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     phases, packed, prologue = [], {}, ()
     if "kernel" in needs:

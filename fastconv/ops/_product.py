@@ -1,0 +1,83 @@
+"""Plans of matrix products in all four transpositions, for matmul and dense."""
+
+from .._kernels import gemm
+
+
+def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches=1, a_batched=True, b_batched=True):
+    """Return (phases, workspace) of y (m, n) = op(a) op(b), the operands given by buffer name.
+
+    `a` is (m, k), or (k, m) where transposed; `b` (k, n) or (n, k). An operand that is not batched serves every batch.
+    """
+    a_batch, b_batch = m * k * a_batched, k * n * b_batched
+    if transpose_a and not transpose_b:
+        step = gemm.transposed_product(
+            a,
+            b,
+            y,
+            depth=k,
+            rows=m,
+            columns=n,
+            a_row=m,
+            b_row=n,
+            y_row=n,
+            batches=batches,
+            a_batch=a_batch,
+            b_batch=b_batch,
+            y_batch=m * n,
+        )
+        return ((step,),), {}
+    name, pack, nbytes = pack_right(b, k, n, transpose_b, batches if b_batched else 1)
+    packed_batch = nbytes // 4 // batches if b_batched else 0
+    if transpose_a:
+        step = gemm.transposed_product(
+            a,
+            name,
+            y,
+            depth=k,
+            rows=m,
+            columns=n,
+            a_row=m,
+            b_row=n,
+            y_row=n,
+            packed=True,
+            batches=batches,
+            a_batch=a_batch,
+            b_batch=packed_batch,
+            y_batch=m * n,
+        )
+    else:
+        step = gemm.product(
+            a,
+            name,
+            None,
+            y,
+            rows=m,
+            depth=k,
+            columns=n,
+            a_row=k,
+            y_row=n,
+            batches=batches,
+            a_batch=a_batch,
+            packed_batch=packed_batch,
+            y_batch=m * n,
+        )
+    return ((pack,), (step,)), {name: nbytes}
+
+
+def pack_right(b, k, n, transpose, batches=1):
+    """Return (buffer name, step, bytes) of the packed panels of a right operand (k, n), or (n, k) where transposed."""
+    # Both gradients may pack the same operand, one of them transposed.
+    name, nbytes = f"packed_{b}" + "_transposed" * transpose, gemm.packed_bytes(batches, 1, k, n)
+    step = gemm.pack(
+        b,
+        name,
+        (0,),
+        groups=batches,
+        depth=k,
+        columns=n,
+        b_group=k * n,
+        b_tap=0,
+        b_k=1 if transpose else n,
+        b_n=k if transpose else 1,
+    )
+    return name, step, nbytes

@@ -1,0 +1,185 @@
+"""Fully connected layer: y = activation(x kernel + bias) over the last axis."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._kernels import gemm
+from ..autograd import apply
+from ..errors import DTypeError, ShapeError
+from ..op import Case, Epilogue, Op, Plan, Spec, register
+from ._epilogue import apply_epilogue, epilogue_backward, epilogue_of, plan_epilogue_backward, side_by_side
+from ._product import pack_right
+
+
+class Attrs(NamedTuple):
+    """Attributes of dense."""
+
+    epilogue: Epilogue = Epilogue()
+
+
+def infer(specs, attrs):
+    x, kernel, bias = specs["x"], specs["kernel"], specs.get("bias")
+    for name, spec in specs.items():
+        if spec.dtype not in ("float32", "float64"):
+            raise DTypeError(f"dense: {name} must be float32 or float64, got {spec.dtype}; cast it first")
+        if spec.dtype != x.dtype:
+            raise DTypeError(f"dense: {name} is {spec.dtype} but x is {x.dtype}; cast one of them")
+    if len(kernel.shape) != 2 or None in kernel.shape:
+        raise ShapeError(f"dense: kernel must have shape (inputs, units), got {kernel.shape}")
+    if len(x.shape) < 2:
+        raise ShapeError(f"dense: x must have at least 2 dimensions (N, ..., inputs), got shape {x.shape}; reshape it")
+    if x.shape[-1] != kernel.shape[0]:
+        raise ShapeError(
+            f"dense: the last dimension of x {x.shape} must be {kernel.shape[0]}, the first of the kernel {kernel.shape}"
+        )
+    if bias is not None and tuple(bias.shape) != kernel.shape[1:]:
+        raise ShapeError(f"dense: bias must have shape {kernel.shape[1:]}, one number per unit, got {bias.shape}")
+    return {"y": Spec((*x.shape[:-1], kernel.shape[1]), x.dtype)}
+
+
+def reference(arrays, attrs):
+    z = arrays["x"] @ arrays["kernel"]
+    if "bias" in arrays:
+        z = z + arrays["bias"]
+    return {"y": apply_epilogue(z, attrs.epilogue)}
+
+
+def reference_backward(arrays, attrs, needs):
+    x, kernel = arrays["x"], arrays["kernel"]
+    dz = epilogue_backward(arrays["dy"], arrays["y"], attrs.epilogue)
+    rows = dz.reshape(-1, dz.shape[-1])
+    result = {}
+    if "x" in needs:
+        result["dx"] = dz @ kernel.T
+    if "kernel" in needs:
+        result["dkernel"] = np.reshape(x, (-1, x.shape[-1])).T @ rows
+    if "bias" in needs:
+        result["dbias"] = rows.sum(0)
+    return result
+
+
+def plan(specs, attrs):
+    x, (inputs, units) = specs["x"], specs["kernel"].shape
+    packed, pack, nbytes = pack_right("kernel", inputs, units, False)
+    step = gemm.product(
+        "x",
+        packed,
+        "bias" if "bias" in specs else None,
+        "y",
+        rows=x.size // inputs,
+        depth=inputs,
+        columns=units,
+        a_row=inputs,
+        y_row=units,
+        activation=attrs.epilogue.activation,
+        alpha=attrs.epilogue.alpha,
+    )
+    return Plan(phases=((step,),), packed={packed: nbytes}, prologue=((pack,),))
+
+
+# y = activation(z), z = x kernel + bias, so
+#
+#   dz = dy * activation'(z)    dx = dz kernel^T    dkernel = x^T dz    dbias = column sums of dz
+def plan_backward(specs, attrs, needs):
+    x, (inputs, units) = specs["x"], specs["kernel"].shape
+    rows = x.size // inputs
+    dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
+    steps, packed, prologue = [], {}, ()
+    if "x" in needs:
+        name, pack, nbytes = pack_right("kernel", units, inputs, True)
+        packed, prologue = {name: nbytes}, ((pack,),)
+        steps.append(
+            gemm.product(dz, name, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs)
+        )
+    if "kernel" in needs:
+        steps.append(
+            gemm.transposed_product(
+                "x", dz, "dkernel", depth=rows, rows=inputs, columns=units, a_row=inputs, b_row=units, y_row=units
+            )
+        )
+    gradients = (tuple(steps),) if steps else ()
+    if dz == "dy":
+        phases = side_by_side(epilogue, gradients)
+    else:
+        phases = (*epilogue[:1], *side_by_side(epilogue[1:], gradients))
+    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue)
+
+
+def keeps(attrs, needs):
+    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
+    return tuple(name for name, wanted in kept.items() if wanted)
+
+
+def flops(specs, attrs):
+    return 2 * specs["x"].size * specs["kernel"].shape[1]
+
+
+def reduction(specs, attrs):
+    inputs, units = specs["kernel"].shape
+    return max(inputs, units, specs["x"].size // inputs)
+
+
+def _case(x, units, bias=True, epilogue=Epilogue()):
+    specs = {"x": Spec(x), "kernel": Spec((x[-1], units))}
+    return Case(specs | ({"bias": Spec((units,))} if bias else {}), Attrs(epilogue))
+
+
+CASES = (
+    _case((1, 1), 1),
+    _case((3, 7), 10, epilogue=Epilogue("relu")),
+    _case((5, 17), 16, bias=False),
+    _case((2, 3, 6), 33, epilogue=Epilogue("sigmoid")),
+    _case((7, 12), 5, epilogue=Epilogue("tanh")),
+    _case((1, 13), 15, epilogue=Epilogue("leaky_relu", 0.2)),
+    _case((34, 400), 20),
+)
+
+OP = register(
+    Op(
+        name="dense",
+        inputs=("x", "kernel", "bias?"),
+        outputs=("y",),
+        attrs=Attrs,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
+        keeps=keeps,
+        differentiable=frozenset({"x", "kernel", "bias"}),
+        cases=CASES,
+        flops=flops,
+        reduction=reduction,
+    )
+)
+
+
+def dense(x, kernel, bias=None, activation=None):
+    """Fully connected layer over the last axis: y = activation(x kernel + bias).
+
+    Parameters
+    ----------
+    x : Tensor or array, (N, ..., inputs)
+    kernel : Tensor or array, (inputs, units)
+    bias : Tensor or array, (units,), optional
+    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+        Fused into the last step; "leaky_relu" with slope 0.2.
+
+    Returns
+    -------
+    Tensor, (N, ..., units)
+
+    Raises
+    ------
+    ShapeError, ArgumentError, DTypeError
+        When ranks, sizes or dtypes do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[1, -2]], "float32")
+    >>> dense(x, np.eye(2, dtype="float32"), activation="relu").numpy().tolist()
+    [[1.0, 0.0]]
+    """
+    return apply(OP, (x, kernel, bias), Attrs(epilogue_of(activation)))

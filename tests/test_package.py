@@ -1,0 +1,35 @@
+"""The public names, and what `import fastconv` does not load."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+
+import fastconv as fc
+
+
+def test_import_loads_nothing():
+    code = "import sys; before = set(sys.modules); import fastconv; print(*sorted(set(sys.modules) - before))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in out if name.split(".")[0] not in ("importlib", "warnings")] == ["fastconv"]
+
+
+@pytest.mark.parametrize("name", fc.__all__)
+def test_public_names(name):
+    assert getattr(fc, name) is not None
+    assert name in dir(fc)
+
+
+def test_unknown_names():
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = fc.nothing
+
+
+def test_show_config():
+    out = io.StringIO()
+    facts = fc.show_config(out)
+    assert facts["version"] == fc.__version__ and facts["isa"] == fc.isa() and facts["isa"] in facts["isa_available"]
+    assert facts["num_threads"] == fc.get_num_threads() and isinstance(facts["openmp"], bool)
+    for word in (facts["isa"], "OpenMP", "threads", facts["precision"]):
+        assert word in out.getvalue()
