@@ -24,8 +24,8 @@ def pytest_configure(config):
         raise pytest.UsageError(
             f"NumPy was loaded before the benchmarks could set its threads: set OPENBLAS_NUM_THREADS={threads} first"
         )
-    for name in ("OPENBLAS", "MKL", "BLIS", "VECLIB", "FASTCONV_BENCH"):
-        os.environ[f"{name}_{'THREADS' if name == 'FASTCONV_BENCH' else 'NUM_THREADS'}"] = threads
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "FASTCONV_BENCH_THREADS"):
+        os.environ[name] = threads
     # The table below says more.
     config.option.benchmark_quiet = True
 
@@ -44,7 +44,7 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     import roof
 
-    report = f"{roof.describe(rows.THREADS)}\n\n{rows.table()}\n\n{rows.below_the_bar()}\n"
+    report = f"{roof.describe(rows.THREADS)}\n\n{rows.table()}\n\n{rows.below_the_bar()}"
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
     (folder / "latest.md").write_text(report, encoding="utf-8")

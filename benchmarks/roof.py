@@ -52,7 +52,7 @@ def copy_bandwidth(nbytes, threads):
 def describe(threads):
     """Return one line for the head of a report."""
     return (
-        f"{runtime.isa()}, {threads} thread(s): {fma_peak(threads):.0f} GFLOP/s in registers; copies at "
+        f"{runtime.isa()}, threads: {threads}; {fma_peak(threads):.0f} GFLOP/s in registers; copies at "
         f"{copy_bandwidth(MEGABYTE, threads):.0f} GB/s within 1 MB, "
-        f"{copy_bandwidth(32 * MEGABYTE, threads):.0f} GB/s beyond the cache"
+        f"{copy_bandwidth(32 * MEGABYTE, threads):.0f} GB/s within 32 MB"
     )

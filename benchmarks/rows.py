@@ -117,9 +117,9 @@ class Row:
         call()
         trials = {}
         for way, function in baselines.items():
-            for key, expected in function().items():
-                if key in call.results:
-                    _check(f"{name} {direction}: {key}, {way}", call.results[key], expected)
+            expected = function()
+            for key in call.results.keys() & expected.keys() or call.results:
+                _check(f"{name} {direction}: {key}, {way}", call.results[key], expected[key])
             trials[way] = _seconds(function)
         way = min(trials, key=trials.get)
         baseline = baselines[way]
@@ -190,13 +190,17 @@ def table():
 
 
 def below_the_bar():
-    """Return a line about the convolutions that miss the bar."""
+    """Return lines about the convolutions that miss the bar."""
     rows = [r for r in REPORT if r["kind"] == "convolution"]
     missed = [r for r in rows if r["times_baseline"] < BAR]
     if not missed:
-        return f"All {len(rows)} rows of convolution are at least {BAR} times as fast as the fair NumPy baseline."
-    names = "; ".join(
-        f"{r['name']} {r['direction']} ({r['times_baseline']:.1f}, at the peak {r['most_times_baseline']:.1f})"
-        for r in missed
-    )
-    return f"{len(missed)} of {len(rows)} rows of convolution are below {BAR} times the fair NumPy baseline: {names}"
+        return f"All {len(rows)} rows of convolution are at least {BAR} times as fast as the fair NumPy baseline.\n"
+    beyond = [r for r in missed if r["most_times_baseline"] < BAR]
+    lines = [f"{len(missed)} of {len(rows)} rows of convolution are below {BAR} times the fair NumPy baseline."]
+    if beyond:
+        lines.append(f"In {len(beyond)} of them NumPy's BLAS runs at more than 1/{BAR} of the peak itself: marked *.")
+    lines.append("")
+    for r in missed:
+        mark = " *" if r in beyond else ""
+        lines.append(f"- {r['name']}, {r['direction']}: {r['times_baseline']:.2f}{mark}")
+    return "\n".join(lines) + "\n"

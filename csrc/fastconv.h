@@ -49,7 +49,9 @@ typedef struct {
     float *dw;
     int64_t dw_row;
     int64_t rows, columns;
-    int32_t accumulate; /* add to what dw holds */
+    int32_t accumulate;      /* add to what dw holds */
+    const char *ahead;       /* cache lines that later tiles will read, to be fetched meanwhile: where, and how many */
+    int64_t ahead_lines;
 } fc_outer;
 
 /* The pointer table of a convolution, for `count` output pixels from `first` on (flattened over image, row, column):

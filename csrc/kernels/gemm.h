@@ -119,25 +119,20 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
         left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
     }
 
-    /* One loop over all rows of the box: the end of a row is arithmetic, as a branch it would be mispredicted. */
     const int64_t width = t->width, x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
-    const int64_t x_skip = t->x_row - width * x_pixel, dy_skip = t->dy_row - width * dy_pixel;
-    const int64_t pixels = t->height > 0 && width > 0 ? t->height * width : 0;
     for (int64_t n = 0; n < t->images; n++) {
-        const float *x = t->x + n * t->x_image, *dy = t->dy + n * t->dy_image;
-        int64_t column = width;
-        for (int64_t p = 0; p < pixels; p++) {
-            vf columns[FC_NRV];
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++)
-                columns[v] = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
-            FC_UNROLL for (int m = 0; m < M; m++) {
-                vf a = v_set(x[m]);
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
+        for (int64_t i = 0; i < t->height; i++) {
+            const float *x = t->x + n * t->x_image + i * t->x_row;
+            const float *dy = t->dy + n * t->dy_image + i * t->dy_row;
+            for (int64_t j = 0; j < width; j++, x += x_pixel, dy += dy_pixel) {
+                vf columns[FC_NRV];
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++)
+                    columns[v] = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
+                FC_UNROLL for (int m = 0; m < M; m++) {
+                    vf a = v_set(x[m]);
+                    FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
+                }
             }
-            const int64_t end = -(int64_t)(--column == 0);
-            column += end & width;
-            x += x_pixel + (end & x_skip);
-            dy += dy_pixel + (end & dy_skip);
         }
     }
 
@@ -165,6 +160,7 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
 FC_EACH_ROWS(FC_OUTER)
 
 static void fc_outer_run(const fc_outer *t) {
+    for (int64_t i = 0; i < t->ahead_lines; i++) __builtin_prefetch(t->ahead + 64 * i);
     switch (t->rows) {
 #define FC_CASE(m) \
     case m: outer_##m(t); break;

@@ -4,19 +4,16 @@
  * channel `column % channels`. The last line may be short (size % columns floats).
  *
  * Sums run in float32 over NORM_RUN lines at most, then go on in float64. Squares are taken of the distance from the
- * run's own first line: it is one of the samples, so the sum of squares is at most NORM_RUN + 1 times the one about
- * the mean, however far the mean is from zero.
+ * mean of the run's own NORM_LEAD first lines. That is at most sqrt(S / NORM_LEAD) from the run's mean, where S is the
+ * sum of squares about it (Cauchy-Schwarz), so the sum formed is at most 1 + NORM_RUN / NORM_LEAD times S, however far
+ * the mean is from zero and whatever outliers there are.
  */
 
-enum { NORM_RUN = 64, NORM_UNROLL = 4, NORM_BACKWARD_UNROLL = 4, NORM_BLOCK = 64 };
+enum { NORM_RUN = 64, NORM_LEAD = 8, NORM_UNROLL = 4, NORM_BACKWARD_UNROLL = 4, NORM_BLOCK = 64 };
 
 FC_INLINE vf norm_load(const float *p, int64_t n) {
     if (n == FC_VL) return v_load(p);
     return (vf)v_load_n(p, n);
-}
-FC_INLINE void norm_store(float *p, vf v, int64_t n) {
-    if (n == FC_VL) v_store(p, v);
-    else v_store_n(p, v, n);
 }
 
 /* ---- forward sums: of x and of x * x */
@@ -24,9 +21,12 @@ FC_INLINE void norm_store(float *p, vf v, int64_t n) {
 FC_INLINE void norm_run(const float *x, int64_t lines, int64_t columns, double *restrict sum, double *restrict squares,
                         int vectors, int64_t n) {
     vf shift[NORM_UNROLL], s[NORM_UNROLL], q[NORM_UNROLL];
+    int64_t leading = lines < NORM_LEAD ? lines : NORM_LEAD;
     for (int v = 0; v < vectors; v++) {
-        vf first = norm_load(x + v * FC_VL, n);
-        shift[v] = v_select(first - first == 0, first, v_zero()); /* inf - inf would turn an infinite mean into NaN */
+        vf lead = v_zero();
+        for (int64_t i = 0; i < leading; i++) lead += norm_load(x + i * columns + v * FC_VL, n);
+        lead = lead * (1.0f / (float)leading);
+        shift[v] = v_select(lead - lead == 0, lead, v_zero()); /* inf - inf would turn an infinite mean into NaN */
         s[v] = q[v] = v_zero();
     }
     for (int64_t i = 0; i < lines; i++) {
@@ -189,36 +189,37 @@ static void fc_norm_backward_finish(const fc_norm *p, int64_t c0) {
     }
 }
 
-/* ---- one pass over the elements */
+/* ---- one pass over the elements
+ *
+ * Whether an element falls into a whole vector or into the last, partial one depends on the batch, so both must round
+ * alike: all loads come first, and the same expression follows. */
+
+FC_INLINE vf norm_forward_vector(vf x, vf mean, vf scale, vf shift) { return (x - mean) * scale + shift; }
 
 static void fc_norm_apply(const float *x, const float *coefficients, float *y, int64_t size, int64_t columns) {
     const float *mean = coefficients, *scale = mean + columns, *shift = scale + columns;
-    for (int64_t start = 0; start < size; start += columns) {
-        int64_t c = 0, width = size - start < columns ? size - start : columns;
+    for (; size > 0; size -= columns, x += columns, y += columns) {
+        int64_t c = 0, width = size < columns ? size : columns, n;
         for (; c + FC_VL <= width; c += FC_VL)
-            v_store(y + start + c, (v_load(x + start + c) - v_load(mean + c)) * v_load(scale + c) + v_load(shift + c));
-        if (c < width) {
-            int64_t n = width - c;
-            vf d = norm_load(x + start + c, n) - norm_load(mean + c, n);
-            v_store_n(y + start + c, d * norm_load(scale + c, n) + norm_load(shift + c, n), n);
-        }
+            v_store(y + c, norm_forward_vector(v_load(x + c), v_load(mean + c), v_load(scale + c), v_load(shift + c)));
+        if ((n = width - c) > 0)
+            v_store_n(y + c, norm_forward_vector(v_load_n(x + c, n), v_load_n(mean + c, n), v_load_n(scale + c, n),
+                                                 v_load_n(shift + c, n)), n);
     }
 }
 
-FC_INLINE void norm_backward_vector(const float *x, const float *dy, const float *k, int64_t columns, float *dx,
-                                    int64_t n) {
-    vf d = norm_load(x, n) - norm_load(k, n);
-    vf result = norm_load(dy, n) * norm_load(k + columns, n) + norm_load(k + 3 * columns, n);
-    norm_store(dx, d * norm_load(k + 2 * columns, n) + result, n);
-}
+FC_INLINE vf norm_backward_vector(vf x, vf dy, vf mean, vf a, vf b, vf d) { return dy * a + ((x - mean) * b + d); }
 
 static void fc_norm_backward_apply(const float *x, const float *dy, const float *coefficients, float *dx, int64_t size,
                                    int64_t columns) {
-    for (int64_t start = 0; start < size; start += columns) {
-        int64_t c = 0, width = size - start < columns ? size - start : columns;
+    const float *mean = coefficients, *a = mean + columns, *b = a + columns, *d = b + columns;
+    for (; size > 0; size -= columns, x += columns, dy += columns, dx += columns) {
+        int64_t c = 0, width = size < columns ? size : columns, n;
         for (; c + FC_VL <= width; c += FC_VL)
-            norm_backward_vector(x + start + c, dy + start + c, coefficients + c, columns, dx + start + c, FC_VL);
-        if (c < width)
-            norm_backward_vector(x + start + c, dy + start + c, coefficients + c, columns, dx + start + c, width - c);
+            v_store(dx + c, norm_backward_vector(v_load(x + c), v_load(dy + c), v_load(mean + c), v_load(a + c),
+                                                 v_load(b + c), v_load(d + c)));
+        if ((n = width - c) > 0)
+            v_store_n(dx + c, norm_backward_vector(v_load_n(x + c, n), v_load_n(dy + c, n), v_load_n(mean + c, n),
+                                                   v_load_n(a + c, n), v_load_n(b + c, n), v_load_n(d + c, n)), n);
     }
 }

@@ -45,6 +45,8 @@ cdef extern from "fastconv.h" nogil:
         float *dw
         int64_t dw_row, rows, columns
         int32_t accumulate
+        const char *ahead
+        int64_t ahead_lines
     ctypedef struct fc_gather:
         const float *x
         const float *zero
@@ -65,11 +67,11 @@ cdef extern from "fastconv.h" nogil:
 
 # Output pixels of a chunk, and pixels of a box of the kernel's gradient.
 BAND = 96
-BOX = 128
+BOX = 256
 # Below this many input channels a kernel row is read from a padded copy.
 FEW_CHANNELS = 12
 # A gradient larger than this is split over chunks by kernel rows and panels.
-SPLIT_BYTES = 65536
+SPLIT_BYTES = 200_000
 
 
 cdef int64_t align(int64_t nbytes) noexcept nogil:
@@ -215,7 +217,7 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
     args.depth, args.taps_h, args.taps_w = depth, len(tap_h), len(tap_w)
     taps = len(tap_h) * len(tap_w)
     # A copy belongs to one image; pointers may run over image borders, which keeps tiles full on small maps.
-    args.unit = args.per_image if args.copy else args.pixels
+    args.unit = args.per_image if args.copy else max(1, args.pixels)
     args.bands, args.band = split(args.unit, BAND, k.mr)
     args.panels = -(-columns // k.nr)
     args.panel_blocks, args.panel_block = split(
@@ -256,6 +258,14 @@ cdef struct BackwardKernelArgs:
     const fc_kernels *k
 
 
+cdef struct Ahead:      # of the next box: what is still to be fetched, how many lines with each tile
+    const char *x
+    const char *x_end
+    const char *dy
+    const char *dy_end
+    int64_t lines
+
+
 cdef void inside(int64_t offset, int64_t step, int64_t size, int64_t *low, int64_t *high) noexcept nogil:
     """Narrow [low, high) to the positions j with 0 <= j * step + offset < size."""
     cdef int64_t first = 0 if offset >= 0 else (step - 1 - offset) // step
@@ -284,7 +294,9 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef float *x_strip = <float *>(scratch + args.dy_scratch)
     cdef const float *x
     cdef const float *dy
+    cdef int64_t x_bytes, dy_bytes, calls
     cdef fc_outer t
+    cdef Ahead ahead
 
     t.dy_pixel, t.dy_row, t.dw_row = k.nr, args.out_width * k.nr, total
     for box in range(first, end):
@@ -298,6 +310,17 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
         x = args.x + image * args.x_image
         dy = args.dy + (image * image_pixels + row * args.out_width) * total
         pixels = (row_end - row) * args.out_width
+        # The next box follows in memory (of dy only some channels, if the chunk owns only some panels).
+        x_bytes = 4 * t.images * (row_end - row) * args.step_h * args.x_row
+        dy_bytes = 4 * t.images * pixels * total if args.panel_blocks == 1 else 0
+        if box + 1 == end:
+            x_bytes = dy_bytes = 0
+        ahead.x = <const char *>x + 4 * ((t.images - 1) * args.x_image + in_end * args.x_row)
+        ahead.x_end = ahead.x + x_bytes
+        ahead.dy = <const char *>(dy + (t.images - 1) * image_pixels * total + pixels * total)
+        ahead.dy_end = ahead.dy + dy_bytes
+        calls = tiles * (panel_end - panel_first) * (th_end - th_first) * args.taps_w
+        ahead.lines = (x_bytes + dy_bytes) // (64 * calls) + 1
         for panel in range(panel_first, panel_end):
             column = panel // args.panels * args.columns + panel % args.panels * k.nr
             for n in range(t.images):
@@ -330,15 +353,16 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
                     t.x = x_strip - in_first * t.x_row
                 else:
                     t.x = x + group * args.depth + m
-                backward_kernel_taps(args, t, dkernel, dy_strips + (panel - panel_first) * t.images * t.dy_image, panel,
-                                     panel_last, m, row, row_end, th_first, th_end)
+                backward_kernel_taps(args, t, &ahead, dkernel,
+                                     dy_strips + (panel - panel_first) * t.images * t.dy_image, panel, panel_last,
+                                     m, row, row_end, th_first, th_end)
                 m += t.rows
             panel = panel_last
 
 
-cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, float *dkernel, const float *dy,
-                               int64_t panel_first, int64_t panel_end, int64_t m, int64_t row, int64_t row_end,
-                               int64_t th_first, int64_t th_end) noexcept nogil:
+cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead *ahead, float *dkernel,
+                               const float *dy, int64_t panel_first, int64_t panel_end, int64_t m, int64_t row,
+                               int64_t row_end, int64_t th_first, int64_t th_end) noexcept nogil:
     """One tile of input channels against some panels, for every tap: `t.x` is where row 0, column 0 would be."""
     cdef const fc_kernels *k = args.k
     cdef const float *x = t.x
@@ -362,6 +386,15 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, float
                 t.dy = dy + (low - row) * t.dy_row + left * t.dy_pixel
                 t.height, t.width = high - low, right - left
                 t.dw = dkernel + ((th * args.taps_w + tw) * args.depth + m) * t.dw_row + column
+                t.ahead_lines = ahead.lines
+                if ahead.x < ahead.x_end:
+                    t.ahead = ahead.x
+                    ahead.x += 64 * ahead.lines
+                elif ahead.dy < ahead.dy_end:
+                    t.ahead = ahead.dy
+                    ahead.dy += 64 * ahead.lines
+                else:
+                    t.ahead_lines = 0
                 k.outer(&t)
         dy += t.images * t.dy_image
 
@@ -394,6 +427,8 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, pad
     args.image_blocks = -(-images // args.box_images)
     args.panels = -(-columns // k.nr)
     boxes = args.image_blocks * args.row_blocks
+    if boxes == 0:
+        return ((runtime.zero(dkernel, 4 * size),),), {}
     flops = 2.0 * images * rows * cols * size
     # A large gradient: split it by kernel rows and panels; a small one is all in each part.
     args.tap_blocks = args.panel_blocks = 1

@@ -38,6 +38,8 @@ cdef extern from "fastconv.h" nogil:
         float *dw
         int64_t dw_row, rows, columns
         int32_t accumulate
+        const char *ahead
+        int64_t ahead_lines
     ctypedef struct fc_gather:
         const float *x
         const float *zero
@@ -107,7 +109,8 @@ cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
     cdef int64_t tap = chunk % args.taps, panel = chunk // args.taps % args.panels
     cdef int64_t group = chunk // (args.taps * args.panels), nr = args.k.nr
     args.k.pack_panel(args.b + group * args.b_group + taps[tap] * args.b_tap + panel * nr * args.b_n,
-                      args.b_k, args.b_n, args.depth, min(nr, args.columns - panel * nr), args.packed + chunk * args.depth * nr)
+                      args.b_k, args.b_n, args.depth, min(nr, args.columns - panel * nr),
+                      args.packed + chunk * args.depth * nr)
 
 
 def packed_bytes(groups, taps, depth, columns):
@@ -225,7 +228,7 @@ cdef void transposed_chunk(const void *raw, int64_t chunk, char *scratch) noexce
     rows = min(args.row_block, args.rows - first)
     tiles = (rows + k.mr - 1) // k.mr
     t.images, t.height, t.x_image, t.x_row, t.dy_image, t.dy_row = 1, 1, 0, 0, 0, 0
-    t.x_pixel, t.dy_pixel, t.dw_row = args.a_row, args.b_row, args.y_row
+    t.x_pixel, t.dy_pixel, t.dw_row, t.ahead_lines = args.a_row, args.b_row, args.y_row, 0
     start = 0
     while True:
         t.width = min(args.depth_block, args.depth - start)
@@ -334,7 +337,7 @@ def epilogue_backward(dy, y, dz, dbias, *, rows, columns, activation=None, alpha
                 ((<char *>&args.dy - <char *>&args, dy, False),
                  (<char *>&args.y - <char *>&args, y if activation else None, False),
                  (<char *>&args.dz - <char *>&args, dz, True), (<char *>&args.dbias - <char *>&args, partial, True)),
-                parts, cost=rows * columns / 2e3)
+                parts, cost=rows * columns / 4e3)
     if partial == dbias:
         return ((step,),), {}
     return ((step,), (sum_parts(partial, dbias, parts, columns),)), {partial: 4 * parts * columns}

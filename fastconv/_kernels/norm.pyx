@@ -7,8 +7,6 @@ from math import gcd
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
-from fastconv._kernels.table cimport chunk_fn
-
 from fastconv._kernels import runtime
 
 Step = runtime.Step

@@ -1,8 +1,6 @@
 """Steps of max, average and sum pooling: chunks are runs of rows, or parts of the channels where rows are few."""
 from libc.stdint cimport int64_t
 
-from fastconv._kernels.table cimport chunk_fn
-
 from fastconv._kernels import runtime
 
 Step = runtime.Step

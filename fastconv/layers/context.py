@@ -17,7 +17,7 @@ build_lock = threading.RLock()
 
 @contextlib.contextmanager
 def skeleton():
-    """Context manager: layers built inside have symbolic weights; `Layer.load_arrays` fills them.
+    """Context manager: layers built inside have symbolic weights, which `models.saving` fills.
 
     So a model that is being loaded allocates what its file holds, not what its configuration claims.
     """

@@ -62,7 +62,8 @@ class Compiled:
             "weighted_metrics": weighted_metrics,
         }
         for leaf in _leaves(loss):
-            losses.get(leaf)
+            if losses.get(leaf).reduction in (None, "none"):
+                raise ArgumentError(f"loss: {leaf!r} has reduction=None; training needs one number, use 'sum_over_batch_size'")
         for leaf in _leaves(metrics_) + _leaves(weighted_metrics):
             if not (isinstance(leaf, str) and leaf.lower() in ("accuracy", "acc")):
                 metrics.get(leaf)

@@ -76,8 +76,7 @@ def to_list(value, names, what):
         if set(order) != set(value):
             raise ArgumentError(f"{what} must have the keys {sorted(order)}, got {sorted(map(str, value))}")
         return [as_array(value[name], f"{what}[{name!r}]") for name in order]
-    holds_arrays = isinstance(value, (list, tuple)) and len(value) > 0 and all(np.ndim(item) > 0 for item in value)
-    several = holds_arrays and all(hasattr(item, "shape") for item in value)
+    several = isinstance(value, (list, tuple)) and len(value) > 0 and all(getattr(item, "shape", ()) for item in value)
     if names is not None and len(names) > 1 or (several and (names is None or len(value) == 1)):
         if not isinstance(value, (list, tuple)) or (names is not None and len(value) != len(names)):
             count = f"{len(value)} arrays" if isinstance(value, (list, tuple)) else "one array"
@@ -118,6 +117,9 @@ def make_batch(x, y, sample_weight, class_weight, input_names, output_names):
             if one_for_all
             else to_list(sample_weight, output_names, "sample_weight")
         )
+    _check_lengths({"x": x, "y": y, "sample_weight": weights})
+    if len(x[0]) == 0:
+        raise ArgumentError("x holds no samples: its first axis is 0")
     if class_weight is not None:
         if y is None or len(y) != 1:
             raise ArgumentError("class_weight is only supported for models with one output, and needs y")
@@ -125,9 +127,6 @@ def make_batch(x, y, sample_weight, class_weight, input_names, output_names):
         if weights is not None:
             by_class = weights[0] * by_class.reshape((-1,) + (1,) * (weights[0].ndim - 1))
         weights = [by_class]
-    _check_lengths({"x": x, "y": y, "sample_weight": weights})
-    if len(x[0]) == 0:
-        raise ArgumentError("x holds no samples: its first axis is 0")
     return Batch(x, y, weights)
 
 
@@ -207,16 +206,16 @@ class ArrayData:
             self._rng.shuffle(self._order)
         for start in starts:
             chosen = self._order[start : start + self.batch_size]
-            yield Batch(*(part and self._gather(*pair, chosen) for part, *pair in self._parts()))
-
-    def _parts(self):
-        return [(arrays, arrays, buffers) for arrays, buffers in zip(self.arrays, self._staging, strict=True)]
+            x, y, weights = [self._gather(*pair, chosen) for pair in zip(self.arrays, self._staging, strict=True)]
+            yield Batch(x, y, weights)
 
     def _buffer(self, array):
         return np.empty((min(self.batch_size, self.num_samples), *array.shape[1:]), array.dtype.newbyteorder("="))
 
     @staticmethod
     def _gather(arrays, buffers, chosen):
+        if arrays is None:
+            return None
         batch = []
         for array, buffer in zip(arrays, buffers, strict=True):
             out = buffer[: len(chosen)]

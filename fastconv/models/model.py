@@ -4,9 +4,10 @@ import copyreg
 
 from ..autograd import SYMBOLIC, no_grad, symbol, using
 from ..errors import ArgumentError, NotBuiltError, UnsupportedOpError
-from ..layers.base import Layer, _layers_in
+from ..layers.base import Layer
 from ..layers.node import map_shapes, shapes_of
 from ..layers.serialization import builtin, custom_object_scope, serialize
+from ..layers.weights import layers_in
 from .layer_graph import LayerGraph, connect
 from .training import Trainer
 
@@ -59,7 +60,7 @@ class Model(Trainer, Layer):
             children = {layer.name: layer for layer in self._layer_graph.layers}
         seen = {id(layer) for layer in children.values()}
         own = {key: value for key, value in vars(self).items() if key != "_layer_graph"}
-        for path, layer in _layers_in(own):
+        for path, layer in layers_in(own):
             if id(layer) not in seen:
                 seen.add(id(layer))
                 children[path] = layer

@@ -78,7 +78,7 @@ class OverridableSteps:
 
     def get_metrics_result(self):
         """Return {name: value} of loss and metrics so far, sorted by name."""
-        return dict(sorted(self._compiled.results().items()))
+        return {name: value for name, value in sorted(self._compiled.results().items())}  # noqa: C416
 
     def _resolve_eager(self, y, y_pred, sample_weight):
         self._need_compile("compute_loss")

@@ -16,6 +16,7 @@ from ..layers.context import skeleton
 from ..layers.node import is_shape
 from ..layers.serialization import custom_object_scope, deserialize, find_unknown, serialize
 from .model import Model
+from .sequential import Sequential  # noqa: F401  a file may name it
 
 EXTENSION = ".fastconv"
 MODEL, OPTIMIZER = "model/", "optimizer/"

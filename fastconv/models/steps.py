@@ -26,13 +26,14 @@ class ProgramCache:
     def __init__(self):
         self._entries = OrderedDict()
 
-    def get(self, key, make):
-        """Return the entry of `key`, made at its first use."""
+    def get(self, key, make=None):
+        """Return the entry of `key`; if there is none, what `make` returns, kept, or None without it."""
         with _lock:
             entry = self._entries.get(key)
             if entry is not None:
                 self._entries.move_to_end(key)
-                return entry
+        if entry is not None or make is None:
+            return entry
         entry = make()
         with _lock:
             self._entries[key] = entry
@@ -104,17 +105,25 @@ class ModelStep:
 
     def __init__(self, model, kind, keys=None, checked=False):
         self.model, self.kind, self.keys, self.checked = model, kind, keys, checked
-        depends_on, self.dtype = survey(model)
+        self._look()
         self.eager = model.run_eagerly or self.dtype == "float64"
+        self._shapes = {}
+
+    def _look(self):
+        """Note what the model is like now."""
+        model, kind = self.model, self.kind
+        if kind == "train":
+            model.optimizer.build(model.trainable_variables)
+        depends_on, self.dtype = survey(model)
         # The objects themselves, not their ids: a key keeps them alive, so that no later one is taken for them.
         told = () if kind == "predict" else (model._compiled,)
         told += (model.optimizer, model.optimizer.traced) if kind == "train" else ()
-        self._signature = kind, keys, *told, depends_on
-        self._shapes = {}
+        self._signature = kind, self.keys, *told, depends_on
 
     def output_shapes(self, x):
         """Return (shapes, keys or None) of the outputs for inputs like `x`; their first dimension means nothing."""
-        trailing = tuple(array.shape[1:] for array in x)
+        # tuple() of a generator would feed CPython's free list of tuples with every step.
+        trailing = tuple([array.shape[1:] for array in x])
         if trailing not in self._shapes:
             key = self._signature, "shapes", trailing
             self._shapes[trailing] = self.model._programs.get(key, lambda: self.model._output_shapes(x, self.keys))
@@ -141,7 +150,12 @@ class ModelStep:
         """Return the program for arrays of these shapes."""
         specs = {name: self._spec(name, array) for name, array in arrays.items()}
         key = self._signature, tuple(specs.items())
-        return self.model._programs.get(key, lambda: Program(trace(self._function, specs)))
+        program = self.model._programs.get(key)
+        if program is None:
+            self._look()  # a callback may have frozen layers since: what is traced now belongs under the key of now
+            key = self._signature, tuple(specs.items())
+            program = self.model._programs.get(key, lambda: Program(trace(self._function, specs)))
+        return program
 
     def prepare(self, batch):
         """Trace for batches of this shape, so that what is wrong shows before anything has changed."""
@@ -226,5 +240,5 @@ def _keep_integers(array, dtype):
 def _as_floats(logs):
     return {
         name: float(value.numpy().mean()) if isinstance(value, Tensor) else float(np.mean(value))
-        for name, value in (logs or {}).items()
+        for name, value in sorted((logs or {}).items())
     }

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import optimizers
 from ..autograd import SYMBOLIC, gradients, no_grad, symbol, using
-from ..errors import ArgumentError, UnsupportedOpError
+from ..errors import ArgumentError, FastconvError, UnsupportedOpError
 from . import progress
 from .callbacks import CallbackList, History
 from .compiled import Compiled, output_names
@@ -150,6 +150,10 @@ class Trainer(OverridableSteps):
             with no_grad():
                 outputs, output_keys = flatten_outputs(self(join(to_tensors(x, self._float_type()), keys), training=False))
             outputs = join([output.shape for output in outputs], output_keys)
+        except FastconvError as error:
+            if error.args and isinstance(error.args[0], str):
+                error.args = (f"x: {error.args[0]}", *error.args[1:])
+            raise
         return flatten_outputs(outputs, self._names()[1])
 
     def _ensure_built(self, x, keys):
@@ -173,8 +177,6 @@ class Trainer(OverridableSteps):
             self._compiled.check_labels(labels, shapes, what)
             self._compiled.resolve(names, shapes, [label.shape for label in labels])
         self._ensure_built(first.x, keys)
-        if kind == "train":
-            self.optimizer.build(self.trainable_variables)
         step = ModelStep(self, kind, keys, checked=whole)
         step.prepare(first)
         return step
@@ -324,6 +326,8 @@ class Trainer(OverridableSteps):
             logs = step(batch)
             callbacks.on_test_batch_end(number, logs)
         callbacks.on_test_end(logs)
+        if not logs:
+            warnings.warn("there was nothing to evaluate: the generator is used up", stacklevel=3)
         return logs
 
     # ---- evaluate and predict

@@ -72,7 +72,9 @@ def _names(specs, *names):
 def infer_train(specs, attrs):
     x = _check(specs)
     if 0 in x.shape:
-        raise ShapeError(f"batch_normalization: x is empty: {x.shape}; statistics need at least one element per channel")
+        raise ShapeError(
+            f"batch_normalization: x is empty: {x.shape}; statistics need at least one element per channel"
+        )
     vector = Spec(specs["moving_mean"].shape, x.dtype)
     return {"y": x, "new_moving_mean": vector, "new_moving_variance": vector, "mean": vector, "inv_std": vector}
 
@@ -107,9 +109,7 @@ def reference_train_backward(arrays, attrs, needs):
 def plan_train(specs, attrs):
     size, channels = _elements(specs)
     reads = {"partial": "partial", **_names(specs, *VECTORS)}
-    writes = {
-        name: name for name in ("new_moving_mean", "new_moving_variance", "mean", "inv_std", "coefficients")
-    }
+    writes = {name: name for name in ("new_moving_mean", "new_moving_variance", "mean", "inv_std", "coefficients")}
     return Plan(
         phases=(
             (kernels.sums("x", "", "", "partial", size, channels),),

@@ -96,7 +96,7 @@ def test_split_takes_the_last_samples():
     np.testing.assert_array_equal(held_out.arrays.y[0], [7, 8, 9])
     np.testing.assert_array_equal(held_out.arrays.sample_weight[0], [14, 16, 18])
     with pytest.raises(ArgumentError, match="validation_split"):
-        adapt(X, Y).split(0.01)
+        adapt(X[:1], Y[:1]).split(0.5)
 
 
 def test_inputs_by_list_and_by_name():

@@ -1,6 +1,9 @@
 """`.fastconv` files: the same bits come back, and nothing else does."""
 
 import os
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -51,6 +54,23 @@ def test_the_same_bits(path):
     assert again.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
     assert again.optimizer.learning_rate == 0.01 and again.optimizer.iterations == 0
     assert again.weights[0].requires_grad and not models.load_model(path, compile=False).compiled
+
+
+def test_another_process_predicts_the_same(path):
+    model = small()
+    model.save(path)
+    np.save(path.with_suffix(".npy"), X)
+    path.with_suffix(".pickle").write_bytes(pickle.dumps(model))
+    code = f"""
+import pickle, numpy as np
+from fastconv import models
+x = np.load({str(path.with_suffix(".npy"))!r})
+for model in models.load_model({str(path)!r}), pickle.load(open({str(path.with_suffix(".pickle"))!r}, "rb")):
+    print(model.predict(x, verbose=0).tobytes().hex())
+"""
+    for first in ("", "import fastconv.layers"):
+        out = subprocess.run([sys.executable, "-c", first + code], capture_output=True, text=True, check=True).stdout
+        assert out.split() == [model.predict(X, verbose=0).tobytes().hex()] * 2
 
 
 def test_training_goes_on_as_if_it_had_not_stopped(path):
