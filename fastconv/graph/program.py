@@ -200,7 +200,7 @@ class Arena:
                 segment()
         results = {}
         for name, slot in self.outputs.items():
-            results[name] = runtime.empty(slot.shape, slot.dtype.name)
+            results[name] = runtime.empty(slot.shape, self.program.graph.outputs[name].spec.dtype)
             np.copyto(results[name], slot)
         # All are read before any is written: one update may be another's old value.
         staged = [(tensor, view.copy()) for tensor, view in self.copies]

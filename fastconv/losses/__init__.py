@@ -35,7 +35,7 @@ _BY_NAME = {
 
 
 def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
-    """Return the cross-entropy of each sample, class numbers (N,) or (N, 1) against predictions (N, classes): a Tensor (N,)."""
+    """Return the cross-entropy of each sample, a Tensor (N,): labels (N,) or (N, 1), predictions (N, classes)."""
     return SparseCategoricalCrossentropy(from_logits, ignore_class, None, axis)(y_true, y_pred)
 
 

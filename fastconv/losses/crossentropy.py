@@ -45,7 +45,9 @@ class _Crossentropy(FusedLoss):
 
     def call(self, y_true, y_pred):
         """Return the cross-entropy of each sample or position."""
-        targets = self._targets(y_true.numpy(), y_pred) * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        targets = (
+            self._targets(y_true.numpy(), y_pred) * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        )
         logits = logits_of(y_pred, "softmax", self.from_logits)
         if logits is not None:
             log_p = ops.log_softmax(logits)
@@ -56,7 +58,9 @@ class _Crossentropy(FusedLoss):
 
 
 class SparseCategoricalCrossentropy(_Crossentropy):
-    """Cross-entropy of class numbers (N,) or (N, 1) against predictions (N, classes); also (N, H, W) against (N, H, W, classes).
+    """Cross-entropy of class numbers (N,) or (N, 1) against predictions (N, classes).
+
+    Also one number for each position, (N, H, W), against (N, H, W, classes).
 
     Parameters
     ----------
@@ -116,8 +120,8 @@ class SparseCategoricalCrossentropy(_Crossentropy):
             )
         if y_true.shape not in (shape[:-1], (*shape[:-1], 1)):
             raise ShapeError(
-                f"{what} must have the shape {shape[:-1]} or {(*shape[:-1], 1)} for {self.name} of predictions {shape}, "
-                f"got {y_true.shape}"
+                f"{what} must have the shape {shape[:-1]} or {(*shape[:-1], 1)} for {self.name} of predictions "
+                f"{shape}, got {y_true.shape}"
             )
         return shape[:-1]
 
@@ -166,7 +170,9 @@ class CategoricalCrossentropy(_Crossentropy):
         if y_true.shape != tuple(shape):
             numbers = y_true.shape in (tuple(shape[:-1]), (*shape[:-1], 1))
             hint = ": use 'sparse_categorical_crossentropy', or utils.to_categorical(labels)" if numbers else ""
-            raise ShapeError(f"{what} must be one-hot of shape {tuple(shape)} for {self.name}, got {y_true.shape}{hint}")
+            raise ShapeError(
+                f"{what} must be one-hot of shape {tuple(shape)} for {self.name}, got {y_true.shape}{hint}"
+            )
         return tuple(shape)
 
     def _targets(self, labels, y_pred):

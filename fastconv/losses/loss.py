@@ -47,8 +47,8 @@ def with_last_axis(shape):
 class Loss:
     """How far predictions are from labels, as one number to minimise.
 
-    A subclass of one's own defines ``call(y_true, y_pred)``, which takes Tensors of the same float type and returns one value
-    a sample (or position).
+    A subclass of one's own defines ``call(y_true, y_pred)``, which takes Tensors of the same float type and returns one
+    value a sample (or position).
 
     Parameters
     ----------

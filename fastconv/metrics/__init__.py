@@ -85,7 +85,9 @@ def get(identifier, true_shape=None, pred_shape=None):
     elif callable(identifier):
         return MeanMetric(identifier)
     known = ["acc", *(name for name in _BY_NAME if name.islower()), *_SHORT]
-    raise ArgumentError(f"metrics: unknown metric {identifier!r}; use one of {', '.join(known)}, a Metric or a function")
+    raise ArgumentError(
+        f"metrics: unknown metric {identifier!r}; use one of {', '.join(known)}, a Metric or a function"
+    )
 
 
 def serialize(metric):

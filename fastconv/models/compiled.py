@@ -1,4 +1,4 @@
-"""What `compile` was told, sorted by output: losses, their weights, metrics, and the running means that are reported."""
+"""What `compile` was told, sorted by output: losses, their weights, metrics, and the means that are reported."""
 
 from .. import losses, metrics
 from ..errors import ArgumentError
@@ -63,7 +63,9 @@ class Compiled:
         }
         for leaf in _leaves(loss):
             if losses.get(leaf).reduction in (None, "none"):
-                raise ArgumentError(f"loss: {leaf!r} has reduction=None; training needs one number, use 'sum_over_batch_size'")
+                raise ArgumentError(
+                    f"loss: {leaf!r} has reduction=None; training needs one number, use 'sum_over_batch_size'"
+                )
         for leaf in _leaves(metrics_) + _leaves(weighted_metrics):
             if not (isinstance(leaf, str) and leaf.lower() in ("accuracy", "acc")):
                 metrics.get(leaf)
@@ -98,11 +100,11 @@ class Compiled:
     def _resolve_losses(self, names):
         if self.losses is not None and len(self.losses) == len(names):
             return
-        self.losses = [None if loss is None else losses.get(loss) for loss in per_output(self.config["loss"], names, "loss")]
-        weights = self.config["loss_weights"]
-        self.loss_weights = [
-            1.0 if w is None else float(w) for w in per_output(weights, names, "loss_weights")
+        self.losses = [
+            None if loss is None else losses.get(loss) for loss in per_output(self.config["loss"], names, "loss")
         ]
+        weights = self.config["loss_weights"]
+        self.loss_weights = [1.0 if w is None else float(w) for w in per_output(weights, names, "loss_weights")]
         self._output_trackers = [Mean(f"{name}_loss") for name in names] if len(names) > 1 else []
 
     # ---- the loss

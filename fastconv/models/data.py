@@ -261,7 +261,9 @@ class StreamData:
             try:
                 item = next(iterator)
             except StopIteration:
-                raise ArgumentError("x yields no batches: the data set is empty, or the generator was used up") from None
+                raise ArgumentError(
+                    "x yields no batches: the data set is empty, or the generator was used up"
+                ) from None
             self._ahead = self._batch(item), iterator
         return self._ahead[0]
 

@@ -80,7 +80,7 @@ class ProgressBar(Callback):
         return self._given or sys.stdout
 
     def _start(self):
-        self._began = self._shown = time.perf_counter()
+        self._began = self._shown = self._stepped = time.perf_counter()
         self._seen = 0
 
     def _write(self, text):
@@ -135,7 +135,7 @@ class ProgressBar(Callback):
 
     def _advance(self, logs):
         self._seen += 1
-        now = time.perf_counter()
+        now = self._stepped = time.perf_counter()
         if self._style == "bar" and now - self._shown >= SECONDS_BETWEEN_UPDATES:
             self._shown = now
             # A line that wraps could not be written over.
@@ -148,10 +148,14 @@ class ProgressBar(Callback):
             self._write(f"\r{self._bar(logs or {}, seconds, True)}{ERASE_TO_END_OF_LINE}\n")
             return
         title = f"{self._title} - " if self._title else ""
-        pace = format_step(seconds / max(self._seen, 1))
+        pace = format_step(self._pace())
         self._write(
             f"{title}{self._seen}/{self._seen} - {format_duration(seconds)} - {pace}{format_logs(logs or {})}\n"
         )
+
+    def _pace(self):
+        """Return seconds per step so far; the time of validation is not among them."""
+        return (self._stepped - self._began) / max(self._seen, 1)
 
     def _mark(self):
         try:
@@ -163,7 +167,7 @@ class ProgressBar(Callback):
     def _bar(self, logs, seconds, finished):
         """Return one state of the bar: time left while it runs, time taken when it is done."""
         steps = self._seen if finished else self.params["steps"]
-        pace = seconds / max(self._seen, 1)
+        pace = self._pace()
         if steps is None:
             return f"{self._seen}/Unknown {format_duration(seconds)} {format_step(pace)}{format_logs(logs)}"
         filled = BAR_WIDTH if finished else min(BAR_WIDTH * self._seen // max(steps, 1), BAR_WIDTH)

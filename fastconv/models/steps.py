@@ -12,6 +12,7 @@ import numpy as np
 from .. import config
 from .._kernels import runtime
 from ..autograd import Tensor, as_tensor, no_grad
+from ..autograd.eager import spec_of
 from ..graph import Program, trace
 from ..layers.node import is_shape
 from ..op import Spec
@@ -21,7 +22,7 @@ _lock = threading.Lock()
 
 
 class ProgramCache:
-    """What was worked out for one model: programs, and shapes of outputs. A copied or unpickled model starts with none."""
+    """What was worked out for one model: programs, and shapes of outputs. A copied model starts with none."""
 
     def __init__(self):
         self._entries = OrderedDict()
@@ -144,7 +145,7 @@ class ModelStep:
         return arrays
 
     def _spec(self, name, array):
-        return Spec(array.shape, self.dtype if name[0] in "xw" else array.dtype.name)
+        return Spec(array.shape, self.dtype if name[0] in "xw" else spec_of(array).dtype)
 
     def program(self, arrays):
         """Return the program for arrays of these shapes."""

@@ -1,7 +1,7 @@
-"""Trainer: `compile`, `fit`, `evaluate`, `predict` and their one-batch forms, with the arguments and results of Keras 3.
+"""Trainer: `compile`, `fit`, `evaluate`, `predict` and their one-batch forms, with Keras 3's arguments and results.
 
-    fit ── adapt (data.py) ── check labels, trace ─┬─ for each batch: ModelStep (steps.py) ────── ── metrics, callbacks
-                                                   └─ _graph: forward, loss, gradients, update: traced, or run on the tape
+    fit ── adapt (data.py) ── check labels, trace ── for each batch: ModelStep (steps.py) ── metrics, callbacks
+                                                     └─ _graph: forward, loss, gradients, update
 
 Everything that can be wrong with the arguments shows before the first step and leaves the model as it was. For streams,
 whose later batches are not known, that holds for the first batch, and for each later one before its own step.
@@ -148,7 +148,9 @@ class Trainer(OverridableSteps):
         except UnsupportedOpError:
             # Code of the user's own in `call` that needs values.
             with no_grad():
-                outputs, output_keys = flatten_outputs(self(join(to_tensors(x, self._float_type()), keys), training=False))
+                outputs, output_keys = flatten_outputs(
+                    self(join(to_tensors(x, self._float_type()), keys), training=False)
+                )
             outputs = join([output.shape for output in outputs], output_keys)
         except FastconvError as error:
             if error.args and isinstance(error.args[0], str):
@@ -253,10 +255,10 @@ class Trainer(OverridableSteps):
         epochs, initial_epoch = check_count(epochs, "epochs", 0), check_count(initial_epoch, "initial_epoch", 0)
         callbacks = CallbackList(callbacks, model=self, verbose=verbose, epochs=epochs)
         validates = _validation_schedule(validation_freq)
-        data, keys = self._adapt(
-            x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight
+        data, keys = self._adapt(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
+        data, validation = self._split(
+            data, keys, validation_split, validation_data, validation_batch_size or batch_size
         )
-        data, validation = self._split(data, keys, validation_split, validation_data, validation_batch_size or batch_size)
         training = Epochs(data, steps_per_epoch)
         validating = None if validation is None else Epochs(validation[0], validation_steps)
         step = self._get_ready("train", data, keys)

@@ -28,7 +28,9 @@ def get(identifier):
         return identifier()
     if isinstance(identifier, str) and identifier.lower() in _BY_NAME:
         return _BY_NAME[identifier.lower()]()
-    raise ArgumentError(f"optimizer: unknown optimizer {identifier!r}; use one of {', '.join(_BY_NAME)}, or an Optimizer")
+    raise ArgumentError(
+        f"optimizer: unknown optimizer {identifier!r}; use one of {', '.join(_BY_NAME)}, or an Optimizer"
+    )
 
 
 def serialize(optimizer):

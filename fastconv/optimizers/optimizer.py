@@ -1,7 +1,7 @@
 """Optimizer: what all of them share. The rules are in sgd.py, adam.py and rmsprop.py, the arithmetic in `fastconv/ops`.
 
-A step has two halves. On the host, `hyper` computes the few numbers that change from step to step (the learning rate, bias
-corrections) as a float64 vector. On tensors, `update` makes new weights and slots of old ones, gradients and that
+A step has two halves. On the host, `hyper` computes the few numbers that change from step to step (the learning rate,
+bias corrections) as a float64 vector. On tensors, `update` makes new weights and slots of old ones, gradients and that
 vector; it is traced once and runs as part of the training program, so a new learning rate needs no new program.
 """
 
@@ -30,8 +30,8 @@ class Optimizer:
     weight_decay : float, optional
         Every step first shrinks each variable by learning rate times this share (decoupled: arXiv 1711.05101).
     clipnorm, global_clipnorm, clipvalue : float, optional
-        Scale each gradient, or all gradients together, down to this norm; or cut every element to plus or minus this value.
-        At most one of them.
+        Scale each gradient, or all gradients together, down to this norm; or cut every element to plus or minus this
+        value. At most one of them.
     name : str, optional
 
     Attributes
@@ -70,7 +70,9 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, value):
         if not callable(value):
-            value = _check_number(value.item() if isinstance(value, Tensor) else value, "learning_rate", type(self).__name__)
+            value = _check_number(
+                value.item() if isinstance(value, Tensor) else value, "learning_rate", type(self).__name__
+            )
         self._learning_rate = value
 
     @property
@@ -215,12 +217,14 @@ class Optimizer:
             number, _, slot = key.partition("/")
             number = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1
             if not 0 <= number < len(variables) or slot not in self.slots:
-                raise ModelFormatError(f"the state of {type(self).__name__} holds {key!r}, which is no slot of this model")
+                raise ModelFormatError(
+                    f"the state of {type(self).__name__} holds {key!r}, which is no slot of this model"
+                )
             variable, array = variables[number], np.asarray(array)
             if array.shape != variable.shape or array.dtype.name != variable.dtype:
                 raise ModelFormatError(
-                    f"the state of {type(self).__name__} holds {key!r} of shape {array.shape}, {array.dtype}; the weight "
-                    f"has {variable.shape}, {variable.dtype}"
+                    f"the state of {type(self).__name__} holds {key!r} of shape {array.shape}, {array.dtype}; the "
+                    f"weight has {variable.shape}, {variable.dtype}"
                 )
             found.setdefault(number, {})[slot] = array
         for number, slots in found.items():

@@ -146,14 +146,22 @@ def test_get():
 
 
 def test_serialize_round_trip():
-    for loss in (losses.CategoricalCrossentropy(True, 0.1), losses.SparseCategoricalCrossentropy(True), losses.MeanSquaredError("sum")):
+    for loss in (
+        losses.CategoricalCrossentropy(True, 0.1),
+        losses.SparseCategoricalCrossentropy(True),
+        losses.MeanSquaredError("sum"),
+    ):
         again = losses.deserialize(losses.serialize(loss))
         assert type(again) is type(loss) and again.get_config() == loss.get_config()
     with pytest.raises(ArgumentError):
         losses.deserialize({"class_name": "Unknown", "config": {}})
 
 
-SPARSE, ONE, YES_NO = losses.SparseCategoricalCrossentropy(), losses.CategoricalCrossentropy(), losses.BinaryCrossentropy()
+SPARSE, ONE, YES_NO = (
+    losses.SparseCategoricalCrossentropy(),
+    losses.CategoricalCrossentropy(),
+    losses.BinaryCrossentropy(),
+)
 
 
 @pytest.mark.parametrize(

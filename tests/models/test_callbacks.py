@@ -76,7 +76,9 @@ def test_early_stopping_upwards():
     assert play(EarlyStopping("score"), [1, 2], "score")[1] == 2
 
 
-@pytest.mark.parametrize(("values", "best"), [([3, 1, 2, 2], 1), ([3, 2, 1], 2), ([1, 2, 3], 0), ([float("nan")] * 3, 0)])
+@pytest.mark.parametrize(
+    ("values", "best"), [([3, 1, 2, 2], 1), ([3, 2, 1], 2), ([1, 2, 3], 0), ([float("nan")] * 3, 0)]
+)
 def test_early_stopping_restores_the_best_weights(values, best):
     callback = EarlyStopping(patience=2, restore_best_weights=True)
     model, _ = play(callback, values)
@@ -113,7 +115,9 @@ def test_checkpoint_of_the_best(tmp_path, capsys):
     assert len(play(ModelCheckpoint(name, save_best_only=True, verbose=1), [3, 4, 2, 2, float("nan")])[0].saved) == 2
     printed = capsys.readouterr().out
     assert "val_loss improved from 3.00000 to 2.00000" in printed and "did not improve from 3.00000" in printed
-    model, _ = play(ModelCheckpoint(name, "val_accuracy", save_best_only=True, save_weights_only=True), [1, 2, 0], "val_accuracy")
+    model, _ = play(
+        ModelCheckpoint(name, "val_accuracy", save_best_only=True, save_weights_only=True), [1, 2, 0], "val_accuracy"
+    )
     assert model.saved == ["weights of " + name.format(epoch=epoch) for epoch in (1, 2)]
     assert play(ModelCheckpoint(name, save_best_only=True, initial_value_threshold=1.0), [3, 2])[0].saved == []
 

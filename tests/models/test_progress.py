@@ -76,7 +76,9 @@ def test_bar(monkeypatch):
     *states, last = text.split("\r")[1:]
     # 40 steps in 0.8 s, at most ten states a second.
     assert 4 <= len(states) <= 8
-    assert states[0].startswith(" 6/40 ━━━") and "accuracy: 0.4500 - loss: 1.5200" in states[0] and "val" not in states[0]
+    assert (
+        states[0].startswith(" 6/40 ━━━") and "accuracy: 0.4500 - loss: 1.5200" in states[0] and "val" not in states[0]
+    )
     assert last == f"40/40 {'━' * 20} 1s 20ms/step - accuracy: 0.4500 - loss: 1.5200 - val_loss: 0.5000\x1b[K\n"
 
 
@@ -100,6 +102,18 @@ def test_bar_fits_the_terminal(monkeypatch):
 def test_bar_on_a_terminal_without_unicode(monkeypatch):
     text = run("bar", Stream(True, "ascii"), Clock(monkeypatch))
     assert text.isascii() and "=" * 20 in text
+
+
+def test_time_of_validation_is_not_in_the_time_per_step(monkeypatch):
+    clock, stream = Clock(monkeypatch), Stream(False)
+    bar = progress.ProgressBar("line", stream=stream)
+    bar.set_params({"epochs": 1, "steps": 1})
+    bar.on_epoch_begin(0, {})
+    clock.now += 2.0
+    bar.on_train_batch_end(0, {})
+    clock.now += 60.0
+    bar.on_epoch_end(0, {})
+    assert stream.getvalue() == "Epoch 1/1 - 1/1 - 1:02 - 2s/step\n"
 
 
 def test_numbers():

@@ -173,7 +173,9 @@ def test_forms_of_results():
     assert isinstance(model.evaluate(X, Y, verbose=0), float)
     assert isinstance(model.train_on_batch(X, Y), float)
     assert list(model.fit(X, Y, verbose=0).history) == ["loss"]
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["acc", metrics.SparseTopKCategoricalAccuracy(2, name="top2")])
+    model.compile(
+        "sgd", "sparse_categorical_crossentropy", metrics=["acc", metrics.SparseTopKCategoricalAccuracy(2, name="top2")]
+    )
     results = model.evaluate(X, Y, verbose=0)
     named = model.evaluate(X, Y, verbose=0, return_dict=True)
     assert results == [named["loss"], named["acc"], named["top2"]] and named["top2"] >= named["acc"]
@@ -211,7 +213,12 @@ def test_weight_zero_is_as_if_the_sample_were_not_there():
 
 def test_metrics_and_weighted_metrics():
     model = dense()
-    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"], weighted_metrics=[metrics.SparseCategoricalAccuracy(name="w")])
+    model.compile(
+        "sgd",
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        weighted_metrics=[metrics.SparseCategoricalAccuracy(name="w")],
+    )
     right = model.predict(X, verbose=0).argmax(1) == Y
     result = model.evaluate(X, Y, sample_weight=right.astype(float), verbose=0, return_dict=True)
     assert result["w"] == 1.0 and result["accuracy"] == pytest.approx(right.mean())
@@ -264,7 +271,9 @@ def test_validation_data_and_frequency(freq):
 
 def test_validation_equals_evaluate():
     model = compiled()
-    history = model.fit(X, Y, validation_data=(X[:9], Y[:9], np.arange(9.0)), validation_batch_size=4, verbose=0).history
+    history = model.fit(
+        X, Y, validation_data=(X[:9], Y[:9], np.arange(9.0)), validation_batch_size=4, verbose=0
+    ).history
     expected = model.evaluate(X[:9], Y[:9], sample_weight=np.arange(9.0), batch_size=4, verbose=0)
     assert [history["val_loss"][0], history["val_accuracy"][0]] == pytest.approx(expected, rel=1e-6)
 
@@ -303,7 +312,9 @@ def test_steps():
     history = model.fit(X, Y, batch_size=8, steps_per_epoch=2, epochs=3, verbose=0)
     assert history.params["steps"] == 2 and model.optimizer.iterations == 6
     assert model.predict(X, batch_size=8, steps=2, verbose=0).shape == (16, 3)
-    np.testing.assert_allclose(model.evaluate(X, Y, batch_size=8, steps=2, verbose=0), model.evaluate(X[:16], Y[:16], verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.evaluate(X, Y, batch_size=8, steps=2, verbose=0), model.evaluate(X[:16], Y[:16], verbose=0), rtol=1e-5
+    )
 
 
 # ---- several inputs and outputs
@@ -313,7 +324,9 @@ def two_by_two(loss_weights=None, loss=("sparse_categorical_crossentropy", "mse"
     config.set_random_seed(1)
     a, b = layers.Input((6,), name="a"), layers.Input((2,), name="b")
     joined = layers.Concatenate()([layers.Dense(5, activation="relu")(a), b])
-    model = models.Model([a, b], [layers.Dense(3, activation="softmax", name="kind")(joined), layers.Dense(1, name="size")(joined)])
+    model = models.Model(
+        [a, b], [layers.Dense(3, activation="softmax", name="kind")(joined), layers.Dense(1, name="size")(joined)]
+    )
     model.compile("sgd", list(loss), loss_weights=loss_weights, metrics=metrics)
     return model
 
@@ -334,7 +347,10 @@ def test_two_inputs_two_outputs():
 
 
 def test_inputs_and_outputs_by_name():
-    by_list, by_name = two_by_two(), two_by_two(loss={"size": "mse", "kind": "sparse_categorical_crossentropy"}.values())
+    by_list, by_name = (
+        two_by_two(),
+        two_by_two(loss={"size": "mse", "kind": "sparse_categorical_crossentropy"}.values()),
+    )
     by_name.compile("sgd", {"size": "mse", "kind": "sparse_categorical_crossentropy"}, loss_weights={"size": 1.0})
     by_list.fit([X, X[:, :2]], [Y, X[:, 3]], epochs=2, shuffle=False, verbose=0)
     by_name.fit({"b": X[:, :2], "a": X}, {"size": X[:, 3], "kind": Y}, epochs=2, shuffle=False, verbose=0)
@@ -395,12 +411,17 @@ BAD_FITS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "message"), BAD_FITS, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"), BAD_FITS, ids=lambda value: value if isinstance(value, str) else ""
+)
 @pytest.mark.parametrize("eager", [False, True])
 def test_a_fit_that_fails_leaves_the_model_as_it_was(arguments, error, message, eager):
     model = compiled(eager=eager)
     if hasattr(arguments["x"], "__next__"):
-        arguments = {**arguments, "x": iter({"yields no batches": [], "is 3": [(X, Y + 1)], "y must be given": [X]}.get(message, [(X, Y)]))}
+        arguments = {
+            **arguments,
+            "x": iter({"yields no batches": [], "is 3": [(X, Y + 1)], "y must be given": [X]}.get(message, [(X, Y)])),
+        }
     weights = model.get_weights()
     with pytest.raises(error, match=message):
         model.fit(**{"verbose": 0, **arguments})
@@ -688,7 +709,12 @@ def test_prints(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("Epoch 2/2 - 2/2 - 0s - ")
-    assert [part.split(":")[0] for part in lines[1].split(" - ")[4:]] == ["accuracy", "loss", "val_accuracy", "val_loss"]
+    assert [part.split(":")[0] for part in lines[1].split(" - ")[4:]] == [
+        "accuracy",
+        "loss",
+        "val_accuracy",
+        "val_loss",
+    ]
     model.fit(X, Y, verbose=2)
     model.evaluate(X, Y)
     assert len(capsys.readouterr().out.splitlines()) == 2
@@ -704,5 +730,10 @@ def test_predict_of_several_batches_is_one_array():
     np.testing.assert_array_equal(model.predict(X, batch_size=7, verbose=0), whole)
     assert whole.flags.writeable and whole.dtype == np.float32
     seen = []
-    model.predict(X, batch_size=20, verbose=0, callbacks=[LambdaCallback(on_predict_batch_end=lambda b, logs: seen.append(logs["outputs"]))])
+    model.predict(
+        X,
+        batch_size=20,
+        verbose=0,
+        callbacks=[LambdaCallback(on_predict_batch_end=lambda b, logs: seen.append(logs["outputs"]))],
+    )
     np.testing.assert_array_equal(np.concatenate(seen), whole)

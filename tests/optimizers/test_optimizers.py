@@ -178,7 +178,9 @@ def test_serialize_round_trip():
         optimizers.deserialize({"class_name": "os.system", "config": {}})
 
 
-@pytest.mark.parametrize("bad", [{"beta_1": 1.0}, {"learning_rate": "fast"}, {"epsilon": -1.0}, {"beta_2": float("nan")}])
+@pytest.mark.parametrize(
+    "bad", [{"beta_1": 1.0}, {"learning_rate": "fast"}, {"epsilon": -1.0}, {"beta_2": float("nan")}]
+)
 def test_bad_arguments(bad):
     with pytest.raises(ArgumentError, match=next(iter(bad))):
         optimizers.Adam(**bad)
@@ -188,7 +190,10 @@ def test_against_torch():
     torch = pytest.importorskip("torch")
     pairs = [
         (optimizers.SGD(0.1, momentum=0.9, nesterov=True), lambda p: torch.optim.SGD(p, 0.1, 0.9, nesterov=True)),
-        (optimizers.AdamW(0.01, weight_decay=0.1, epsilon=0.0), lambda p: torch.optim.AdamW(p, 0.01, eps=0.0, weight_decay=0.1)),
+        (
+            optimizers.AdamW(0.01, weight_decay=0.1, epsilon=0.0),
+            lambda p: torch.optim.AdamW(p, 0.01, eps=0.0, weight_decay=0.1),
+        ),
     ]
     for ours, make in pairs:
         w = torch.tensor(START, requires_grad=True)

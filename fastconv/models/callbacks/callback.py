@@ -15,8 +15,8 @@ class Callback:
 
     Notes
     -----
-    `logs` holds the running metrics of the epoch; at the end of an epoch also those of validation, ``val_`` before their
-    names. In `predict`, ``logs["outputs"]`` is the batch's output.
+    `logs` holds the running metrics of the epoch; at the end of an epoch also those of validation, ``val_`` before
+    their names. In `predict`, ``logs["outputs"]`` is the batch's output.
     """
 
     def __init__(self):

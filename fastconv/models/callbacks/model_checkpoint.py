@@ -12,7 +12,8 @@ class ModelCheckpoint(Monitor):
     Parameters
     ----------
     filepath : str or os.PathLike
-        May hold ``{epoch}`` (from 1), ``{batch}`` and any key of the logs, as in ``"{epoch:02d}-{val_loss:.2f}.fastconv"``.
+        May hold ``{epoch}`` (from 1), ``{batch}`` and any key of the logs, as in
+        ``"{epoch:02d}-{val_loss:.2f}.fastconv"``.
     monitor : str
         What `save_best_only` looks at.
     verbose : {0, 1}

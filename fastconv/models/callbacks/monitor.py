@@ -38,7 +38,8 @@ class Monitor(Callback):
         if current is None:
             known = ", ".join(logs or {}) or "nothing"
             warnings.warn(
-                f"{type(self).__name__} watches {self.monitor!r}, which is not available; there is: {known}", stacklevel=2
+                f"{type(self).__name__} watches {self.monitor!r}, which is not available; there is: {known}",
+                stacklevel=2,
             )
         return current
 
