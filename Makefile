@@ -21,7 +21,7 @@ test-all: $(VENV)/.extras  ## the same with the extras (PyTorch, Pillow, matplot
 lint: $(VENV)/.lint  ## ruff and cython-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint fastconv/_kernels
+	PATH=$(abspath $(BIN)):$$PATH cython-lint fastconv/_kernels
 
 bench: $(VENV)/.tests  ## time every kernel against NumPy, with its share of this machine's peak
 	$(BIN)/pytest benchmarks --benchmark-only

@@ -30,9 +30,7 @@ def enlarged_digits(shape):
         factor = min(shape[0] // 8, shape[1] // 8)
         big = np.kron((images.astype(np.uint16) * 255 // 16).astype(np.uint8), np.ones((factor, factor), np.uint8))
         top, left = (shape[0] - big.shape[1]) // 2, (shape[1] - big.shape[2]) // 2
-        full = np.pad(
-            big, ((0, 0), (top, shape[0] - top - big.shape[1]), (left, shape[1] - left - big.shape[2]))
-        )
+        full = np.pad(big, ((0, 0), (top, shape[0] - top - big.shape[1]), (left, shape[1] - left - big.shape[2])))
         return np.repeat(full[..., None], shape[2], axis=-1)
 
     (x_train, y_train), (x_test, y_test) = datasets.digits.load_data()

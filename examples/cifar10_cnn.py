@@ -1,7 +1,7 @@
 """CIFAR-10: six 3x3 convolutions in three pairs, batch normalisation after each, dropout after each pair.
 
-    python examples/cifar10_cnn.py --data DIR      official CIFAR-10 files; about 83 % after 12 epochs
-    python examples/cifar10_cnn.py --digits        the digits that the package carries, enlarged
+python examples/cifar10_cnn.py --data DIR      official CIFAR-10 files; about 83 % after 12 epochs
+python examples/cifar10_cnn.py --digits        the digits that the package carries, enlarged
 """
 
 from _data import load, options

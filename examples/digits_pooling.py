@@ -1,7 +1,7 @@
 """The same small network with max, average and sum pooling: which summary of a window serves digits best?
 
-    python examples/digits_pooling.py                  the digits that the package carries
-    python examples/digits_pooling.py --data DIR       official MNIST files, cut to 28x28
+python examples/digits_pooling.py                  the digits that the package carries
+python examples/digits_pooling.py --data DIR       official MNIST files, cut to 28x28
 """
 
 from _data import enlarged_digits, load, options

@@ -1,7 +1,7 @@
 """Two fixed 3x3 kernels on a picture: the mean blurs it, differences of neighbours find its edges.
 
-    python examples/fixed_kernels.py                      a digit, enlarged; writes fixed_kernels.png if Pillow is there
-    python examples/fixed_kernels.py PICTURE --out FILE   any picture that Pillow reads
+python examples/fixed_kernels.py                      a digit, enlarged; writes fixed_kernels.png if Pillow is there
+python examples/fixed_kernels.py PICTURE --out FILE   any picture that Pillow reads
 """
 
 import argparse

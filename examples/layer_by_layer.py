@@ -1,7 +1,7 @@
 """A network on 64x64 colour images, built a layer at a time; what each layer makes of one picture.
 
-    python examples/layer_by_layer.py --digits         the digits that the package carries, enlarged
-    python examples/layer_by_layer.py --data DIR       official CIFAR-10 files, doubled to 64x64
+python examples/layer_by_layer.py --digits         the digits that the package carries, enlarged
+python examples/layer_by_layer.py --data DIR       official CIFAR-10 files, doubled to 64x64
 """
 
 import numpy as np

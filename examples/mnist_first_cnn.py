@@ -1,7 +1,7 @@
 """Handwritten digits: three convolutions, two poolings, two dense layers.
 
-    python examples/mnist_first_cnn.py --data DIR      official MNIST files (IDX .gz); about 99 % after 5 epochs
-    python examples/mnist_first_cnn.py --digits        the digits that the package carries
+python examples/mnist_first_cnn.py --data DIR      official MNIST files (IDX .gz); about 99 % after 5 epochs
+python examples/mnist_first_cnn.py --digits        the digits that the package carries
 """
 
 from _data import load, options

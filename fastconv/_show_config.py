@@ -44,12 +44,19 @@ def show_config(file=None):
     >>> fastconv.show_config()["version"]
     """
     facts = get_config()
-    missing = [isa for isa in ("avx512", "avx2") if platform.machine().lower() in ("x86_64", "amd64") and isa not in facts["isa_available"]]
+    missing = [
+        isa
+        for isa in ("avx512", "avx2")
+        if platform.machine().lower() in ("x86_64", "amd64") and isa not in facts["isa_available"]
+    ]
     lines = {
         "fastconv": facts["version"],
         "instruction set": f"{facts['isa']}, built as {facts['compiled_for']}, {facts['vector_length']} floats wide",
-        "available": ", ".join(facts["isa_available"]) + (f" (not in this build or CPU: {', '.join(missing)})" if missing else ""),
-        "OpenMP": "yes" if facts["openmp"] else "no: everything runs on one thread; build with a compiler that has -fopenmp",
+        "available": ", ".join(facts["isa_available"])
+        + (f" (not in this build or CPU: {', '.join(missing)})" if missing else ""),
+        "OpenMP": "yes"
+        if facts["openmp"]
+        else "no: everything runs on one thread; build with a compiler that has -fopenmp",
         "threads": str(facts["num_threads"]),
         "precision": facts["precision"],
         "default type": facts["floatx"],

@@ -61,7 +61,9 @@ def softmax(x, axis=-1):
     x = as_tensor(x)
     axes = range(-x.ndim, x.ndim)
     if axis not in axes or x.ndim < 1:
-        raise ArgumentError(f"softmax: axis must be from {axes.start} to {axes.stop - 1} for {x.ndim} dimensions, got {axis!r}")
+        raise ArgumentError(
+            f"softmax: axis must be from {axes.start} to {axes.stop - 1} for {x.ndim} dimensions, got {axis!r}"
+        )
     if axis % x.ndim != x.ndim - 1:
         order = [*range(x.ndim)]
         order[axis], order[-1] = order[-1], order[axis]
@@ -82,7 +84,9 @@ def get(identifier):
         return FUNCTIONS[identifier]
     if callable(identifier):
         return identifier
-    raise ArgumentError(f"no activation is named {identifier!r}; known are {', '.join(sorted(FUNCTIONS))}, or give a function")
+    raise ArgumentError(
+        f"no activation is named {identifier!r}; known are {', '.join(sorted(FUNCTIONS))}, or give a function"
+    )
 
 
 def name_of(function):
@@ -94,7 +98,9 @@ def serialize(function):
     """Return the name of an activation, for JSON."""
     name = name_of(function)
     if name is None:
-        raise ArgumentError(f"{function!r} is not one of fastconv's activations: register it with register_serializable")
+        raise ArgumentError(
+            f"{function!r} is not one of fastconv's activations: register it with register_serializable"
+        )
     return name
 
 

@@ -147,4 +147,3 @@ def next_seed():
     """Return a fresh 64-bit seed, the next of the sequence that `set_random_seed` starts."""
     with _lock:
         return int(_seeds.spawn(1)[0].generate_state(1, np.uint64)[0])
-

@@ -123,9 +123,7 @@ class Op:
         if self.variadic:
             stem = self.inputs[0][1:]
             return {f"{stem}{i}": value for i, value in enumerate(values)}
-        return {
-            name.rstrip("?"): value for name, value in zip(self.inputs, values, strict=True) if value is not None
-        }
+        return {name.rstrip("?"): value for name, value in zip(self.inputs, values, strict=True) if value is not None}
 
     def is_differentiable(self, name):
         """Tell whether the input `name` may have a gradient."""

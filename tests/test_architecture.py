@@ -89,5 +89,7 @@ def test_import_loads_nothing_heavy():
 
 
 def test_nothing_needs_an_extra():
-    loaded = run_python("import sys, fastconv.models, fastconv.datasets, fastconv.utils, fastconv.cli; print(*sys.modules)")
+    loaded = run_python(
+        "import sys, fastconv.models, fastconv.datasets, fastconv.utils, fastconv.cli; print(*sys.modules)"
+    )
     assert not {"PIL", "matplotlib", "torch", "onnx"} & set(loaded.split())

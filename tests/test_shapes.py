@@ -7,7 +7,14 @@ from fastconv.errors import ArgumentError, ShapeError
 @pytest.mark.parametrize(
     "size, kernel, stride, dilation, expected",
     # TensorFlow's rule: ceil(size / stride) positions, the odd zero after.
-    [(32, 3, 1, 1, (1, 1)), (32, 3, 2, 1, (0, 1)), (31, 3, 2, 1, (1, 1)), (5, 2, 1, 1, (0, 1)), (7, 3, 1, 2, (2, 2)), (4, 1, 2, 1, (0, 0))],
+    [
+        (32, 3, 1, 1, (1, 1)),
+        (32, 3, 2, 1, (0, 1)),
+        (31, 3, 2, 1, (1, 1)),
+        (5, 2, 1, 1, (0, 1)),
+        (7, 3, 1, 2, (2, 2)),
+        (4, 1, 2, 1, (0, 0)),
+    ],
 )
 def test_same_padding(size, kernel, stride, dilation, expected):
     assert shapes.same_padding(size, kernel, stride, dilation) == expected
@@ -28,7 +35,13 @@ def test_window_larger_than_input():
 
 @pytest.mark.parametrize(
     "given, expected",
-    [("SAME", "same"), ("valid", ((0, 0), (0, 0))), (2, ((2, 2), (2, 2))), ((1, 2), ((1, 1), (2, 2))), (((0, 1), (2, 3)), ((0, 1), (2, 3)))],
+    [
+        ("SAME", "same"),
+        ("valid", ((0, 0), (0, 0))),
+        (2, ((2, 2), (2, 2))),
+        ((1, 2), ((1, 1), (2, 2))),
+        (((0, 1), (2, 3)), ((0, 1), (2, 3))),
+    ],
 )
 def test_normalize_padding(given, expected):
     assert shapes.normalize_padding(given) == expected

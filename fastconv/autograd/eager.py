@@ -81,9 +81,7 @@ def run_plan(plan, arrays, results):
             made[name] = arrays[plan.alias[name]].reshape(spec.shape)
         else:
             made[name] = runtime.empty(spec.shape, spec.dtype)
-    work = {
-        name: runtime.empty((nbytes,), "uint8") for name, nbytes in (*plan.packed.items(), *plan.workspace.items())
-    }
+    work = {name: runtime.empty((nbytes,), "uint8") for name, nbytes in (*plan.packed.items(), *plan.workspace.items())}
     buffers = {
         name: (array.__array_interface__["data"][0], array.nbytes)
         for name, array in (*arrays.items(), *made.items(), *work.items())
@@ -121,4 +119,3 @@ def backward(op, arrays, attrs, needs, specs=None):
         unread = {name: stand_in(spec) for name, spec in specs.items() if name not in arrays}
         return run_reference(op.reference_backward, results, {**unread, **arrays}, attrs, needs)
     return run_plan(plan, arrays, results)
-

@@ -1,9 +1,9 @@
 """From Python to one C call: trace -> `Graph` -> passes -> memory plan -> `Program`.
 
-    graph = trace(fn, {"x": Spec((32, 28, 28, 1))})     fn runs once, on tensors that hold graph values
-    print(graph)                                        one line a node
-    program = Program(graph)                            plans, memory and C steps
-    program.run(x=images)                               {name: array}, variables updated in place
+graph = trace(fn, {"x": Spec((32, 28, 28, 1))})     fn runs once, on tensors that hold graph values
+print(graph)                                        one line a node
+program = Program(graph)                            plans, memory and C steps
+program.run(x=images)                               {name: array}, variables updated in place
 """
 
 from .graph import Graph, Node, Value

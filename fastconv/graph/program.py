@@ -1,6 +1,6 @@
 """A graph made ready to run: plans, one arena of memory, a flat list of bound C steps.
 
-    graph -> passes -> plans -> MemoryPlan -> Arena (memory + bound steps), checked out by one call at a time
+graph -> passes -> plans -> MemoryPlan -> Arena (memory + bound steps), checked out by one call at a time
 """
 
 import threading
@@ -135,7 +135,11 @@ class Arena:
 
     def _addresses(self, position):
         """Return {operand name: (address, nbytes)} of everything that the steps of one node may name."""
-        node, plan, buffers = self.program.graph.nodes[position], self.program.plans[position], self.program.memory.buffers
+        node, plan, buffers = (
+            self.program.graph.nodes[position],
+            self.program.plans[position],
+            self.program.memory.buffers,
+        )
         named = {name: buffers[id(value)] for name, value in (*node.inputs.items(), *node.outputs.items())}
         named |= {name: buffers[position, name] for name in (*plan.workspace, *plan.packed)}
         ranges = {name: self._range(buffer) for name, buffer in named.items()}
@@ -249,9 +253,9 @@ def _variable_view(buffer, value):
 
 
 def _prologue_reads(plan):
-    return {name for phase in plan.prologue for step in phase for _, name, written in step.operands if not written} - set(
-        plan.packed
-    )
+    return {
+        name for phase in plan.prologue for step in phase for _, name, written in step.operands if not written
+    } - set(plan.packed)
 
 
 def _reads_only_constants(node, plan, updated):

@@ -75,6 +75,7 @@ class Tracer:
             self.constants[key] = self.data(Tensor(np.full(spec.shape, value, spec.dtype)))
         return self.constants[key]
 
+
 def trace(fn, specs):
     """Run `fn` once on tensors that hold graph values, and return what it did as a `Graph`.
 

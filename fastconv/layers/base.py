@@ -310,7 +310,9 @@ class Layer(Weights):
         """Return a layer, not built, from what `get_config` returned."""
         settings = resolve(config)
         accepted = _constructor_arguments(cls)[1]
-        rest = {key: settings.pop(key) for key in ("name", "trainable", "dtype") if key in settings and key not in accepted}
+        rest = {
+            key: settings.pop(key) for key in ("name", "trainable", "dtype") if key in settings and key not in accepted
+        }
         try:
             layer = cls(**settings)
         except TypeError as error:

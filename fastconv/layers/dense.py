@@ -64,7 +64,9 @@ class Dense(Layer):
         """Make ``kernel`` and ``bias``."""
         if len(input_shape) < 2 or input_shape[-1] is None:
             hint = "; after Flatten, height and width of the image must be known" if len(input_shape) == 2 else ""
-            raise ShapeError(f"inputs must be (batch, ..., features) with a known last axis, got {tuple(input_shape)}{hint}")
+            raise ShapeError(
+                f"inputs must be (batch, ..., features) with a known last axis, got {tuple(input_shape)}{hint}"
+            )
         self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
         if self.use_bias:
             self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")

@@ -14,7 +14,9 @@ def check_data_format(layer, data_format):
     """Return the data format, None being channels last."""
     data_format = FORMATS[0] if data_format is None else data_format
     if data_format not in FORMATS:
-        raise ArgumentError(f"{layer._title()}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}")
+        raise ArgumentError(
+            f"{layer._title()}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}"
+        )
     return data_format
 
 
@@ -71,7 +73,9 @@ class ImageLayer(Layer):
         self._check_rank(shape)
         channels = shape[1 if self._first else -1]
         if channels != expected:
-            raise ShapeError(f"inputs must have {expected} channels, as those it was built for, got shape {tuple(shape)}")
+            raise ShapeError(
+                f"inputs must have {expected} channels, as those it was built for, got shape {tuple(shape)}"
+            )
 
     def call(self, inputs):
         """Compute the outputs."""

@@ -25,7 +25,15 @@ class InputLayer(Layer):
     """
 
     def __init__(
-        self, shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None, optional=False, name=None, **kwargs
+        self,
+        shape=None,
+        batch_size=None,
+        dtype=None,
+        sparse=None,
+        batch_shape=None,
+        optional=False,
+        name=None,
+        **kwargs,
     ):
         super().__init__(name=name, dtype=dtype, **kwargs)
         self._refuse(sparse=sparse or None, optional=optional or None)

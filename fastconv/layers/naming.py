@@ -20,3 +20,13 @@ def auto_name(class_name):
     with _lock:
         count = _counts[stem] = _counts.get(stem, -1) + 1
     return f"{stem}_{count}" if count else stem
+
+
+def number_by_class(layers):
+    """Return {path: layer} that depends on classes and order alone: ``conv2d, conv2d_1``, whatever the names are."""
+    paths, counts = {}, {}
+    for layer in layers:
+        stem = to_snake_case(type(layer).__name__)
+        count = counts[stem] = counts.get(stem, -1) + 1
+        paths[f"{stem}_{count}" if count else stem] = layer
+    return paths

@@ -59,7 +59,9 @@ class Reshape(Layer):
             raise ShapeError(f"-1 in target_shape needs an input whose every dimension is known, got {shape}")
         size, known = math.prod(shape[1:]), math.prod(n for n in self.target_shape if n != -1)
         if size != known if -1 not in self.target_shape else size % known:
-            raise ShapeError(f"inputs of shape {shape}, {size} elements each, do not fit target_shape={self.target_shape}")
+            raise ShapeError(
+                f"inputs of shape {shape}, {size} elements each, do not fit target_shape={self.target_shape}"
+            )
         return tuple(size // known if n == -1 else n for n in self.target_shape)
 
     def call(self, inputs):

@@ -71,10 +71,14 @@ def serialize(item):
     """Return ``{"class_name", "config"}`` of a layer, initializer, or function of one's own."""
     cls = item if inspect.isroutine(item) else type(item)
     name = registered_name(cls)
-    entry = {"class_name": cls.__name__, "config": item.get_config()} if cls is not item else {
-        "class_name": _FUNCTION,
-        "config": cls.__name__,
-    }
+    entry = (
+        {"class_name": cls.__name__, "config": item.get_config()}
+        if cls is not item
+        else {
+            "class_name": _FUNCTION,
+            "config": cls.__name__,
+        }
+    )
     if name is not None:
         entry["registered_name"] = name
     return entry

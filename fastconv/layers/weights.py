@@ -73,7 +73,9 @@ class Weights:
             initializer = initializers.get("glorot_uniform" if initializer is None else initializer)
             data = np.array(initializer(shape, dtype=dtype), dtype, order="C")
             if data.shape != shape:
-                raise ShapeError(f"{self._title()}: the initializer of {name!r} made shape {data.shape}, expected {shape}")
+                raise ShapeError(
+                    f"{self._title()}: the initializer of {name!r} made shape {data.shape}, expected {shape}"
+                )
         weight = Tensor(data, trainable and self.trainable, f"{self.name}/{name}")
         kept.append(weight)
         return weight

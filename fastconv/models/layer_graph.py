@@ -217,7 +217,9 @@ def connect(config):
             else:
                 later.append((layer, i, call))
         if len(later) == len(waiting):
-            raise ArgumentError(f"layers are connected in a circle, or to nothing: {', '.join(w[0].name for w in later)}")
+            raise ArgumentError(
+                f"layers are connected in a circle, or to nothing: {', '.join(w[0].name for w in later)}"
+            )
         waiting = later
     return fill(config["inputs"]), fill(config["outputs"])
 

@@ -5,6 +5,7 @@ import copyreg
 from ..autograd import SYMBOLIC, no_grad, symbol, using
 from ..errors import ArgumentError, NotBuiltError, UnsupportedOpError
 from ..layers.base import Layer
+from ..layers.naming import number_by_class
 from ..layers.node import map_shapes, shapes_of
 from ..layers.serialization import builtin, custom_object_scope, serialize
 from ..layers.weights import layers_in
@@ -57,7 +58,7 @@ class Model(Trainer, Layer):
     def _children(self):
         children = {}
         if self._layer_graph is not None:
-            children = {layer.name: layer for layer in self._layer_graph.layers}
+            children = number_by_class(self._layer_graph.layers)
         seen = {id(layer) for layer in children.values()}
         own = {key: value for key, value in vars(self).items() if key != "_layer_graph"}
         for path, layer in layers_in(own):
@@ -83,13 +84,17 @@ class Model(Trainer, Layer):
         for layer in layers:
             if layer.name == name:
                 return layer
-        raise ArgumentError(f"no layer is named {name!r}; there is {', '.join(layer.name for layer in layers) or 'none'}")
+        raise ArgumentError(
+            f"no layer is named {name!r}; there is {', '.join(layer.name for layer in layers) or 'none'}"
+        )
 
     # ---- inputs and outputs
 
     def _graph_or_error(self, what):
         if self._layer_graph is None:
-            raise NotBuiltError(f"{self._title()} has no {what}: it is not a graph of layers, or its input shape is not known")
+            raise NotBuiltError(
+                f"{self._title()} has no {what}: it is not a graph of layers, or its input shape is not known"
+            )
         return self._layer_graph
 
     @property
@@ -172,7 +177,9 @@ class Model(Trainer, Layer):
     def call(self, inputs):
         """Compute the outputs. To be defined by a subclass that is not functional."""
         if self._layer_graph is None:
-            raise UnsupportedOpError(f"{type(self).__name__} needs inputs and outputs, or a call(self, inputs) of its own")
+            raise UnsupportedOpError(
+                f"{type(self).__name__} needs inputs and outputs, or a call(self, inputs) of its own"
+            )
         return self._layer_graph.run(self._layer_graph.match(inputs))
 
     # ---- configuration
@@ -206,7 +213,13 @@ class Model(Trainer, Layer):
     # ---- what others do
 
     def summary(
-        self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None
+        self,
+        line_length=None,
+        positions=None,
+        print_fn=None,
+        expand_nested=False,
+        show_trainable=False,
+        layer_range=None,
     ):
         """Print a table of the layers: type, output shape, number of parameters.
 

@@ -5,6 +5,7 @@ from ..errors import ArgumentError, NotBuiltError, ShapeError
 from ..layers.base import Layer
 from ..layers.context import build_lock
 from ..layers.input import InputLayer
+from ..layers.naming import number_by_class
 from ..layers.node import LayerTensor, is_shape
 from ..layers.serialization import builtin, custom_object_scope, deserialize, serialize
 from .layer_graph import LayerGraph, fit
@@ -51,7 +52,7 @@ class Sequential(Model):
         return self._layers[1:] if self._layers and isinstance(self._layers[0], InputLayer) else list(self._layers)
 
     def _children(self):
-        return {layer.name: layer for layer in self._layers}
+        return number_by_class(self._layers)
 
     @property
     def dtype(self):
@@ -114,7 +115,6 @@ class Sequential(Model):
         """Bring what depends on the stack up to date."""
         self._failure = None
         self._programs.clear()
-        self._known_shapes = None
         self.built = len(self._tensors) > 1
         self._layer_graph = LayerGraph(self._tensors[0], self._tensors[-1]) if self.built else None
         self._build_shape = self._tensors[0].shape if self.built else None

@@ -73,7 +73,10 @@ def _row(cells, widths, bar):
     columns = [_wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for k in range(max(map(len, columns))):
         parts = [column[k] if k < len(column) else "" for column in columns]
-        texts = [part.rjust(width) if i == 2 else part.ljust(width) for i, (part, width) in enumerate(zip(parts, widths, strict=True))]
+        texts = [
+            part.rjust(width) if i == 2 else part.ljust(width)
+            for i, (part, width) in enumerate(zip(parts, widths, strict=True))
+        ]
         yield f"{bar} " + f" {bar} ".join(texts) + f" {bar}"
 
 

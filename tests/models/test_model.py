@@ -77,7 +77,7 @@ def test_nested_models():
     outer = models.Model(x, layers.Dense(2, name="head")(inner(x)))
     assert outer.output_shape == (None, 2)
     assert len(outer.weights) == len(inner.weights) + 2
-    assert list(outer.variable_paths())[0] == "residual/conv/kernel"
+    assert list(outer.variable_paths())[0] == "model/conv2d/kernel"
     inner.trainable = False
     assert len(outer.trainable_weights) == 2
     again = models.Model.from_config(outer.get_config())

@@ -84,22 +84,22 @@ def test_split_is_that_of_keras(folder):
 
 
 def test_label_modes(folder):
-    (_, labels), = load(folder, shuffle=False, label_mode="categorical")
+    ((_, labels),) = load(folder, shuffle=False, label_mode="categorical")
     np.testing.assert_array_equal(labels, np.eye(3)[[0, 0, 0, 0, 1, 1, 1, 2, 2]])
     assert labels.dtype == np.float32
     dataset = load(folder, shuffle=False, label_mode="binary", class_names=["emu", "dog"])
-    (_, labels), = dataset
+    ((_, labels),) = dataset
     assert labels.tolist() == [[0], [0], [1], [1], [1]] and labels.dtype == np.float32
     assert dataset.class_names == ["emu", "dog"]
     for options in ({"label_mode": None}, {"labels": None}):
-        images, = load(folder, shuffle=False, **options)
+        (images,) = load(folder, shuffle=False, **options)
         assert images.shape == (9, 6, 5, 3)
 
 
 def test_given_labels(folder):
     given = [5, 4, 3, 2, 1, 0, 1, 2, 3]
     dataset = load(folder, shuffle=False, labels=given)
-    (_, labels), = dataset
+    ((_, labels),) = dataset
     assert labels.tolist() == given and dataset.class_names == list("012345")
 
 
@@ -110,9 +110,9 @@ def test_single_samples(folder):
 
 def test_channels(folder):
     for mode, channels in (("grayscale", 1), ("rgb", 3), ("rgba", 4)):
-        (images, _), = load(folder, color_mode=mode)
+        ((images, _),) = load(folder, color_mode=mode)
         assert images.shape == (9, 6, 5, channels)
-    (images, _), = load(folder, data_format="channels_first")
+    ((images, _),) = load(folder, data_format="channels_first")
     assert images.shape == (9, 3, 6, 5) and (images[:, 1] == 7).all()
 
 
