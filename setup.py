@@ -102,7 +102,6 @@ setup(
             "cdivision": True,
             "initializedcheck": False,
             "embedsignature": True,
-            "freethreading_compatible": True,
         },
     ),
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

@@ -46,9 +46,11 @@ class Plan(NamedTuple):
 
     phases: tuple[tuple[Any, ...], ...] = ()  # steps of one phase may run at the same time
     workspace: Mapping[str, int] = _EMPTY  # buffer name -> bytes; dead after the plan
-    packed: Mapping[str, int] = _EMPTY  # buffer name -> bytes; written by `prologue` from `packs` alone
+    packed: Mapping[str, int] = _EMPTY  # buffer name -> bytes; written by `prologue`, which reads constant inputs only
     prologue: tuple[tuple[Any, ...], ...] = ()
-    inplace: Mapping[str, str] = _EMPTY  # output -> an input whose memory it may take over, if that input dies here
+    # Output -> an input whose memory it may take over, if that input dies here: no phase may read the input in a place where
+    # the output has been written.
+    inplace: Mapping[str, str] = _EMPTY
     alias: Mapping[str, str] = _EMPTY  # output -> the input it is: the same bytes, no steps
 
 
@@ -86,6 +88,8 @@ class Op:
         None makes it a host step: the reference runs.
     keeps : (attrs, needs) -> tuple of str
         Inputs, outputs and saved that the backward reads.
+    settings : tuple of str
+        Inputs that are float64 numbers beside operands of any float type, as an optimizer's rates are.
     linear : tuple of str
         Inputs in which the operation is linear, the others held: the adjoint identity is tested for them.
     cases : tuple of Case
@@ -108,6 +112,7 @@ class Op:
     keeps: Callable = lambda attrs, needs: ()
     saved: tuple[str, ...] = ()
     differentiable: frozenset = frozenset()
+    settings: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
     onnx: Mapping | None = None
     cases: tuple[Case, ...] = ()

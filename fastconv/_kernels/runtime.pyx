@@ -9,7 +9,6 @@ A *step* is a chunk function with its argument struct; binding a step writes add
 Threads claim chunks from one counter per step, so which thread ran a chunk is chance; what a chunk computes is not.
 """
 import os
-import threading
 
 import numpy as np
 
@@ -135,17 +134,7 @@ cdef class Block:
             give_back(self.address, self.capacity)
 
 
-cdef class _FreeList:
-    """Addresses of free blocks of one capacity."""
-
-    cdef list addresses
-
-    def __cinit__(self):
-        self.addresses = []
-
-
-_free = {}
-cdef object _pool_lock = threading.Lock()
+_free = {}                  # capacity -> addresses of free blocks; the GIL guards it
 cdef size_t _pooled = 0
 cdef size_t POOL_LIMIT = <size_t>1 << 31
 _fill = None
@@ -363,7 +352,7 @@ cdef void walk_thread(const Walk *walk) noexcept nogil:
 
 _pool_started = False
 _forked = False
-cdef int64_t _busy = 0      # threads that other calls are using now (guarded by the GIL or the pool lock)
+cdef int64_t _busy = 0      # threads that other calls are using now; the GIL guards it
 
 
 def _after_fork():

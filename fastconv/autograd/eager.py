@@ -34,7 +34,7 @@ def _plan(op, specs, attrs, needs, table, precision):
 
 
 def lower(op, specs, attrs, needs=None):
-    """Return the plan of one call, or None where the reference has to run (float64, host steps).
+    """Return the plan of one call, or None where the reference has to run (float64, nothing to compute, host steps).
 
     Parameters
     ----------
@@ -45,8 +45,9 @@ def lower(op, specs, attrs, needs=None):
     needs : frozenset of str, optional
         The inputs whose gradients are wanted; None means forward.
     """
-    if any(spec.dtype == "float64" for name, spec in specs.items() if name != "hyper"):
-        return None
+    for name, spec in specs.items():
+        if (spec.dtype == "float64" and name not in op.settings) or 0 in spec.shape:
+            return None
     return _plan(op, tuple(specs.items()), attrs, needs, runtime.table(), config.get_precision())
 
 

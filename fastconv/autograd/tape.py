@@ -63,7 +63,7 @@ class Node:
 def _check_floats(op, operands):
     found = {}
     for name, operand in operands.items():
-        if operand.dtype in FLOATS and name != "hyper":  # settings of an optimizer are float64 beside any weights
+        if operand.dtype in FLOATS and name not in op.settings:
             found.setdefault(operand.dtype, name)
     if len(found) > 1:
         raise DTypeError(
@@ -219,19 +219,22 @@ def _unshared(arrays, seen):
     """Copy those arrays that share memory with one met before: whoever writes into a gradient owns it."""
     for key, data in arrays.items():
         if isinstance(data, np.ndarray):
-            owner = id(data if data.base is None else data.base)
-            if owner in seen or not data.flags.writeable:
+            if id(_owner(data)) in seen or not data.flags.writeable:
                 data = data.copy()
-                owner = id(data)
-            seen.add(owner)
+            seen.add(id(_owner(data)))
         yield key, data
+
+
+def _owner(array):
+    """Return the array that a view of a view is of."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _owners(dy):
     array = dy.data if isinstance(dy, Tensor) else dy
-    if not isinstance(array, np.ndarray):
-        return set()
-    return {id(array), id(array.base)} - {id(None)}
+    return {id(_owner(array))} if isinstance(array, np.ndarray) else set()
 
 
 def backward(y, dy=None, retain_graph=False):

@@ -15,7 +15,8 @@ class Value:
     ----------
     spec : Spec
     role : str
-        "input", "variable" (bound to a tensor's memory) or "temporary".
+        "input", "variable" (bound to a tensor's memory), "strided" (copied from a tensor that is not contiguous at each
+        run) or "temporary".
     tensor : Tensor or None
     name : str
     """

@@ -37,8 +37,10 @@ class MemoryPlan:
     ----------
     buffers : dict
         id(value), or (position, name) for workspace and packed constants -> Buffer.
-    copies : list of (Value, Tensor, Value)
-        Updates that could not be pinned to their variable's memory: (value, variable, staging or None).
+    copies : list of (Tensor, Value)
+        Updates that could not be pinned to their variable's memory: copied at the end.
+    strided : list of Value
+        To be copied into the arena before each run, from tensors that are not contiguous.
     nbytes : int
         Size of the arena.
     """
@@ -48,6 +50,7 @@ class MemoryPlan:
         self.end = len(graph.nodes)
         self.buffers = {}
         self.variables = {}  # address -> Buffer
+        self.strided = []  # values to be copied in before each run
         self._place_values()
         self._find_lifetimes()
         self.copies = self._pin_updates()
@@ -70,6 +73,8 @@ class MemoryPlan:
                 self.buffers[id(value)] = self._variable(value)
             else:
                 self.buffers[id(value)] = Buffer(value.spec.nbytes, position, position)
+                if value.role == "strided":
+                    self.strided.append(value)
         return self.buffers[id(value)]
 
     def _place_values(self):
@@ -103,14 +108,15 @@ class MemoryPlan:
                 self.buffers[key] = target
 
     def _reads(self, buffer):
-        """Return the positions at which nodes read a buffer; outputs of the graph count as the end."""
+        """Return the positions at which a buffer is read; outputs and updates of the graph read at the end."""
         positions = [
             position
             for position, node in enumerate(self.graph.nodes)
             for value in node.inputs.values()
             if self.buffers[id(value)] is buffer
         ]
-        return positions + [self.end for value in self.graph.outputs.values() if self.buffers[id(value)] is buffer]
+        late = (*self.graph.outputs.values(), *(value for _, value in self.graph.updates))
+        return positions + [self.end for value in late if self.buffers[id(value)] is buffer]
 
     def _pin_updates(self):
         """Let a node write a variable's new value over the old one where nothing reads the old one later."""
@@ -178,11 +184,12 @@ class MemoryPlan:
 
 def overlapping(buffers):
     """Return the variables whose memory another one shares in part."""
-    ordered = sorted(buffers, key=lambda b: b.address)
-    shared = set()
-    for left, right in zip(ordered, ordered[1:], strict=False):
-        if left.address + left.nbytes > right.address:
-            shared |= {left, right}
+    shared, longest = set(), None
+    for buffer in sorted(buffers, key=lambda b: b.address):
+        if longest is not None and longest.address + longest.nbytes > buffer.address:
+            shared |= {longest, buffer}
+        if longest is None or buffer.address + buffer.nbytes > longest.address + longest.nbytes:
+            longest = buffer
     return shared
 
 

@@ -3,6 +3,7 @@
 graph -> passes -> plans -> MemoryPlan -> Arena (memory + bound steps), checked out by one call at a time
 """
 
+import os
 import threading
 
 import numpy as np
@@ -15,6 +16,18 @@ from .memory import MemoryPlan
 from .passes import optimize
 
 MAX_ARENAS = 4  # idle ones kept for concurrent callers
+
+# Programs that update variables run one at a time: two of them, for two batch sizes say, may share their variables.
+_writing = threading.Lock()
+
+
+def _after_fork():
+    global _writing
+    _writing = threading.Lock()  # the thread that held it does not exist in the child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Program:
@@ -38,7 +51,7 @@ class Program:
     def __init__(self, graph):
         self.graph = optimize(graph)
         self.plans = [lower(node.op, node.specs, node.attrs, node.needs) for node in self.graph.nodes]
-        updated = {id(tensor) for tensor, _ in self.graph.updates}
+        updated = {id(tensor.version_cell()) for tensor, _ in self.graph.updates}
         self.hoisted = {
             position
             for position, (node, plan) in enumerate(zip(self.graph.nodes, self.plans, strict=True))
@@ -53,7 +66,6 @@ class Program:
         ]
         self._idle = []
         self._lock = threading.Lock()
-        self._writing = threading.Lock()  # a program that updates variables runs one call at a time
 
     @property
     def nbytes(self):
@@ -82,7 +94,7 @@ class Program:
             raise ArgumentError(f"this program takes {sorted(self.graph.inputs)}, got {sorted(arrays)}")
         if not self.graph.updates:
             return self._run(arrays)
-        with self._writing:
+        with _writing:
             try:
                 return self._run(arrays)
             finally:
@@ -110,6 +122,7 @@ class Arena:
         self.base = self.block.__array_interface__["data"][0]
         self.inputs = {name: self._view(value) for name, value in graph.inputs.items()}
         self.outputs = {name: self._view(value) for name, value in graph.outputs.items()}
+        self.strided = [(self._view(value), value.tensor) for value in program.memory.strided]
         self.copies = [(tensor, self._view(value)) for tensor, value in program.memory.copies]
         self.versions = None
         self.prologue = runtime.Segment(
@@ -126,7 +139,7 @@ class Arena:
         return (self.base + buffer.offset if buffer.address is None else buffer.address), buffer.nbytes
 
     def _view(self, value):
-        """Return the array that a value is in this arena."""
+        """Return the array that a value is in this arena, or in its variable."""
         buffer = self.program.memory.buffers[id(value)]
         if buffer.address is not None:
             return value.tensor.data if value.tensor is not None else _variable_view(buffer, value)
@@ -192,6 +205,8 @@ class Arena:
             if array.shape != slot.shape:
                 raise ShapeError(f"input {name!r} has shape {array.shape}, this program takes {slot.shape}")
             np.copyto(slot, array, casting="unsafe")
+        for slot, tensor in self.strided:
+            np.copyto(slot, tensor.data)
         threads = config.get_num_threads()
         versions = [tensor.version for tensor in self.program.packed_from]
         if versions != self.versions:
@@ -261,6 +276,6 @@ def _prologue_reads(plan):
 def _reads_only_constants(node, plan, updated):
     """Tell whether the packing of a node depends on nothing but variables that this program leaves alone."""
     return all(
-        node.inputs[name].role == "variable" and id(node.inputs[name].tensor) not in updated
+        node.inputs[name].role == "variable" and id(node.inputs[name].tensor.version_cell()) not in updated
         for name in _prologue_reads(plan)
     )

@@ -17,8 +17,9 @@ class Tracer:
 
     def __init__(self):
         self.nodes = []
-        self.captured = {}  # id(tensor) -> (tensor, value it has now)
-        self.updates = {}  # id(tensor) -> (tensor, value at the end)
+        self.captured = {}  # place in memory -> (tensor, value it has now)
+        self.updates = {}  # place in memory -> (tensor, value at the end)
+        self.assigned = {}  # id of a version cell -> the place that was assigned
         self.constants = {}  # (spec, number) -> value
         self.names = {}
 
@@ -27,18 +28,37 @@ class Tracer:
         count = self.names[stem] = self.names.get(stem, -1) + 1
         return f"{stem}.{count}" if count else stem
 
+    def place(self, tensor):
+        """Return what tells variables apart: memory and layout, so that `detach()` is the same one.
+
+        Raises
+        ------
+        UnsupportedOpError
+            For a view of a variable that has been assigned as a whole: the view's new value is not known.
+        """
+        if not isinstance(tensor.data, np.ndarray):
+            raise UnsupportedOpError(
+                f"a tensor of shape {tensor.shape} made while a layer graph was built cannot be used in a program"
+            )
+        array = tensor.data
+        place = array.__array_interface__["data"][0], array.shape, array.strides, array.dtype
+        if self.assigned.get(id(tensor.version_cell()), place) != place:
+            raise UnsupportedOpError(
+                f"a view of shape {tensor.shape} of {tensor.name or 'a variable'} is used after the variable, or another "
+                "view of it, was assigned in the same traced function; take the view of the new value instead"
+            )
+        return place
+
     def data(self, tensor):
         """Return the value that a tensor has at this point of the trace."""
         if isinstance(tensor.data, Value):
             return tensor.data
-        if id(tensor) not in self.captured:
-            if not isinstance(tensor.data, np.ndarray):
-                raise UnsupportedOpError(
-                    f"a tensor of shape {tensor.shape} made while a layer graph was built cannot be used in a program"
-                )
+        place = self.place(tensor)
+        if place not in self.captured:
+            role = "variable" if tensor.data.flags.c_contiguous else "strided"
             spec = Spec(tensor.data.shape, tensor.data.dtype.name)
-            self.captured[id(tensor)] = tensor, Value(spec, "variable", self.fresh(tensor.name or "constant"), tensor)
-        return self.captured[id(tensor)][1]
+            self.captured[place] = tensor, Value(spec, role, self.fresh(tensor.name or "constant"), tensor)
+        return self.captured[place][1]
 
     def record(self, op, attrs, inputs, results, specs, needs=None):
         """Append a node whose results have the specs in `results`; returns its values by name."""
@@ -60,13 +80,13 @@ class Tracer:
 
     def assign(self, tensor, new):
         """Record that the program leaves the value of the tensor `new` in the memory of the variable `tensor`."""
-        value = self.data(new)
+        value, place = self.data(new), self.place(tensor)
         if value.spec != Spec(tensor.data.shape, tensor.data.dtype.name):
             raise UnsupportedOpError(
                 f"{tensor.name or 'a variable'} of shape {tensor.shape}, {tensor.dtype} cannot be assigned {value!r}"
             )
-        self.captured[id(tensor)] = tensor, value
-        self.updates[id(tensor)] = tensor, value
+        self.captured[place] = self.updates[place] = tensor, value
+        self.assigned[id(tensor.version_cell())] = place
 
     def full(self, spec, value):
         """Return the constant array of one number, as a value."""

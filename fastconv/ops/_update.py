@@ -75,6 +75,7 @@ def make_update(name, rule, slots, layout, hyper, function, attrs, draw=None, fl
             name=name,
             inputs=inputs,
             outputs=tuple("new_" + operand for operand in ("w", *slots)),
+            settings=("hyper",),
             infer=partial(_infer, name, slots, tuple(hyper)),
             reference=partial(_reference, function, slots),
             plan=partial(_plan, rule, slots, layout, flag),

@@ -266,3 +266,12 @@ def test_apply_takes_arrays_and_none():
     y = apply(OPS["add"], (np.ones(2, np.float32), tensor([1.0, 2.0])), Attrs())
     assert y.numpy().tolist() == [2, 3]
     assert y.spec == Spec((2,), "float32")
+
+
+def test_gradients_share_no_memory():
+    x, c = tensor([1.0, 2.0], requires_grad=True), tensor([1.0, 1.0])
+    h = ops.add(x, c)
+    gh, gx = gradients(ops.relu(h), [h, x], dy=np.ones(2, np.float32))
+    assert not np.shares_memory(gh.data, gx.data)
+    gh.assign([0, 0])
+    assert gx.numpy().tolist() == [1, 1]

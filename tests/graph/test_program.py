@@ -197,3 +197,80 @@ def test_offsets_never_overlap_in_time():
                     assert a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset
         peak = max(sum(b.nbytes + 63 for b in buffers if b.first <= t <= b.last) for t in range(40))
         assert total <= 1.5 * peak
+
+
+def test_old_value_kept_by_another_update():
+    old, w = variable(np.zeros(2), "old"), variable([-1, 2], "w")
+
+    def step(x):
+        old.assign(w)
+        w.assign(ops.relu(w))
+        return {"y": x}
+
+    Program(trace(step, {"x": Spec((1,))})).run(x=[0])
+    assert old.numpy().tolist() == [-1, 2] and w.numpy().tolist() == [0, 2]
+
+
+def test_detached_variable_sees_the_update():
+    w = variable([-1, 2], "w")
+
+    def step(x):
+        w.assign(ops.relu(w))
+        return {"y": w.detach() + x}
+
+    assert Program(trace(step, {"x": Spec((2,))})).run(x=[0, 0])["y"].tolist() == [0, 2]
+
+
+def test_view_of_an_updated_variable_is_refused():
+    w = variable(np.ones((2, 3)), "w")
+    with fastconv.no_grad():
+        view = w.reshape((6,))
+
+    def step(x):
+        w.assign(w * 2.0)
+        return {"y": view + x}
+
+    with pytest.raises(fastconv.errors.UnsupportedOpError, match=r"a view of shape \(6,\) of a variable is used after"):
+        trace(step, {"x": Spec((6,))})
+
+
+def test_view_read_before_the_update():
+    w = variable(np.ones((2, 3)), "w")
+    with fastconv.no_grad():
+        view = w.reshape((6,))
+
+    def step(x):
+        y = view + x
+        w.assign(ops.relu(w - 3.0))
+        return {"y": y * 1.0}
+
+    assert Program(trace(step, {"x": Spec((6,))})).run(x=np.zeros(6))["y"].tolist() == [1] * 6
+    assert not w.numpy().any()
+
+
+@pytest.mark.parametrize("view", [lambda w: w.T, lambda w: w[::-1], lambda w: w[:, 1:]], ids=["T", "reversed", "slice"])
+def test_captured_views(view):
+    w = variable(np.arange(12.0).reshape(3, 4), "w")
+    with fastconv.no_grad():
+        captured = view(w)
+    x = random(5, captured.shape[0])
+    program = Program(trace(lambda x: {"y": ops.matmul(x, captured)}, {"x": Spec(x.shape)}))
+    for _ in range(2):
+        assert np.allclose(program.run(x=x)["y"], x @ np.asarray(captured), rtol=1e-6, atol=1e-5)
+        w.assign(random(3, 4, seed=5))
+
+
+def test_two_programs_of_one_variable_from_two_threads():
+    w = variable(np.zeros(1000), "w")
+    programs = [
+        Program(trace(lambda x: (w.assign(w + ops.mean(x)), {"y": x})[1], {"x": Spec((n,))})) for n in (3, 5)
+    ]
+    threads = [
+        threading.Thread(target=lambda p=p, n=n: [p.run(x=np.ones(n)) for _ in range(300)])
+        for p, n in zip(programs, (3, 5), strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.all(w.numpy() == 600)
