@@ -41,7 +41,10 @@ def show_config(file=None):
 
     Examples
     --------
-    >>> fastconv.show_config()["version"]
+    >>> facts = fastconv.show_config()  # doctest: +ELLIPSIS
+    fastconv: ...
+    >>> facts["precision"]
+    'highest'
     """
     facts = get_config()
     missing = [

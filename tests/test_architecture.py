@@ -1,6 +1,8 @@
 """Imports run one way, and `import fastconv` stays cheap."""
 
 import ast
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastconv
+from fastconv import op
 
 PACKAGE = Path(fastconv.__file__).parent
 
@@ -73,6 +76,16 @@ def test_imports_run_one_way(path):
             assert other in LEAF_IMPORTS[own], f"{own} must not import {other}"
         else:
             assert LEVEL[other] < LEVEL[own], f"{own} stands above {other}, or beside it, and must not import it"
+
+
+@pytest.mark.parametrize("name", ["Spec", "Plan", "Op"])
+def test_the_page_shows_the_real_contract(name):
+    page = Path(__file__).parent.parent / "docs" / "architecture.md"
+    block = page.read_text().split(f"class {name}", 1)[1].split("\n\n")[0].split("```")[0]
+    shown = set(re.findall(r"^    (\w+):", block, re.M))
+    real = getattr(op, name)
+    fields = real._fields if hasattr(real, "_fields") else [f.name for f in dataclasses.fields(real) if f.init]
+    assert shown == set(fields)
 
 
 def run_python(code):

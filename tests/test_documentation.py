@@ -1,0 +1,38 @@
+"""Examples in docstrings and in the README run as written."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastconv
+
+README = Path(__file__).parent.parent / "README.md"
+MODULES = sorted(
+    info.name for info in pkgutil.walk_packages(fastconv.__path__, "fastconv.") if not info.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    names = {"fastconv": fastconv, "np": np}
+    names |= {name: getattr(fastconv, name) for name in ("ops", "layers", "models", "Model", "Sequential", "Input")}
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    result = doctest.testmod(module, extraglobs=names, optionflags=flags)
+    assert result.failed == 0, f"{result.failed} of {result.attempted} examples fail; see the captured output"
+
+
+def test_readme(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), {})
+    assert os.listdir(tmp_path) == ["digits.fastconv"]
