@@ -96,6 +96,8 @@ class Layer(Weights):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        # The package's own layers hold no others, which saves looking through their attributes at every step.
+        cls._holds_layers = not cls.__module__.startswith("fastconv.layers.")
         if "build" in cls.__dict__:
             cls.build = _mark_built(cls.build)
         if "call" in cls.__dict__:

@@ -85,13 +85,15 @@ class Weights:
         names = (f"{name}_{i}" if i else name for i in itertools.count())
         return next(candidate for candidate in names if candidate not in taken)
 
+    _holds_layers = True
+
     def _children(self):
         """Return {path: layer} of the layers kept in attributes, also within lists, tuples and dicts, each once.
 
         The path is that of attributes: it is the same when the constructor runs again, which automatic names are not.
         """
         found = {}
-        for path, layer in layers_in(vars(self)):
+        for path, layer in layers_in(vars(self)) if self._holds_layers else ():
             found.setdefault(id(layer), (path, layer))
         return dict(found.values())
 

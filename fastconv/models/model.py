@@ -55,17 +55,24 @@ class Model(Trainer, Layer):
 
     # ---- layers
 
-    def _children(self):
+    def _graph_layers(self):
+        return [] if self._layer_graph is None else self._layer_graph.layers
+
+    def _attribute_layers(self):
+        """Return {path: layer} of the layers in attributes that are not part of the graph, each once."""
+        seen = {id(layer) for layer in self._graph_layers()}
         children = {}
-        if self._layer_graph is not None:
-            children = number_by_class(self._layer_graph.layers)
-        seen = {id(layer) for layer in children.values()}
-        own = {key: value for key, value in vars(self).items() if key != "_layer_graph"}
-        for path, layer in layers_in(own):
+        for path, layer in layers_in({key: value for key, value in vars(self).items() if key != "_layer_graph"}):
             if id(layer) not in seen:
                 seen.add(id(layer))
                 children[path] = layer
         return children
+
+    def _children(self):
+        return number_by_class(self._graph_layers()) | self._attribute_layers()
+
+    def _sublayers(self):
+        return [*self._graph_layers(), *self._attribute_layers().values()]
 
     @property
     def layers(self):

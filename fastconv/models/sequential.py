@@ -54,6 +54,9 @@ class Sequential(Model):
     def _children(self):
         return number_by_class(self._layers)
 
+    def _sublayers(self):
+        return list(self._layers)
+
     @property
     def dtype(self):
         """Name of the float type of the first layer."""
