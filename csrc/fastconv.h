@@ -4,7 +4,6 @@
  * Kernels never allocate, never start threads, and touch only the memory their arguments name.
  *
  * Layouts: activations NHWC, kernels HWIO, all contiguous unless a stride is given. Strides count elements.
- * `ld` ("leading dimension") is the distance between the rows of a matrix.
  */
 #ifndef FASTCONV_H
 #define FASTCONV_H
@@ -233,7 +232,8 @@ typedef struct {
 
 extern const fc_kernels fc_kernels_baseline, fc_kernels_avx2, fc_kernels_avx512, fc_kernels_neon;
 
-/* The tables of this build that this CPU can run, best first; returns how many (at most 4). */
+/* The tables of this build that this CPU can run, best first; returns how many. */
+enum { FC_MAX_TABLES = 4 };
 int fc_available(const fc_kernels **tables);
 
 /* The table called `isa`: *status is FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU or FC_UNKNOWN_ISA. */

@@ -1,9 +1,9 @@
 /* Every kernel, and the one table that an instruction set exports. All else is static: the linker must never keep
  * one object's copy of a function for another CPU. */
 #include "gemm.h"
+#include "eltwise.h"
 #include "pack.h"
 #include "depthwise.h"
-#include "eltwise.h"
 #include "softmax.h"
 #include "loss.h"
 #include "random.h"

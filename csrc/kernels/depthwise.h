@@ -2,34 +2,22 @@
 
 #define FC_DEPTHWISE 4
 
-FC_INLINE vf depthwise_load(const float *p, int64_t n) {
-    if (n >= FC_VL) return v_load(p);
-    return v_load_n(p, n);
-}
-FC_INLINE void depthwise_store(float *p, vf v, int64_t n) {
-    if (n >= FC_VL) {
-        v_store(p, v);
-    } else {
-        v_store_n(p, v, n);
-    }
-}
-
 /* M pixels, V vectors of channels from c on, of which the last has `left` elements. */
 FC_INLINE void depthwise_pixels(const fc_depthwise *t, int64_t row, int64_t c, int64_t left, const int M, const int V) {
     vf sum[FC_DEPTHWISE][2];
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int v = 0; v < V; v++)
-            sum[m][v] = t->bias ? depthwise_load(t->bias + c + v * FC_VL, left) : v_zero();
+            sum[m][v] = t->bias ? v_load_some(t->bias + c + v * FC_VL, left) : v_zero();
     const float *const *a = t->a + row;
     for (int64_t tap = 0; tap < t->taps; tap++, a += t->a_tap) {
         const float *w = t->w + t->w_taps[tap] + c;
         FC_UNROLL for (int v = 0; v < V; v++) {
-            vf weight = depthwise_load(w + v * FC_VL, left);
-            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += depthwise_load(a[m] + c + v * FC_VL, left) * weight;
+            vf weight = v_load_some(w + v * FC_VL, left);
+            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += v_load_some(a[m] + c + v * FC_VL, left) * weight;
         }
     }
     FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int v = 0; v < V; v++) depthwise_store(
+        FC_UNROLL for (int v = 0; v < V; v++) v_store_some(
             t->y + t->y_rows[row + m] + c + v * FC_VL, v_activate(sum[m][v], t->activation, t->alpha), left);
 }
 
@@ -57,15 +45,15 @@ FC_INLINE void depthwise_taps(const fc_depthwise *t, int64_t tap, int64_t c, int
     for (int64_t row = 0; row < t->rows; row++, a++) {
         const float *y = t->y + t->y_rows[row] + c;
         FC_UNROLL for (int v = 0; v < V; v++) {
-            vf dy = depthwise_load(y + v * FC_VL, left);
+            vf dy = v_load_some(y + v * FC_VL, left);
             FC_UNROLL for (int m = 0; m < M; m++)
-                sum[m][v] += depthwise_load(a[m * t->a_tap] + c + v * FC_VL, left) * dy;
+                sum[m][v] += v_load_some(a[m * t->a_tap] + c + v * FC_VL, left) * dy;
         }
     }
     FC_UNROLL for (int m = 0; m < M; m++) {
         FC_UNROLL for (int v = 0; v < V; v++) {
             float *w = t->dw + t->w_taps[tap + m] + c + v * FC_VL;
-            depthwise_store(w, t->accumulate ? depthwise_load(w, left) + sum[m][v] : sum[m][v], left);
+            v_store_some(w, t->accumulate ? v_load_some(w, left) + sum[m][v] : sum[m][v], left);
         }
     }
 }

@@ -11,11 +11,12 @@ FC_INLINE void v_store_some(float *p, vf v, int64_t n) {
     else v_store(p, v);
 }
 
-/* The derivative of an activation, written in its own value y: dx = dy * f'(x). Needs alpha >= 0. */
+/* The derivative of an activation, written in its own value y: dx = dy * f'(x), NaN where y is. Needs alpha >= 0.
+ * ReLU chooses and does not multiply: 0 where y = 0, also for an infinite dy. */
 FC_INLINE vf v_activate_backward(vf y, vf dy, fc_activation activation, float alpha) {
     switch (activation) {
-    case FC_ACT_RELU: return v_select(y <= 0, v_zero(), dy);
-    case FC_ACT_LEAKY_RELU: return v_select(y <= 0, dy * alpha, dy);
+    case FC_ACT_RELU: return v_select(y > 0, dy, v_select(y != y, y, v_zero()));
+    case FC_ACT_LEAKY_RELU: return v_select(y > 0, dy, v_select(y != y, y, dy * alpha));
     case FC_ACT_SIGMOID: return dy * (y * (1.0f - y));
     case FC_ACT_TANH: return dy * (1.0f - y * y);
     default: return dy;

@@ -131,13 +131,16 @@ static void norm_coefficient(const fc_norm *p, int which, int64_t c, float value
     for (int64_t at = c; at < p->width; at += p->channels) p->coefficients[which * p->width + at] = value;
 }
 
+/* A correction for a mean that was rounded; where something is infinite there is nothing to correct. */
+FC_INLINE double norm_correction(double rest, double factor) { return isfinite(rest * factor) ? rest * factor : 0; }
+
 /* coefficients: mean, scale, shift, so that y = (x - mean) * scale + shift. */
 FC_INLINE void norm_coefficients(const fc_norm *p, int64_t c, double mean, double inv_std) {
     float near = (float)mean;
     double scale = p->gamma ? p->gamma[c] * inv_std : inv_std;
     norm_coefficient(p, 0, c, near);
     norm_coefficient(p, 1, c, (float)scale);
-    norm_coefficient(p, 2, c, (float)((p->beta ? p->beta[c] : 0.0) - (mean - near) * scale));
+    norm_coefficient(p, 2, c, (float)((p->beta ? p->beta[c] : 0.0) - norm_correction(mean - near, scale)));
 }
 
 static void fc_norm_finish(const fc_norm *p, int64_t c0) {
@@ -176,16 +179,17 @@ static void fc_norm_backward_finish(const fc_norm *p, int64_t c0) {
         /* In inference the mean is given and exact; in training p->mean is the rounded one. */
         double left = p->inv_std ? rest[i] / count : 0.0;
         double inv_std = p->inv_std ? p->inv_std[c] : 1 / sqrt(p->moving_variance[c] + p->epsilon);
-        double dgamma = (product[i] - left * dy[i]) * inv_std;
+        double dgamma = (product[i] - norm_correction(left, dy[i])) * inv_std;
         if (p->dgamma) p->dgamma[c] = (float)dgamma;
         if (p->dbeta) p->dbeta[c] = (float)dy[i];
         if (!p->coefficients) continue;
         double a = p->gamma ? p->gamma[c] * inv_std : inv_std, share = (1 - p->momentum) / count;
         double b = 2 * share * p->dnew_moving_variance[c] - a * inv_std * dgamma / count;
+        double d = share * p->dnew_moving_mean[c] - a * dy[i] / count - norm_correction(left, b);
         norm_coefficient(p, 0, c, p->mean[c]);
         norm_coefficient(p, 1, c, (float)a);
         norm_coefficient(p, 2, c, (float)b);
-        norm_coefficient(p, 3, c, (float)(share * p->dnew_moving_mean[c] - a * dy[i] / count - b * left));
+        norm_coefficient(p, 3, c, isfinite(a) ? (float)d : NAN); /* infinity from every element less the mean of them */
     }
 }
 

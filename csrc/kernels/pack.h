@@ -50,40 +50,16 @@ static void fc_sum_parts(const float *parts, int64_t count, int64_t stride, int6
     }
 }
 
-/* The derivative of a fused activation, from its result: sigmoid' = y (1 - y), tanh' = 1 - y^2. */
-FC_INLINE vf epilogue_slope(vf dy, vf y, fc_activation activation, float alpha) {
-    switch (activation) {
-    case FC_ACT_RELU: return v_select(y > 0, dy, v_select(y != y, y, v_zero()));
-    case FC_ACT_LEAKY_RELU: return v_select(y > 0, dy, dy * alpha);
-    case FC_ACT_SIGMOID: return dy * (y * (1.0f - y));
-    case FC_ACT_TANH: return dy * (1.0f - y * y);
-    default: return dy;
-    }
-}
-
 FC_INLINE void epilogue_columns(const fc_epilogue_backward *t, int64_t column, int64_t n, const fc_activation act) {
     vf sum = v_zero();
-    const int whole = n >= FC_VL;
     for (int64_t row = 0; row < t->rows; row++) {
         const int64_t at = row * t->columns + column;
-        vf dz = whole ? v_load(t->dy + at) : v_load_n(t->dy + at, n);
-        if (act != FC_ACT_NONE) dz = epilogue_slope(dz, whole ? v_load(t->y + at) : v_load_n(t->y + at, n), act, t->alpha);
-        if (t->dz) {
-            if (whole) {
-                v_store(t->dz + at, dz);
-            } else {
-                v_store_n(t->dz + at, dz, n);
-            }
-        }
+        vf dz = v_load_some(t->dy + at, n);
+        if (act != FC_ACT_NONE) dz = v_activate_backward(v_load_some(t->y + at, n), dz, act, t->alpha);
+        if (t->dz) v_store_some(t->dz + at, dz, n);
         sum += dz;
     }
-    if (t->dbias) {
-        if (whole) {
-            v_store(t->dbias + column, sum);
-        } else {
-            v_store_n(t->dbias + column, sum, n);
-        }
-    }
+    if (t->dbias) v_store_some(t->dbias + column, sum, n);
 }
 
 /* dz = dy * activation'(y), where dz is wanted, and dbias[column] = sum over the rows of dz, where dbias is. */

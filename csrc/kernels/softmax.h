@@ -95,6 +95,14 @@ static void fc_softmax_backward(const float *y, const float *dy, float *dx, int6
 /* The target of a class: labels mixed with the uniform distribution. */
 FC_INLINE vf mix_target(vf target, float keep, float uniform) { return target * keep + uniform; }
 
+/* Sum of target * log p, slowly: for targets that are infinite, where 0 * inf may not come of the greatest x. */
+static double log_likelihood(const float *x, const float *t, int64_t columns, float top, float keep, float uniform) {
+    double sum = 0, total = 0;
+    for (int64_t i = 0; i < columns; i++) sum += expf(x[i] - top);
+    for (int64_t i = 0; i < columns; i++) total += (t[i] * keep + uniform) * (x[i] - top - log(sum));
+    return total;
+}
+
 static double fc_softmax_loss_rows(const fc_softmax_loss *a) {
     const int64_t columns = a->columns;
     const float uniform = a->smoothing / (float)columns, keep = 1.0f - a->smoothing;
@@ -130,6 +138,10 @@ static double fc_softmax_loss_rows(const fc_softmax_loss *a) {
             }
             targets = v_sum(sums);
             dot = v_sum(dots);
+            if (!isfinite(targets)) {
+                targets = 0;
+                dot = log_likelihood(x, t, columns, top, keep, uniform);
+            }
         }
         const float sum = row_exp(x, y, columns, top);
         row_scale(y, columns, 1.0f / sum);

@@ -16,47 +16,17 @@ The gradient of the kernel is a sum of outer products over the pixels: chunk = (
 boxes of pixels small enough for the first-level cache, their operands made contiguous (neighbouring pixels of many
 channels would fall into the same few sets of the cache), and for each tap the part of the box that is inside the image.
 """
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.gemm import ACTIVATIONS, CHUNK_FLOPS, DEPTH_BLOCK, microseconds, split, sum_parts
+from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.gemm import CHUNK_FLOPS, DEPTH_BLOCK, microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.table cimport fc_activation
+from fastconv._kernels.table cimport fc_activation, fc_gather, fc_outer, fc_tile
 
 cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_tile:
-        const float *const *a
-        int64_t a_tap, a_offset
-        const float *b
-        int64_t b_tap, taps, depth
-        float *y
-        const int64_t *y_rows
-        int64_t rows, columns
-        const float *bias
-        int32_t accumulate, last
-        fc_activation activation
-        float alpha
-    ctypedef struct fc_outer:
-        const float *x
-        const float *dy
-        int64_t images, height, width, x_image, x_row, x_pixel, dy_image, dy_row, dy_pixel
-        float *dw
-        int64_t dw_row, rows, columns
-        int32_t accumulate
-        const char *ahead
-        int64_t ahead_lines
-    ctypedef struct fc_gather:
-        const float *x
-        const float *zero
-        int64_t x_image, x_row, x_pixel, x_first_row, height, width, step_h, step_w, taps_h, taps_w
-        const int64_t *tap_h
-        const int64_t *tap_w
-        int64_t out_height, out_width, y_image, y_row, y_pixel, first, count
-        const float **a
-        int64_t a_tap
-        int64_t *y_rows
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*tile)(const fc_tile *) noexcept nogil
@@ -80,16 +50,19 @@ cdef int64_t align(int64_t nbytes) noexcept nogil:
 
 cdef void copy_padded(const float *x, float *out, int64_t first_row, int64_t rows, int64_t height, int64_t row_floats,
                       int64_t left, int64_t out_row) noexcept nogil:
-    """Copy rows first_row ... of an image, zeros around it: `left` floats before each row, up to `out_row` in all."""
-    cdef int64_t r, h, inside = min(row_floats, out_row - left)
+    """Copy rows first_row ... of an image, zeros around it: `left` floats before each row, up to `out_row` in all.
+
+    `left` may be more than `out_row`: then no output sees the image.
+    """
+    cdef int64_t r, h, before = min(left, out_row), inside = min(row_floats, out_row - before)
     for r in range(rows):
         h = first_row + r
         if h < 0 or h >= height:
             memset(out, 0, out_row * 4)
         else:
-            memset(out, 0, left * 4)
-            memcpy(out + left, x + h * row_floats, inside * 4)
-            memset(out + left + inside, 0, (out_row - left - inside) * 4)
+            memset(out, 0, before * 4)
+            memcpy(out + before, x + h * row_floats, inside * 4)
+            memset(out + before + inside, 0, (out_row - before - inside) * 4)
         out += out_row
 
 
@@ -225,15 +198,15 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
     if depth >= DEPTH_BLOCK:
         args.tap_block, (_, args.depth_block) = 1, split(depth, DEPTH_BLOCK)
     else:
-        (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // depth), depth
+        (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // max(depth, 1)), depth
     scratch = align(8 * taps * args.band) + align(8 * args.band)
     if args.copy:
-        span = min(rows, (args.band - 1) // cols + 2)
+        span = min(rows, (args.band - 1) // max(cols, 1) + 2)
         scratch += 4 * ((span - 1) * steps[0] + max(tap_h) - min(tap_h) + 1) * args.copy_row
     else:
         scratch += 4 * depth * groups
     tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_h, *tap_w))
-    args.activation, args.alpha = <fc_activation><int>ACTIVATIONS[activation], alpha
+    args.activation, args.alpha = ACTIVATIONS[activation], alpha
     units = -(-args.pixels // args.unit)
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
@@ -422,12 +395,12 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, pad
     if args.copy:
         depth, kw = kw * depth, 1
     args.taps_h, args.taps_w, args.groups, args.depth, args.columns = kh, kw, groups, depth, columns
-    args.box_images = 1 if args.copy else max(1, BOX // (rows * cols))
-    args.row_blocks, args.box_rows = split(rows, max(1, BOX // cols))
+    args.box_images = 1 if args.copy else max(1, BOX // max(rows * cols, 1))
+    args.row_blocks, args.box_rows = split(rows, max(1, BOX // max(cols, 1)))
     args.image_blocks = -(-images // args.box_images)
     args.panels = -(-columns // k.nr)
     boxes = args.image_blocks * args.row_blocks
-    if boxes == 0:
+    if boxes == 0 or size == 0:
         return ((runtime.zero(dkernel, 4 * size),),), {}
     flops = 2.0 * images * rows * cols * size
     # A large gradient: split it by kernel rows and panels; a small one is all in each part.

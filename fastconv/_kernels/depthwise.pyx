@@ -7,22 +7,13 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.gemm import ACTIVATIONS, microseconds, split, sum_parts
+from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.gemm import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.table cimport fc_activation
+from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation, fc_gather
 
 cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_gather:
-        const float *x
-        const float *zero
-        int64_t x_image, x_row, x_pixel, x_first_row, height, width, step_h, step_w, taps_h, taps_w
-        const int64_t *tap_h
-        const int64_t *tap_w
-        int64_t out_height, out_width, y_image, y_row, y_pixel, first, count
-        const float **a
-        int64_t a_tap
-        int64_t *y_rows
     ctypedef struct fc_depthwise:
         const float *const *a
         int64_t a_tap, taps
@@ -137,7 +128,7 @@ def depthwise(str x, str kernel, bias, str y, *, images, channels, x_size, steps
     """
     cdef DepthwiseArgs args
     tail, scratch = _fill(&args, images, channels, x_size, steps, taps, out_size, y_strides, y_offset)
-    args.activation, args.alpha = <fc_activation><int>ACTIVATIONS[activation], alpha
+    args.activation, args.alpha = ACTIVATIONS[activation], alpha
     return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.kernel - <char *>&args, kernel, False),
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
@@ -151,7 +142,7 @@ def backward_kernel(str x, str dy, str dkernel, *, images, channels, x_size, ste
     args.parts = min(args.bands, 16)
     size = len(taps[2]) * channels
     partial = "dkernel_parts" if args.parts > 1 else dkernel
-    args.activation, args.alpha = <fc_activation>0, 0
+    args.activation, args.alpha = FC_ACT_NONE, 0
     step = Step("depthwise_backward_kernel", <size_t>&depthwise_backward_kernel_chunk,
                 (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, dy, False),

@@ -23,6 +23,7 @@ cdef enum:
     CHUNK = 16384       # elements: 64 KiB, about 10 us at memory speed
     SLOW_CHUNK = 4096   # where an element takes an exponential
 
+# For every family that fuses one.
 ACTIVATIONS = {"relu": FC_ACT_RELU, "leaky_relu": FC_ACT_LEAKY_RELU, "sigmoid": FC_ACT_SIGMOID, "tanh": FC_ACT_TANH,
                None: FC_ACT_NONE}
 

@@ -11,45 +11,15 @@ one straight line. A product walks
 A transposed left operand needs no packing either: its rows are the k, and the product is a sum of outer products of
 rows (C: fc_outer).
 """
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 
 from fastconv._kernels import runtime
+from fastconv._kernels.eltwise import ACTIVATIONS
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.table cimport fc_activation
+from fastconv._kernels.table cimport fc_activation, fc_gather, fc_outer, fc_tile
 
 cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_tile:
-        const float *const *a
-        int64_t a_tap, a_offset
-        const float *b
-        int64_t b_tap, taps, depth
-        float *y
-        const int64_t *y_rows
-        int64_t rows, columns
-        const float *bias
-        int32_t accumulate, last
-        fc_activation activation
-        float alpha
-    ctypedef struct fc_outer:
-        const float *x
-        const float *dy
-        int64_t images, height, width, x_image, x_row, x_pixel, dy_image, dy_row, dy_pixel
-        float *dw
-        int64_t dw_row, rows, columns
-        int32_t accumulate
-        const char *ahead
-        int64_t ahead_lines
-    ctypedef struct fc_gather:
-        const float *x
-        const float *zero
-        int64_t x_image, x_row, x_pixel, x_first_row, height, width, step_h, step_w, taps_h, taps_w
-        const int64_t *tap_h
-        const int64_t *tap_w
-        int64_t out_height, out_width, y_image, y_row, y_pixel, first, count
-        const float **a
-        int64_t a_tap
-        int64_t *y_rows
     ctypedef struct fc_epilogue_backward:
         const float *dy
         const float *y
@@ -72,7 +42,6 @@ cdef extern from "fastconv.h" nogil:
 DEPTH_BLOCK = 384
 # Arithmetic of a chunk, about 40 microseconds on AVX2.
 CHUNK_FLOPS = 4_000_000
-ACTIVATIONS = {None: 0, "relu": 1, "leaky_relu": 2, "sigmoid": 3, "tanh": 4}
 
 
 cdef const fc_kernels *kernels() except NULL:
@@ -197,7 +166,7 @@ def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_ro
     args.bands, args.band = split(rows, 96, k.mr)
     args.panel_blocks, args.panel_block = split(panels, max(1, CHUNK_FLOPS // (2 * args.band * k.nr * max(depth, 1))))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
-    args.activation, args.alpha = <fc_activation><int>ACTIVATIONS[activation], alpha
+    args.activation, args.alpha = ACTIVATIONS[activation], alpha
     return Step("product", <size_t>&product_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
@@ -288,6 +257,8 @@ cdef void sum_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogi
 def sum_parts(str parts, str out, int64_t count, int64_t size):
     """Return the step that adds `count` partial results of `size` floats, in order."""
     cdef SumArgs args
+    if count == 0:
+        return runtime.zero(out, 4 * size)
     args.parts, args.out, args.count, args.stride, args.size, args.k = NULL, NULL, count, size, size, kernels()
     return Step("sum_parts", <size_t>&sum_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.parts - <char *>&args, parts, False), (<char *>&args.out - <char *>&args, out, True)),
@@ -330,8 +301,8 @@ def epilogue_backward(dy, y, dz, dbias, *, rows, columns, activation=None, alpha
         return (), {}
     args.dy, args.y, args.dz, args.dbias, args.k = NULL, NULL, NULL, NULL, kernels()
     args.rows, args.columns = rows, columns
-    parts, args.band = split(rows, max(32, 16384 // columns))
-    args.activation, args.alpha = <fc_activation><int>ACTIVATIONS[activation], alpha
+    parts, args.band = split(rows, max(32, 16384 // max(columns, 1)))
+    args.activation, args.alpha = ACTIVATIONS[activation], alpha
     partial = "dbias_parts" if dbias is not None and parts > 1 else dbias
     step = Step("epilogue_backward", <size_t>&epilogue_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.dy - <char *>&args, dy, False),

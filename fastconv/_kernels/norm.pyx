@@ -52,7 +52,9 @@ cdef enum:
 cdef int64_t fold(int64_t channels, int64_t vectors):
     """Return a multiple of `channels` that fills at least so many whole vectors, unless that makes a line too long."""
     cdef int64_t vector = runtime.tile()[0]
-    cdef int64_t columns = channels * vector // gcd(channels, vector)
+    cdef int64_t columns
+    channels = max(channels, 1)
+    columns = channels * vector // gcd(channels, vector)
     while columns < vectors * vector:
         columns *= 2
     return columns if columns <= MAX_FOLDED else channels
@@ -161,7 +163,7 @@ cdef finish_step(name, int64_t kind, reads, writes, int64_t size, int64_t channe
     n.mean, n.inv_std, n.new_moving_mean, n.new_moving_variance = NULL, NULL, NULL, NULL
     n.dgamma, n.dbeta, n.coefficients = NULL, NULL, NULL
     n.parts, n.columns, n.width = parts(size, channels), sum_columns(channels), apply_columns(channels)
-    n.channels, n.count = channels, size // channels
+    n.channels, n.count = channels, size // max(channels, <int64_t>1)
     n.momentum, n.epsilon = momentum, epsilon
     args.kind, args.k = kind, <const fc_kernels *><size_t>runtime.table()
     offsets = {

@@ -97,8 +97,8 @@ def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides
     cdef fc_pool *p = &args.pool
     # What one row of y reads; where that is a lot (global pooling), its channels are shared out.
     cdef int64_t row_bytes = 4 * p.channels * min(p.out_width * p.pool_w * p.pool_h, p.width * p.pool_h)
-    cdef int64_t parts = max(1, min(row_bytes // CHUNK_BYTES, (p.channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK))
-    cdef int64_t blocks = (p.channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
+    cdef int64_t blocks = max(1, (p.channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK)
+    cdef int64_t parts = max(1, min(row_bytes // CHUNK_BYTES, blocks))
     args.channels_per_part = (blocks + parts - 1) // parts * CHANNEL_BLOCK
     args.parts = max(1, (p.channels + args.channels_per_part - 1) // args.channels_per_part)
     args.rows = y_shape[0] * p.out_height

@@ -32,7 +32,7 @@ cdef extern from "fastconv.h" nogil:
     int fc_available(const fc_kernels **tables)
     const fc_kernels *fc_find(const char *isa, int *status)
     enum:
-        FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_UNKNOWN_ISA
+        FC_MAX_TABLES, FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_UNKNOWN_ISA
 
 cdef extern from "sync.h" nogil:
     int fc_have_openmp()
@@ -60,7 +60,7 @@ cdef const fc_kernels *active = NULL
 
 def available():
     """Return the names of the instruction sets that this build holds and this CPU has, best first."""
-    cdef const fc_kernels *tables[4]
+    cdef const fc_kernels *tables[FC_MAX_TABLES]
     return tuple(tables[i].isa.decode() for i in range(fc_available(tables)))
 
 

@@ -1,5 +1,6 @@
-# The part of csrc/fastconv.h that is the same for every kernel family. A family declares the functions it calls itself.
-from libc.stdint cimport int64_t
+# The parts of csrc/fastconv.h that several kernel families use. A family declares the functions that it calls itself,
+# and the structs that it alone fills.
+from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_activation:
@@ -8,5 +9,36 @@ cdef extern from "fastconv.h" nogil:
         FC_ACT_LEAKY_RELU
         FC_ACT_SIGMOID
         FC_ACT_TANH
+    ctypedef struct fc_tile:
+        const float *const *a
+        int64_t a_tap, a_offset
+        const float *b
+        int64_t b_tap, taps, depth
+        float *y
+        const int64_t *y_rows
+        int64_t rows, columns
+        const float *bias
+        int32_t accumulate, last
+        fc_activation activation
+        float alpha
+    ctypedef struct fc_outer:
+        const float *x
+        const float *dy
+        int64_t images, height, width, x_image, x_row, x_pixel, dy_image, dy_row, dy_pixel
+        float *dw
+        int64_t dw_row, rows, columns
+        int32_t accumulate
+        const char *ahead
+        int64_t ahead_lines
+    ctypedef struct fc_gather:
+        const float *x
+        const float *zero
+        int64_t x_image, x_row, x_pixel, x_first_row, height, width, step_h, step_w, taps_h, taps_w
+        const int64_t *tap_h
+        const int64_t *tap_w
+        int64_t out_height, out_width, y_image, y_row, y_pixel, first, count
+        const float **a
+        int64_t a_tap
+        int64_t *y_rows
 
 ctypedef void (*chunk_fn)(const void *args, int64_t chunk, char *scratch) noexcept nogil

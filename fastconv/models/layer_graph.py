@@ -1,5 +1,7 @@
 """LayerGraph: the layers between the inputs and the outputs of a functional model, in the order in which they run."""
 
+from collections import Counter, deque
+
 from ..errors import ArgumentError, ShapeError, UnsupportedOpError
 from ..layers.base import Layer
 from ..layers.input import InputLayer
@@ -85,8 +87,8 @@ class LayerGraph:
         return order
 
     def _check_names(self):
-        names = [layer.name for layer in self.layers]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        names = Counter(layer.name for layer in self.layers)
+        twice = sorted(name for name, count in names.items() if count > 1)
         if twice:
             raise ArgumentError(f"layers of a model must have different names; used more than once: {', '.join(twice)}")
 
@@ -183,45 +185,61 @@ class LayerGraph:
 
 def connect(config):
     """Make the layers of what `LayerGraph.get_config` returned and call them; returns (inputs, outputs)."""
-    layers, tensors, waiting = {}, {}, []
+    layers, calls, tensors = {}, {}, {}
     for entry in config["layers"]:
         layer = deserialize({key: entry[key] for key in ("class_name", "config", "registered_name") if key in entry})
         if not isinstance(layer, Layer) or layer.name in layers:
             raise ArgumentError(f"{entry.get('name')!r} is no layer, or is there twice")
-        layers[layer.name] = layer
+        layers[layer.name], calls[layer.name] = layer, deque(enumerate(entry["calls"]))
         if isinstance(layer, InputLayer):
             tensors[layer.name, 0, 0] = layer.output
-        waiting += [(layer, i, call) for i, call in enumerate(entry["calls"])]
-
-    def key_of(reference):
-        name, call, index = reference[TENSOR]
-        return name, call, index
 
     def fill(value):
         if isinstance(value, dict):
-            return tensors[key_of(value)] if TENSOR in value else {key: fill(item) for key, item in value.items()}
+            return tensors[_key_of(value)] if TENSOR in value else {key: fill(item) for key, item in value.items()}
         return [fill(item) for item in value] if isinstance(value, list) else value
 
-    def known(value):
-        if isinstance(value, dict):
-            return key_of(value) in tensors if TENSOR in value else all(map(known, value.values()))
-        return all(map(known, value)) if isinstance(value, list) else True
-
-    while waiting:
-        later = []
-        for layer, i, call in waiting:
-            # The calls of a shared layer are numbered: they must be made in that order.
-            if known([call["args"], call["kwargs"]]) and not any(other is layer for other, *_ in later):
-                outputs = layer(*fill(call["args"]), **fill(call["kwargs"]))
-                tensors.update(((layer.name, i, k), tensor) for k, tensor in enumerate(flatten(outputs)))
-            else:
-                later.append((layer, i, call))
-        if len(later) == len(waiting):
-            raise ArgumentError(
-                f"layers are connected in a circle, or to nothing: {', '.join(w[0].name for w in later)}"
-            )
-        waiting = later
+    # A layer waits until all arguments of its next call are there; the calls of a shared layer are made in their order.
+    ready, missing, waiting = deque(layers), {}, {}  # {name: how many}, {key of a tensor: [names]}
+    while ready:
+        name = ready.popleft()
+        while calls[name] and not missing.get(name):
+            i, call = calls[name][0]
+            lacking = {key for key in _references([call["args"], call["kwargs"]]) if key not in tensors}
+            if lacking:
+                missing[name] = len(lacking)
+                for key in lacking:
+                    waiting.setdefault(key, []).append(name)
+                break
+            calls[name].popleft()
+            outputs = layers[name](*fill(call["args"]), **fill(call["kwargs"]))
+            for k, tensor in enumerate(flatten(outputs)):
+                tensors[name, i, k] = tensor
+                for other in waiting.pop((name, i, k), ()):
+                    missing[other] -= 1
+                    if not missing[other]:
+                        ready.append(other)
+    stuck = [name for name in layers if calls[name]]
+    if stuck:
+        raise ArgumentError(f"layers are connected in a circle, or to nothing: {', '.join(stuck)}")
     return fill(config["inputs"]), fill(config["outputs"])
+
+
+def _key_of(reference):
+    name, call, index = reference[TENSOR]
+    return name, call, index
+
+
+def _references(value):
+    """Yield the keys of the tensors that a structure of arguments names."""
+    if isinstance(value, dict):
+        if TENSOR in value:
+            yield _key_of(value)
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
 
 
 def fit(tensor, symbolic, name):

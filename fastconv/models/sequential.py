@@ -34,9 +34,12 @@ class Sequential(Model):
     (None, 10)
     """
 
+    _lazy_graph = None
+
     def __init__(self, layers=None, trainable=True, name=None):
         super().__init__(name=name, trainable=trainable)
         self._layers = []
+        self._taken = set()  # names of the layers
         self._tensors = []  # symbolic: the input, then the output of each layer; empty while the input is not known
         self._failure = None  # of the last build: ([(output shape, parameters) of each layer that went through], why the next did not)
         if isinstance(layers, Layer):
@@ -71,7 +74,7 @@ class Sequential(Model):
             raise ArgumentError(f"{self._title()}: add takes a layer, got {layer!r:.200}{hint}")
         if isinstance(layer, InputLayer) and self._layers:
             raise ArgumentError(f"{self._title()}: Input must come first, there are layers already")
-        if any(layer.name == other.name for other in self._layers):
+        if layer.name in self._taken:
             raise ArgumentError(
                 f"{self._title()}: there is a layer named {layer.name!r} already; layers of a model need different names"
             )
@@ -85,29 +88,34 @@ class Sequential(Model):
             try:
                 self._append(layer)
             except BaseException:
-                self._layers, self._tensors = [], []
+                self._layers, self._tensors, self._taken = [], [], set()
                 raise
         elif self._tensors:
             self._append(layer)
         else:
-            self._layers.append(layer)
+            self._push(layer)
         if not self.trainable:
             layer.trainable = False
         self._changed()
 
     def _begin(self, layer):
-        self._layers, self._tensors = [layer], [layer.output]
+        self._layers, self._tensors, self._taken = [layer], [layer.output], {layer.name}
+
+    def _push(self, layer):
+        self._layers.append(layer)
+        self._taken.add(layer.name)
 
     def _append(self, layer):
         """Call `layer` on the present output. It stays unbuilt if that fails."""
         self._tensors.append(_call(layer, self._tensors[-1]))
-        self._layers.append(layer)
+        self._push(layer)
 
     def pop(self, rebuild=True):
         """Take the last layer off and return it."""
         if not self.layers:
             raise ArgumentError(f"{self._title()} has no layers to pop")
         layer = self._layers.pop()
+        self._taken.discard(layer.name)
         if self._tensors:
             node = self._tensors.pop().producer
             layer._nodes = [other for other in layer._nodes if other is not node]
@@ -119,8 +127,15 @@ class Sequential(Model):
         self._failure = None
         self._programs.clear()
         self.built = len(self._tensors) > 1
-        self._layer_graph = LayerGraph(self._tensors[0], self._tensors[-1]) if self.built else None
+        self._lazy_graph = None
         self._build_shape = self._tensors[0].shape if self.built else None
+
+    @property
+    def _layer_graph(self):
+        # Made when it is asked for: made at every `add`, it would make a stack of n layers cost n^2.
+        if self._lazy_graph is None and self.built:
+            self._lazy_graph = LayerGraph(self._tensors[0], self._tensors[-1])
+        return self._lazy_graph
 
     # ---- building and calling
 
@@ -151,6 +166,7 @@ class Sequential(Model):
             self._failure = made, str(error)
             raise
         self._layers, self._tensors = [start, *layers], tensors
+        self._taken.add(start.name)
         self._changed()
 
     def _build_for(self, args, kwargs):

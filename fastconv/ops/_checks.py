@@ -14,6 +14,30 @@ def check_float(op, name, spec, like=None):
         )
 
 
+def check_floats(op, specs):
+    """Raise DTypeError unless all of `specs`, by name, are of one float type, that of the first."""
+    first = next(iter(specs.values())).dtype
+    for name, spec in specs.items():
+        check_float(op, name, spec, first if first in FLOATS else None)
+
+
+def check_rank(op, name, spec, axes):
+    """Raise ShapeError unless `spec` has the dimensions that `axes` lists: "(N, H, W, C)", or any number at "..."."""
+    names = axes.strip("()").split(", ")
+    more, count = "..." in names, len(names) - names.count("...")
+    if len(spec.shape) != count and not (more and len(spec.shape) > count):
+        raise ShapeError(
+            f"{op} needs {name} with {'at least ' * more}{count} dimensions {axes}, got shape {spec.shape}; reshape it first"
+        )
+
+
+def check_not_empty(op, name, spec, axes):
+    """Raise ShapeError where one of the dimensions of `spec` that `axes`, {dimension: what it is}, names is 0."""
+    for axis, what in axes.items():
+        if spec.shape[axis] == 0:
+            raise ShapeError(f"{op} needs {name} with at least one {what}, got shape {spec.shape}")
+
+
 def check_shape(op, name, shape, expected):
     """Raise ShapeError unless `shape` fits `expected`."""
     if len(shape) != len(expected) or any(
@@ -26,3 +50,14 @@ def check_range(op, name, value, low, high):
     """Raise ArgumentError unless low <= value < high."""
     if not low <= value < high:
         raise ArgumentError(f"{op} needs {name} of at least {low} and below {high}, got {value!r}")
+
+
+IMAGE_AXES = "(N, H, W, C)"
+_PIXELS = {1: "row of pixels", 2: "column of pixels", 3: "channel"}
+
+
+def check_images(op, name, spec):
+    """Raise unless `spec` is of floating images (N, H, W, C); the batch may be empty, an image not."""
+    check_float(op, name, spec)
+    check_rank(op, name, spec, IMAGE_AXES)
+    check_not_empty(op, name, spec, _PIXELS)

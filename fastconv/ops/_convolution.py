@@ -1,12 +1,11 @@
-"""Shared by conv2d and depthwise_conv2d: attributes, the rules of shapes, the reference for one tap at a time."""
+"""Shared by conv2d and depthwise_conv2d: attributes, the rules of shapes, the walks over taps."""
 
 from typing import NamedTuple
 
-import numpy as np
-
 from .. import shapes
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..op import Epilogue, Spec
+from ._checks import check_floats, check_images
 
 
 class Attrs(NamedTuple):
@@ -17,6 +16,10 @@ class Attrs(NamedTuple):
     dilation_rate: tuple[int, int] = (1, 1)
     groups: int = 1
     epilogue: Epilogue = Epilogue()
+
+    # The references leave the padding out; kernels may multiply its zeros. Where one of these operands is infinite or NaN,
+    # 0 times that makes NaN of results that the reference leaves finite, near the border.
+    meets_padding = frozenset({"kernel", "y", "dy"})
 
 
 class Geometry(NamedTuple):
@@ -39,11 +42,6 @@ def geometry(x_shape, kernel_shape, attrs):
 def infer_output(specs, attrs, name, channels_out):
     """Return the Spec of y; checks what both convolutions have in common."""
     x, kernel, bias = specs["x"], specs["kernel"], specs.get("bias")
-    for argument, spec in specs.items():
-        if spec.dtype not in ("float32", "float64"):
-            raise DTypeError(f"{name}: {argument} must be float32 or float64, got {spec.dtype}; cast it first")
-        if spec.dtype != x.dtype:
-            raise DTypeError(f"{name}: {argument} is {spec.dtype} but x is {x.dtype}; cast one of them")
     if bias is not None and tuple(bias.shape) != (channels_out,):
         raise ShapeError(
             f"{name}: bias must have shape ({channels_out},), one number per output channel of the kernel "
@@ -55,51 +53,82 @@ def infer_output(specs, attrs, name, channels_out):
     return Spec((x.shape[0], oh, ow, channels_out), x.dtype)
 
 
-def check_ranks(specs, name, kernel_axes):
-    """Raise unless x and kernel have four dimensions, and those of the kernel are known."""
-    x, kernel = specs["x"].shape, specs["kernel"].shape
-    if len(x) != 4:
-        raise ShapeError(f"{name}: x must have 4 dimensions (N, H, W, C), got shape {x}; add the missing axis")
-    if x[3] is None:
-        raise ShapeError(f"{name}: the number of channels of x must be known, got shape {x}")
+def check_operands(specs, name, kernel_axes):
+    """Raise unless all are floats, x are images of known channels, and the kernel is 4-D, all of it known."""
+    x, kernel = specs["x"], specs["kernel"].shape
+    check_floats(name, specs)
+    check_images(name, "x", x)
+    if x.shape[3] is None:
+        raise ShapeError(f"{name}: the number of channels of x must be known, got shape {x.shape}")
     if len(kernel) != 4 or any(not n for n in kernel):
         raise ShapeError(f"{name}: kernel must have shape {kernel_axes}, none of it 0, got {kernel}")
 
 
-def taps(x, kernel_size, attrs):
-    """Yield ((kh, kw), region): padded x[region] is what the tap reads, one pixel per output.
+def _inside(offset, step, size, count):
+    """Return the slice of the positions j < count with 0 <= j * step + offset < size."""
+    first = max(0, -(offset // step))
+    return slice(first, max(first, min(count, (size - 1 - offset) // step + 1)))
 
-    Call it with x or anything of its shape; the regions index the padded array.
+
+def taps(x_shape, kernel_size, attrs):
+    """Yield ((kh, kw), region of x, region of y) of the reference: what a tap reads, and for which outputs.
+
+    Outputs for which it would read padding are left out.
     """
-    shape = geometry(x.shape, kernel_size, attrs)
-    (oh, ow), (sh, sw), (dh, dw) = shape.out, attrs.strides, attrs.dilation_rate
+    shape = geometry(x_shape, kernel_size, attrs)
     for kh in range(kernel_size[0]):
         for kw in range(kernel_size[1]):
-            rows = slice(kh * dh, kh * dh + (oh - 1) * sh + 1, sh)
-            columns = slice(kw * dw, kw * dw + (ow - 1) * sw + 1, sw)
-            yield (kh, kw), (slice(None), rows, columns)
+            sees, is_seen = [slice(None)], [slice(None)]
+            for axis, tap in enumerate((kh, kw)):
+                step, offset = attrs.strides[axis], tap * attrs.dilation_rate[axis] - shape.padding[axis][0]
+                outputs = _inside(offset, step, shape.size[axis], shape.out[axis])
+                start = outputs.start * step + offset
+                sees.append(slice(start, start + (outputs.stop - outputs.start) * step, step))
+                is_seen.append(outputs)
+            yield (kh, kw), tuple(sees), tuple(is_seen)
 
 
-def pad(x, kernel_size, attrs):
-    """Return x with zeros around it."""
-    return np.pad(x, ((0, 0), *geometry(x.shape, kernel_size, attrs).padding, (0, 0)))
+class Walk(NamedTuple):
+    """A part of the backward-data pass: a convolution of dy with stride 1, over every stride-th row and column of dx."""
+
+    taps: list[int]  # kh * KW + kw of those that reach this part
+    tap_h: list[int]  # the rows of dy that they read for the first row of dx; tap_h x tap_w are the taps
+    tap_w: list[int]
+    grid: dict  # arguments of the step: images, x_size, steps, out_size, y_strides, y_offset
 
 
-def crop(padded, x_shape, kernel_size, attrs):
-    """Undo `pad`."""
-    (top, _), (left, _) = geometry(x_shape, kernel_size, attrs).padding
-    return padded[:, top : top + x_shape[1], left : left + x_shape[2]]
-
-
-def phases(geometry, attrs, axis):
-    """Return [(phase, taps, where each reads)] of the backward-data pass along one axis.
+def _phases(geometry, attrs, axis):
+    """Return [(phase, taps, where each reads, number of positions)] of the backward-data pass along one axis.
 
     Phase f of the input positions, f + stride * b, is reached by the taps t with (f + before - t * dilation) divisible by
     the stride, from the output b + (f + before - t * dilation) / stride.
     """
     size, stride, dilation = geometry.kernel[axis], attrs.strides[axis], attrs.dilation_rate[axis]
     before, result = geometry.padding[axis][0], []
-    for phase in range(stride):
+    for phase in range(min(stride, geometry.size[axis])):
         taps = [t for t in range(size) if (phase + before - t * dilation) % stride == 0]
-        result.append((phase, taps, [(phase + before - t * dilation) // stride for t in taps]))
+        reads = [(phase + before - t * dilation) // stride for t in taps]
+        result.append((phase, taps, reads, -(-(geometry.size[axis] - phase) // stride)))
     return result
+
+
+def backward_data_walks(geometry, attrs, images, channels):
+    """Return the `Walk`s that make a dx of so many images and channels; together they write every element."""
+    (height, width), (sh, sw) = geometry.size, attrs.strides
+    return [
+        Walk(
+            [h * geometry.kernel[1] + w for h in taps_h for w in taps_w],
+            tap_h,
+            tap_w,
+            {
+                "images": images,
+                "x_size": geometry.out,
+                "steps": (1, 1),
+                "out_size": (rows, columns),
+                "y_strides": (height * width * channels, sh * width * channels, sw * channels),
+                "y_offset": (fh * width + fw) * channels,
+            },
+        )
+        for fh, taps_h, tap_h, rows in _phases(geometry, attrs, 0)
+        for fw, taps_w, tap_w, columns in _phases(geometry, attrs, 1)
+    ]

@@ -3,7 +3,7 @@
 from .._kernels import depthwise as kernels
 from ..op import Plan
 from . import _convolution as common
-from ._epilogue import plan_epilogue_backward, side_by_side
+from ._epilogue import after_epilogue, plan_epilogue_backward
 
 
 def _forward_taps(geometry, attrs, channels):
@@ -66,37 +66,21 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs):
         workspace |= more
     if "x" in needs:
         target = "dx" if multiplier == 1 else "dx_repeated"
-        steps = []
-        for fh, taps_h, tap_h in common.phases(geometry, attrs, 0):
-            for fw, taps_w, tap_w in common.phases(geometry, attrs, 1):
-                rows, cols = -(-(height - fh) // attrs.strides[0]), -(-(width - fw) // attrs.strides[1])
-                if rows <= 0 or cols <= 0:
-                    continue
-                offsets = [(h * geometry.kernel[1] + w) * channels for h in taps_h for w in taps_w]
-                steps.append(
-                    kernels.depthwise(
-                        dz,
-                        "kernel",
-                        None,
-                        target,
-                        images=n,
-                        channels=channels,
-                        x_size=geometry.out,
-                        steps=(1, 1),
-                        taps=(tap_h, tap_w, offsets),
-                        out_size=(rows, cols),
-                        y_strides=(
-                            height * width * channels,
-                            attrs.strides[0] * width * channels,
-                            attrs.strides[1] * channels,
-                        ),
-                        y_offset=(fh * width + fw) * channels,
-                    )
-                )
+        steps = [
+            kernels.depthwise(
+                dz,
+                "kernel",
+                None,
+                target,
+                channels=channels,
+                taps=(walk.tap_h, walk.tap_w, [tap * channels for tap in walk.taps]),
+                **walk.grid,
+            )
+            for walk in common.backward_data_walks(geometry, attrs, n, channels)
+        ]
         after = ()
         if multiplier > 1:
             workspace[target] = 4 * n * height * width * channels
             after = ((kernels.fold(target, "dx", n * height * width * c, multiplier),),)
         plans.append((tuple(steps), *after))
-    phases = side_by_side(epilogue, *plans) if dz == "dy" else (*epilogue[:1], *side_by_side(epilogue[1:], *plans))
-    return Plan(phases=phases, workspace=workspace)
+    return Plan(phases=after_epilogue(dz, epilogue, *plans), workspace=workspace)

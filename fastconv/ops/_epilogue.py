@@ -2,76 +2,68 @@
 
 from itertools import zip_longest
 
-import numpy as np
-
 from .._kernels import gemm
 from ..errors import ArgumentError
 from ..op import Epilogue
+from ._activations import TABLE, activate, activate_backward, check_slope
 
 # Slope of "leaky_relu" where only its name is given: Keras's default.
 LEAKY_SLOPE = 0.2
-NAMES = ("relu", "leaky_relu", "sigmoid", "tanh")
 
 
 def epilogue_of(activation):
     """Return the `Epilogue` for the `activation` argument of a public function."""
-    if isinstance(activation, Epilogue):
-        return activation
-    if activation is None or activation == "linear":
-        return Epilogue()
-    if activation not in NAMES:
+    epilogue = activation
+    if not isinstance(activation, Epilogue):
+        name = None if activation == "linear" else activation
+        epilogue = Epilogue(name, LEAKY_SLOPE if name == "leaky_relu" else 0.0)
+    if epilogue.activation is not None and epilogue.activation not in TABLE:
         raise ArgumentError(
-            f"activation must be None or one of {', '.join(NAMES)} to be fused, got {activation!r}; "
+            f"activation must be None or one of {', '.join(TABLE)} to be fused, got {activation!r}; "
             "apply other functions to the result"
         )
-    return Epilogue(activation, LEAKY_SLOPE if activation == "leaky_relu" else 0.0)
+    check_slope("activation", epilogue.alpha)
+    return epilogue
 
 
 def apply_epilogue(z, epilogue):
     """Return activation(z)."""
-    match epilogue.activation:
-        case "relu":
-            return np.where(z < 0, z.dtype.type(0), z)
-        case "leaky_relu":
-            return np.where(z < 0, z * z.dtype.type(epilogue.alpha), z)
-        case "sigmoid":
-            # exp of a negative number only: it cannot overflow.
-            small = np.exp(-np.abs(z))
-            return np.where(z < 0, small / (1 + small), 1 / (1 + small))
-        case "tanh":
-            return np.tanh(z)
-    return z
+    return activate(epilogue.activation, z, epilogue.alpha) if epilogue.activation else z
 
 
 def epilogue_backward(dy, y, epilogue):
     """Return dz = dy * activation'(z), from y = activation(z)."""
-    match epilogue.activation:
-        case "relu":
-            return np.where(y > 0, dy, dy.dtype.type(0))
-        case "leaky_relu":
-            return np.where(y > 0, dy, dy * dy.dtype.type(epilogue.alpha))
-        case "sigmoid":
-            return dy * (y * (1 - y))
-        case "tanh":
-            return dy * (1 - y * y)
-    return dy
+    return activate_backward(epilogue.activation, y, dy, epilogue.alpha) if epilogue.activation else dy
+
+
+def keeps(attrs, needs):
+    """Return what the backward of activation(x * kernel + bias) reads."""
+    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
+    return tuple(name for name, wanted in kept.items() if wanted)
 
 
 def plan_epilogue_backward(y, epilogue, needs):
     """Return (name of dz, phases, workspace) of the first step backwards through bias and activation."""
-    *_, columns = y.shape
+    columns = y.shape[-1]
     dz = "dz" if epilogue.activation and needs != {"bias"} else None
     phases, workspace = gemm.epilogue_backward(
         "dy",
         "y",
         dz,
         "dbias" if "bias" in needs else None,
-        rows=y.size // columns,
+        rows=y.size // max(columns, 1),
         columns=columns,
         activation=epilogue.activation,
         alpha=epilogue.alpha,
     )
     return dz or "dy", phases, {**workspace, **({dz: y.nbytes} if dz else {})}
+
+
+def after_epilogue(dz, epilogue, *plans):
+    """Merge the phases of `plans`, which read `dz`, with those of the epilogue, the first of which makes it."""
+    if dz == "dy":
+        return side_by_side(epilogue, *plans)
+    return (*epilogue[:1], *side_by_side(epilogue[1:], *plans))
 
 
 def side_by_side(*plans):

@@ -6,8 +6,9 @@ import numpy as np
 
 from .. import shapes
 from .._kernels import pool as kernels
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError
 from ..op import Case, Plan, Spec
+from ._checks import check_images
 
 
 class Attrs(NamedTuple):
@@ -39,28 +40,10 @@ def attributes(pool_size, strides, padding):
     return Attrs(pool_size, strides, padding)
 
 
-def check_images(x, what):
-    """Raise unless the spec `x` is of floating (N, H, W, C) images."""
-    if x.dtype not in ("float32", "float64"):
-        raise DTypeError(f"{what}: x must be float32 or float64, got {x.dtype}; cast it first")
-    if len(x.shape) != 4:
-        raise ShapeError(
-            f"{what}: x must have 4 dimensions (N, H, W, C), got {len(x.shape)}: {x.shape}; reshape it, or use a "
-            f"pooling layer before Flatten"
-        )
-
-
-def check_not_empty(x, what):
-    """Raise when the images of the spec `x` have no pixels."""
-    if 0 in x.shape[1:3]:
-        raise ShapeError(f"{what}: x has no pixels: {x.shape}; height and width must be at least 1")
-
-
 def infer(specs, attrs, what):
     """Return the `Spec` of y."""
     x = specs["x"]
-    check_images(x, what)
-    check_not_empty(x, what)
+    check_images(what, "x", x)
     n, h, w, c = x.shape
     out = shapes.output_sizes((h, w), attrs.pool_size, attrs.strides, attrs.padding, what="pooling window")
     return Spec((n, *out, c), x.dtype)

@@ -27,7 +27,7 @@ def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches
         )
         return ((step,),), {}
     name, pack, nbytes = pack_right(b, k, n, transpose_b, batches if b_batched else 1)
-    packed_batch = nbytes // 4 // batches if b_batched else 0
+    packed_batch = nbytes // 4 // max(batches, 1) if b_batched else 0
     if transpose_a:
         step = gemm.transposed_product(
             a,

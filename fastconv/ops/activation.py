@@ -1,19 +1,12 @@
-"""Activation functions: ReLU, leaky ReLU, sigmoid, tanh; one table.
+"""Activation functions: ReLU, leaky ReLU, sigmoid, tanh. What they compute is in `_activations.py`."""
 
-Every derivative is written in the function's own value y, so that a network keeps one array for each and ReLU can
-run in place.
-"""
-
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from .._kernels import eltwise
 from ..autograd import apply
-from ..errors import ArgumentError
 from ..op import Case, Op, Plan, Spec, register
+from ._activations import TABLE, activate, activate_backward, check_slope
 from ._checks import check_float
 
 
@@ -23,49 +16,19 @@ class Attrs(NamedTuple):
     negative_slope: float = 0.0
 
 
-class Function(NamedTuple):
-    """A function of (x, slope), its derivative as a function of (y, slope)."""
-
-    value: Callable
-    derivative: Callable
-
-
-def _sigmoid(x, slope):
-    # exp of a negative number only: no overflow on either side.
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
-
-
-TABLE = {
-    "relu": Function(lambda x, slope: np.where(x < 0, 0, x), lambda y, slope: np.where(y <= 0, 0, 1)),
-    "leaky_relu": Function(lambda x, slope: np.where(x < 0, slope * x, x), lambda y, slope: np.where(y <= 0, slope, 1)),
-    "sigmoid": Function(_sigmoid, lambda y, slope: y * (1 - y)),
-    "tanh": Function(lambda x, slope: np.tanh(x), lambda y, slope: 1 - y * y),
-}
-
-
 def _infer(name, specs, attrs):
     check_float(name, "x", specs["x"])
-    if not 0 <= attrs.negative_slope < float("inf"):
-        raise ArgumentError(f"{name} needs a negative_slope >= 0, got {attrs.negative_slope!r}")
+    check_slope(name, attrs.negative_slope)
     return {"y": specs["x"]}
 
 
 def _reference(name, arrays, attrs):
-    x = arrays["x"]
-    return {"y": TABLE[name].value(x, attrs.negative_slope).astype(x.dtype)}
+    return {"y": activate(name, arrays["x"], attrs.negative_slope)}
 
 
-# y = f(x), and f'(x) = g(y):
-#   relu        g = 0 where y <= 0, else 1; so the derivative at 0 is 0
-#   leaky_relu  g = slope where y <= 0, else 1
-#   sigmoid     g = y (1 - y)
-#   tanh        g = 1 - y^2
+# y = f(x): every derivative is a function of y, see `_activations.TABLE`.
 def _reference_backward(name, arrays, attrs, needs):
-    y, dy = arrays["y"], arrays["dy"]
-    if name == "relu":
-        return {"dx": np.where(y <= 0, 0, dy)}  # a choice, no product: 0 also where dy is inf
-    return {"dx": dy * TABLE[name].derivative(y, attrs.negative_slope).astype(y.dtype)}
+    return {"dx": activate_backward(name, arrays["y"], arrays["dy"], attrs.negative_slope)}
 
 
 def _plan(name, specs, attrs):

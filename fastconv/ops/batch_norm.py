@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import shapes
 from .._kernels import norm as kernels
 from ..autograd import apply
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..op import Case, Op, Plan, Spec, register
+from ._checks import check_floats, check_rank, check_shape
 
 VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 
@@ -31,24 +33,11 @@ class InferenceAttrs(NamedTuple):
 
 def _check(specs):
     x = specs["x"]
-    if x.dtype not in ("float32", "float64"):
-        raise DTypeError(f"batch_normalization: x must be float32 or float64, got {x.dtype}; cast it first")
-    if len(x.shape) < 2:
-        raise ShapeError(
-            f"batch_normalization: x must have at least 2 dimensions, channels last, got {len(x.shape)}: {x.shape}; "
-            "add a batch axis"
-        )
+    check_floats("batch_normalization", specs)
+    check_rank("batch_normalization", "x", x, "(N, ..., C)")
     for name in VECTORS:
-        if name not in specs:
-            continue
-        shape, dtype = specs[name]
-        if len(shape) != 1 or (x.shape[-1] is not None and shape != x.shape[-1:]):
-            raise ShapeError(
-                f"batch_normalization: {name} must have one element per channel, shape ({x.shape[-1]},) for x "
-                f"{x.shape}, got {shape}; only the last axis can be normalised"
-            )
-        if dtype != x.dtype:
-            raise DTypeError(f"batch_normalization: {name} must be {x.dtype} like x, got {dtype}")
+        if name in specs:
+            check_shape("batch_normalization", f"{name} (a number per channel)", specs[name].shape, x.shape[-1:])
     return x
 
 
@@ -229,7 +218,7 @@ _COMMON = {
     "inputs": ("x", "gamma?", "beta?", "moving_mean", "moving_variance"),
     "differentiable": frozenset({"x", "gamma", "beta"}),
     "flops": lambda specs, attrs: 8 * specs["x"].size,
-    "reduction": lambda specs, attrs: specs["x"].size // specs["x"].shape[-1],
+    "reduction": lambda specs, attrs: shapes.size(specs["x"].shape[:-1]),
 }
 
 TRAIN = register(

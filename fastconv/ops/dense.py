@@ -4,11 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import shapes
 from .._kernels import gemm
 from ..autograd import apply
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..op import Case, Epilogue, Op, Plan, Spec, register
-from ._epilogue import apply_epilogue, epilogue_backward, epilogue_of, plan_epilogue_backward, side_by_side
+from ._checks import check_floats, check_rank, check_shape
+from ._epilogue import after_epilogue, apply_epilogue, epilogue_backward, epilogue_of, keeps, plan_epilogue_backward
 from ._product import pack_right
 
 
@@ -20,21 +22,17 @@ class Attrs(NamedTuple):
 
 def infer(specs, attrs):
     x, kernel, bias = specs["x"], specs["kernel"], specs.get("bias")
-    for name, spec in specs.items():
-        if spec.dtype not in ("float32", "float64"):
-            raise DTypeError(f"dense: {name} must be float32 or float64, got {spec.dtype}; cast it first")
-        if spec.dtype != x.dtype:
-            raise DTypeError(f"dense: {name} is {spec.dtype} but x is {x.dtype}; cast one of them")
-    if len(kernel.shape) != 2 or None in kernel.shape:
-        raise ShapeError(f"dense: kernel must have shape (inputs, units), got {kernel.shape}")
-    if len(x.shape) < 2:
-        raise ShapeError(f"dense: x must have at least 2 dimensions (N, ..., inputs), got shape {x.shape}; reshape it")
+    check_floats("dense", specs)
+    check_rank("dense", "kernel", kernel, "(inputs, units)")
+    check_rank("dense", "x", x, "(N, ..., inputs)")
+    if None in kernel.shape:
+        raise ShapeError(f"dense: the shape of the kernel must be known, got {kernel.shape}")
     if x.shape[-1] != kernel.shape[0]:
         raise ShapeError(
             f"dense: the last dimension of x {x.shape} must be {kernel.shape[0]}, the first of the kernel {kernel.shape}"
         )
-    if bias is not None and tuple(bias.shape) != kernel.shape[1:]:
-        raise ShapeError(f"dense: bias must have shape {kernel.shape[1:]}, one number per unit, got {bias.shape}")
+    if bias is not None:
+        check_shape("dense", "bias (a number per unit)", bias.shape, kernel.shape[1:])
     return {"y": Spec((*x.shape[:-1], kernel.shape[1]), x.dtype)}
 
 
@@ -48,15 +46,19 @@ def reference(arrays, attrs):
 def reference_backward(arrays, attrs, needs):
     x, kernel = arrays["x"], arrays["kernel"]
     dz = epilogue_backward(arrays["dy"], arrays["y"], attrs.epilogue)
-    rows = dz.reshape(-1, dz.shape[-1])
+    batch = tuple(range(dz.ndim - 1))
     result = {}
     if "x" in needs:
         result["dx"] = dz @ kernel.T
     if "kernel" in needs:
-        result["dkernel"] = np.reshape(x, (-1, x.shape[-1])).T @ rows
+        result["dkernel"] = np.tensordot(x, dz, (batch, batch))
     if "bias" in needs:
-        result["dbias"] = rows.sum(0)
+        result["dbias"] = dz.sum(batch)
     return result
+
+
+def _rows(x):
+    return shapes.size(x.shape[:-1])
 
 
 def plan(specs, attrs):
@@ -67,7 +69,7 @@ def plan(specs, attrs):
         packed,
         "bias" if "bias" in specs else None,
         "y",
-        rows=x.size // inputs,
+        rows=_rows(x),
         depth=inputs,
         columns=units,
         a_row=inputs,
@@ -83,7 +85,7 @@ def plan(specs, attrs):
 #   dz = dy * activation'(z)    dx = dz kernel^T    dkernel = x^T dz    dbias = column sums of dz
 def plan_backward(specs, attrs, needs):
     x, (inputs, units) = specs["x"], specs["kernel"].shape
-    rows = x.size // inputs
+    rows = _rows(x)
     dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     steps, packed, prologue = [], {}, ()
     if "x" in needs:
@@ -98,17 +100,8 @@ def plan_backward(specs, attrs, needs):
                 "x", dz, "dkernel", depth=rows, rows=inputs, columns=units, a_row=inputs, b_row=units, y_row=units
             )
         )
-    gradients = (tuple(steps),) if steps else ()
-    if dz == "dy":
-        phases = side_by_side(epilogue, gradients)
-    else:
-        phases = (*epilogue[:1], *side_by_side(epilogue[1:], gradients))
+    phases = after_epilogue(dz, epilogue, (tuple(steps),) if steps else ())
     return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue)
-
-
-def keeps(attrs, needs):
-    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
-    return tuple(name for name, wanted in kept.items() if wanted)
 
 
 def flops(specs, attrs):
@@ -117,7 +110,7 @@ def flops(specs, attrs):
 
 def reduction(specs, attrs):
     inputs, units = specs["kernel"].shape
-    return max(inputs, units, specs["x"].size // inputs)
+    return max(inputs, units, _rows(specs["x"]))
 
 
 def _case(x, units, bias=True, epilogue=Epilogue()):

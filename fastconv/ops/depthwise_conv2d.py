@@ -9,11 +9,11 @@ from ..op import Case, Epilogue, Op, Spec, register
 from . import _convolution as common
 from ._convolution import Attrs
 from ._depthwise import plan_forward, plan_gradients
-from ._epilogue import apply_epilogue, epilogue_backward, epilogue_of
+from ._epilogue import apply_epilogue, epilogue_backward, epilogue_of, keeps
 
 
 def infer(specs, attrs):
-    common.check_ranks(specs, "depthwise_conv2d", "(KH, KW, C, M)")
+    common.check_operands(specs, "depthwise_conv2d", "(KH, KW, C, M)")
     channels, (*_, depth, multiplier) = specs["x"].shape[3], specs["kernel"].shape
     if depth != channels:
         raise ShapeError(
@@ -25,12 +25,11 @@ def infer(specs, attrs):
 
 def reference(arrays, attrs):
     x, kernel = arrays["x"], arrays["kernel"]
-    padded = common.pad(x, kernel.shape[:2], attrs)
     out = common.geometry(x.shape, kernel.shape, attrs).out
     y = np.zeros((x.shape[0], *out, *kernel.shape[2:]), x.dtype)
-    for tap, region in common.taps(x, kernel.shape[:2], attrs):
-        y += padded[region][..., None] * kernel[tap]
-    y = y.reshape(*y.shape[:3], -1)
+    for tap, sees, is_seen in common.taps(x.shape, kernel.shape[:2], attrs):
+        y[is_seen] += x[sees][..., None] * kernel[tap]
+    y = y.reshape(*y.shape[:3], x.shape[3] * kernel.shape[3])
     if "bias" in arrays:
         y += arrays["bias"]
     return {"y": apply_epilogue(y, attrs.epilogue)}
@@ -43,16 +42,14 @@ def reference_backward(arrays, attrs, needs):
     result = {"dbias": dz.sum((0, 1, 2))} if "bias" in needs else {}
     dz = dz.reshape(*dz.shape[:3], *kernel.shape[2:])
     if "kernel" in needs:
-        padded = common.pad(x, size, attrs)
         dkernel = np.zeros(kernel.shape, dz.dtype)
-        for tap, region in common.taps(x, size, attrs):
-            dkernel[tap] = (padded[region][..., None] * dz).sum((0, 1, 2))
+        for tap, sees, is_seen in common.taps(x.shape, size, attrs):
+            dkernel[tap] = (x[sees][..., None] * dz[is_seen]).sum((0, 1, 2))
         result["dkernel"] = dkernel
     if "x" in needs:
-        dx = common.pad(np.zeros(x.shape, dz.dtype), size, attrs)
-        for tap, region in common.taps(x, size, attrs):
-            dx[region] += (dz * kernel[tap]).sum(-1)
-        result["dx"] = common.crop(dx, x.shape, size, attrs)
+        result["dx"] = dx = np.zeros(x.shape, dz.dtype)
+        for tap, sees, is_seen in common.taps(x.shape, size, attrs):
+            dx[sees] += (dz[is_seen] * kernel[tap]).sum(-1)
     return result
 
 
@@ -67,11 +64,6 @@ def plan(specs, attrs):
 def plan_backward(specs, attrs, needs):
     x, y = specs["x"].shape, specs["y"]
     return plan_gradients(x, specs["kernel"].shape, y.shape[3] // x[3], y, attrs, needs)
-
-
-def keeps(attrs, needs):
-    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
-    return tuple(name for name, wanted in kept.items() if wanted)
 
 
 def flops(specs, attrs):
@@ -98,6 +90,7 @@ CASES = (
     _case((1, 9, 8, 5), (2, 3, 5, 3), dilation_rate=(2, 3), epilogue=Epilogue("leaky_relu", 0.2)),
     _case((1, 11, 11, 33), (5, 5, 33, 1), padding="same", epilogue=Epilogue("sigmoid")),
     _case((1, 4, 4, 2), (1, 1, 2, 1), strides=(3, 2)),
+    _case((1, 3, 2, 3), (2, 3, 3, 1), strides=(5, 19), padding=((7, 9), (30, 11))),  # more padding than image
 )
 
 OP = register(

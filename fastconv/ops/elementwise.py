@@ -13,8 +13,9 @@ import numpy as np
 from .. import shapes
 from ..autograd import Tensor, apply
 from ..autograd.tensor import FLOATS, as_tensor
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError
 from ..op import Case, Op, Spec, register
+from ._checks import check_floats
 from .add import add_n
 
 
@@ -36,11 +37,31 @@ class Function(NamedTuple):
     value: Callable
     partials: dict[str, Partial]
     linear: bool = False
-    positive: bool = False  # inputs of the cases
+    draws: tuple[dict, ...] = ({},)  # of the cases: input -> how to draw it, where normal numbers will not do
 
 
 def _partial(reads, derivative):
     return Partial(tuple(reads), derivative)
+
+
+def _positive(rng, shape):
+    return rng.uniform(0.5, 2.0, shape)
+
+
+def _with_zeros(rng, shape):
+    values = np.array(_positive(rng, shape))
+    values.reshape(-1)[::3] = 0
+    return values
+
+
+def _power_by_exponent(a, y):
+    # 0 ** b is 0 for every b > 0, so b does not move it: not 0 * log(0), which is NaN.
+    return y * np.log(np.where((a == 0) & (y == 0), 1, a))
+
+
+def _power_by_base(a, b):
+    # a ** 0 is 1 for every a, so a does not move it: 0 * a ** 0, not 0 * a ** -1, which is NaN where a is 0.
+    return b * a ** np.where(b == 0, 0, b - 1)
 
 
 def _share(wins, ties):
@@ -59,16 +80,17 @@ TABLE = {
         "a / b",
         np.divide,
         {"a": _partial("b", lambda b: 1 / b), "b": _partial("by", lambda b, y: -y / b)},
-        positive=True,
+        draws=({"b": _positive},),
     ),
     "power": Function(
         "a ** b",
         np.power,
-        {
-            "a": _partial("ab", lambda a, b: b * a ** (b - 1)),
-            "b": _partial("ay", lambda a, y: y * np.log(a)),
-        },
-        positive=True,
+        {"a": _partial("ab", _power_by_base), "b": _partial("ay", _power_by_exponent)},
+        # Where a is 0, whole exponents: near it the gradient exists for negative a too.
+        draws=(
+            {"a": _positive, "b": _with_zeros},
+            {"a": _with_zeros, "b": lambda rng, shape: rng.integers(1, 4, shape)},
+        ),
     ),
     "maximum": Function(
         "the larger of a and b; equal ones share the gradient",
@@ -88,23 +110,21 @@ TABLE = {
     ),
     "negative": Function("-x", np.negative, {"x": _partial("", lambda: -1.0)}, linear=True),
     "exp": Function("e to the power of x", np.exp, {"x": _partial("y", lambda y: y)}),
-    "log": Function("the natural logarithm of x", np.log, {"x": _partial("x", lambda x: 1 / x)}, positive=True),
-    "sqrt": Function("the square root of x", np.sqrt, {"x": _partial("y", lambda y: 0.5 / y)}, positive=True),
+    "log": Function(
+        "the natural logarithm of x", np.log, {"x": _partial("x", lambda x: 1 / x)}, draws=({"x": _positive},)
+    ),
+    "sqrt": Function(
+        "the square root of x", np.sqrt, {"x": _partial("y", lambda y: 0.5 / y)}, draws=({"x": _positive},)
+    ),
     "square": Function("x squared", np.square, {"x": _partial("x", lambda x: 2 * x)}),
     "abs": Function("|x|; the gradient at 0 is 0", np.abs, {"x": _partial("x", lambda x: np.sign(x))}),
 }
 
 
 def _infer(specs, attrs):
-    shape = ()
-    dtype = next(iter(specs.values())).dtype
-    for name, spec in specs.items():
-        if spec.dtype not in FLOATS or spec.dtype != dtype:
-            raise DTypeError(
-                f"arithmetic needs floats of one type; {name} is {spec.dtype}. Convert by fastconv.tensor(..., dtype=...)"
-            )
-        shape = shapes.broadcast(shape, spec.shape)
-    return {"y": Spec(shape, dtype)}
+    check_floats("arithmetic", specs)
+    shape = functools.reduce(shapes.broadcast, (spec.shape for spec in specs.values()))
+    return {"y": Spec(shape, next(iter(specs.values())).dtype)}
 
 
 def unbroadcast(array, shape):
@@ -114,19 +134,15 @@ def unbroadcast(array, shape):
     return array.sum(axes, keepdims=True).reshape(shape) if axes else array.reshape(shape)
 
 
-def _positive(rng, shape):
-    return rng.uniform(0.5, 2.0, shape)
-
-
 def _cases(function):
     names = tuple(function.partials)
     shape_lists = [((1,),), ((2, 3, 5),), ((0, 4),)] if len(names) == 1 else [
         ((), ()), ((3, 5), (3, 5)), ((3, 1, 5), (2, 1)), ((4,), (2, 3, 4)), ((2, 3), ()), ((1, 3), (4, 3)), ((0, 3), (3,)),
     ]  # fmt: skip
-    draw = dict.fromkeys(names, _positive) if function.positive else {}
     return tuple(
         Case({name: Spec(shape) for name, shape in zip(names, shape_list, strict=True)}, Attrs(), draw)
         for shape_list in shape_lists
+        for draw in function.draws
     )
 
 

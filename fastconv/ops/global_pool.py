@@ -8,6 +8,7 @@ import numpy as np
 from ..autograd import apply
 from ..op import Case, Op, Spec, register
 from . import _pooling
+from ._checks import check_images
 
 
 class Attrs(NamedTuple):
@@ -18,8 +19,7 @@ class Attrs(NamedTuple):
 
 def _infer(specs, attrs, what):
     x = specs["x"]
-    _pooling.check_images(x, what)
-    _pooling.check_not_empty(x, what)
+    check_images(what, "x", x)
     n, _, _, c = x.shape
     return Spec((n, 1, 1, c) if attrs.keepdims else (n, c), x.dtype)
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from .._kernels import gemm
 from ..autograd import apply
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..op import Case, Op, Plan, Spec, register
 from ..shapes import size
+from ._checks import check_floats, check_rank
 from ._epilogue import side_by_side
 from ._product import plan_product
 
@@ -22,11 +23,9 @@ class Attrs(NamedTuple):
 
 def infer(specs, attrs):
     a, b = specs["a"], specs["b"]
+    check_floats("matmul", specs)
     for name, spec in specs.items():
-        if spec.dtype not in ("float32", "float64") or spec.dtype != a.dtype:
-            raise DTypeError(f"matmul: a and b must both be float32 or both float64, got {a.dtype} and {b.dtype}")
-        if len(spec.shape) < 2:
-            raise ShapeError(f"matmul: {name} must have at least 2 dimensions, got shape {spec.shape}; reshape it")
+        check_rank("matmul", name, spec, "(..., rows, columns)")
     a_batch, b_batch = a.shape[:-2], b.shape[:-2]
     if a_batch and b_batch and a_batch != b_batch:
         raise ShapeError(
@@ -51,7 +50,7 @@ def reference(arrays, attrs):
 
 
 def _unbroadcast(x, shape):
-    return x.reshape(-1, *shape).sum(0) if len(shape) < x.ndim else x
+    return x.sum(tuple(range(x.ndim - len(shape))))
 
 
 def reference_backward(arrays, attrs, needs):

@@ -6,9 +6,8 @@ import numpy as np
 
 from .._kernels import softmax as kernels
 from ..autograd import apply
-from ..errors import ShapeError
 from ..op import Case, Op, Plan, Spec, register
-from ._checks import check_float, check_shape
+from ._checks import check_float, check_not_empty, check_rank, check_shape
 from .softmax_cross_entropy import draw_weights, mean_loss
 
 
@@ -21,8 +20,8 @@ def check_pair(op, specs):
     true, pred, weight = specs["y_true"], specs["y_pred"], specs.get("sample_weight")
     check_float(op, "y_pred", pred)
     check_float(op, "y_true", true, pred.dtype)
-    if not pred.shape or pred.shape[-1] == 0:
-        raise ShapeError(f"{op} needs y_pred with a last axis to take the mean over, got shape {pred.shape}")
+    check_rank(op, "y_pred", pred, "(..., C)")
+    check_not_empty(op, "y_pred", pred, {-1: "element on the last axis, to take the mean over"})
     check_shape(op, "y_true", true.shape, pred.shape)
     if weight is not None:
         check_float(op, "sample_weight", weight, pred.dtype)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import apply, as_tensor
-from ..autograd.tensor import FLOATS
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..op import Case, Op, Spec, register
+from ._checks import check_float
 
 
 class Attrs(NamedTuple):
@@ -20,8 +20,7 @@ class Attrs(NamedTuple):
 
 def _infer(specs, attrs):
     shape, dtype = specs["x"]
-    if dtype not in FLOATS:
-        raise DTypeError(f"x must hold floats, got {dtype}; convert it by fastconv.tensor(x, dtype='float32')")
+    check_float("a reduction", "x", specs["x"])
     kept = tuple((1 if i in attrs.axis else n) for i, n in enumerate(shape) if attrs.keepdims or i not in attrs.axis)
     return {"y": Spec(kept, dtype)}
 
@@ -55,7 +54,9 @@ def _backward_sum(arrays, attrs, needs):
 
 def _reference_mean(arrays, attrs):
     x = arrays["x"]
-    return {"y": x.sum(attrs.axis, keepdims=attrs.keepdims) / x.dtype.type(_count(x, attrs))}
+    # The mean of nothing is NaN.
+    count = x.dtype.type(_count(x, attrs) or np.nan)
+    return {"y": x.sum(attrs.axis, keepdims=attrs.keepdims) / count}
 
 
 def _backward_mean(arrays, attrs, needs):

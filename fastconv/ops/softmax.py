@@ -7,9 +7,8 @@ import numpy as np
 
 from .._kernels import softmax as kernels
 from ..autograd import apply
-from ..errors import ShapeError
 from ..op import Case, Op, Plan, Spec, register
-from ._checks import check_float
+from ._checks import check_float, check_not_empty, check_rank
 
 
 class Attrs(NamedTuple):
@@ -19,8 +18,8 @@ class Attrs(NamedTuple):
 def _infer(name, specs, attrs):
     x = specs["x"]
     check_float(name, "x", x)
-    if not x.shape or x.shape[-1] == 0:
-        raise ShapeError(f"{name} needs x with at least one class on its last axis, got shape {x.shape}")
+    check_rank(name, "x", x, "(..., C)")
+    check_not_empty(name, "x", x, {-1: "class on its last axis"})
     return {"y": x}
 
 
@@ -44,7 +43,7 @@ def _reference_backward(log_result, arrays, attrs, needs):
 
 def _rows(spec):
     columns = spec.shape[-1]
-    return spec.size // columns, columns
+    return spec.size // max(columns, 1), columns
 
 
 def _plan(log_result, specs, attrs):

@@ -6,9 +6,8 @@ import numpy as np
 
 from .._kernels import softmax as kernels
 from ..autograd import apply
-from ..errors import ShapeError
 from ..op import Case, Op, Plan, Spec, register
-from ._checks import check_float, check_range, check_shape
+from ._checks import check_float, check_not_empty, check_range, check_rank, check_shape
 
 
 class Attrs(NamedTuple):
@@ -20,8 +19,8 @@ class Attrs(NamedTuple):
 def check_labels(op, scores, specs):
     """Check labels (int32 class numbers, or probabilities like `scores`) and sample_weight against (..., C)."""
     labels, weight = specs["labels"], specs.get("sample_weight")
-    if not scores.shape or scores.shape[-1] == 0:
-        raise ShapeError(f"{op} needs at least one class on the last axis of its scores, got shape {scores.shape}")
+    check_rank(op, "its scores", scores, "(..., C)")
+    check_not_empty(op, "its scores", scores, {-1: "class on the last axis"})
     if labels.dtype == "int32":
         check_shape(op, "labels (class numbers)", labels.shape, scores.shape[:-1])
     else:
@@ -43,9 +42,10 @@ def make_targets(labels, classes, smoothing, dtype):
 
 
 def mean_loss(losses, sample_weight):
-    """Return sum(weight * loss) / number of losses, summed in float64."""
+    """Return sum(weight * loss) / number of losses, summed in float64; of no losses, NaN."""
     weighted = losses if sample_weight is None else losses * sample_weight
-    return np.asarray(weighted.sum(dtype="float64") / losses.size, losses.dtype)
+    mean = weighted.sum(dtype="float64") / losses.size if losses.size else np.nan
+    return np.asarray(mean, losses.dtype)
 
 
 def _infer(specs, attrs):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autograd import apply, as_tensor
-from ..errors import DTypeError
 from ..op import Case, Op, Spec, register
+from ._checks import check_float
 
 
 class Attrs(NamedTuple):
@@ -17,8 +17,7 @@ class Attrs(NamedTuple):
 
 
 def _infer(specs, attrs):
-    if specs["x"].dtype not in ("float32", "float64"):
-        raise DTypeError(f"threshold needs floats, x is {specs['x'].dtype}. Convert by fastconv.tensor(..., dtype=...)")
+    check_float("threshold", "x", specs["x"])
     return {"y": specs["x"]}
 
 

@@ -26,6 +26,22 @@ def test_nan_stays_and_spreads_no_further(isa, function):
     assert np.flatnonzero(np.isnan(function(x).numpy())).tolist() == [3, 36]
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_in_the_value_makes_the_gradient_nan(isa, function, fused, dtype):
+    x = np.zeros(37, dtype)
+    x[[3, 36]] = np.nan
+    x = tensor(x, requires_grad=True)
+    if fused:  # as the bias of zeros: each NaN meets its own column only
+        y = ops.dense(np.zeros((1, 2), dtype), np.zeros((2, 37), dtype), x, activation=function.__name__)
+    else:
+        y = function(x)
+    y.backward(np.ones(y.shape, dtype))
+    grad = x.grad.numpy()
+    assert np.flatnonzero(np.isnan(grad)).tolist() == [3, 36]
+
+
 @pytest.mark.parametrize(
     ("function", "low", "high"),
     [(ops.relu, 0, np.inf), (ops.leaky_relu, -np.inf, np.inf), (ops.sigmoid, 0, 1), (ops.tanh, -1, 1)],

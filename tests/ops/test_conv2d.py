@@ -8,7 +8,7 @@ import pytest
 from fastconv import ops
 from fastconv.autograd import eager
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
-from fastconv.op import Spec
+from fastconv.op import Epilogue, Spec
 
 CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
 
@@ -26,6 +26,16 @@ def zeros(*shape):
         (zeros(1, 4, 4, 3), zeros(3, 3, 1, 4), {"groups": 2}, ShapeError, "groups=2 must divide"),
         (zeros(1, 4, 4, 3), zeros(3, 3, 3, 4), {"groups": 0}, ArgumentError, "positive integer"),
         (zeros(1, 4, 4, 3), zeros(5, 3, 3, 4), {}, ShapeError, "larger than its input"),
+        (zeros(1, 0, 4, 3), zeros(3, 3, 3, 4), {"padding": "same"}, ShapeError, "at least one row of pixels"),
+        (zeros(1, 4, 4, 0), zeros(3, 3, 0, 4), {}, ShapeError, "at least one channel"),
+        (zeros(1, 4, 4, 3), zeros(3, 3, 3, 0), {}, ShapeError, "kernel must have shape"),
+        (
+            zeros(1, 4, 4, 3),
+            zeros(3, 3, 3, 4),
+            {"activation": Epilogue("leaky_relu", -1.0)},
+            ArgumentError,
+            "negative_slope",
+        ),
         (zeros(1, 4, 4, 3), zeros(3, 3, 3, 4), {"dilation_rate": 2}, ShapeError, "larger than its input"),
         (zeros(1, 4, 4, 3), zeros(3, 3, 3, 4), {"bias": zeros(3)}, ShapeError, "bias must have shape"),
         (zeros(1, 4, 4, 3), zeros(3, 3, 3, 4).astype("f8"), {}, DTypeError, "float64"),

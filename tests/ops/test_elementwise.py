@@ -34,6 +34,15 @@ def test_the_gradient_of_a_power_by_a_number_needs_no_logarithm():
     np.testing.assert_array_equal(x.grad.numpy(), [-4, 0, 6])
 
 
+def test_gradients_of_a_power_of_zero_and_to_the_zero():
+    a = tensor([0.0, 0.0, 0.0, 2.0, np.inf], requires_grad=True)
+    b = tensor([0.0, 1.0, 3.0, 0.0, 0.0], requires_grad=True)
+    with np.errstate(divide="ignore"):  # 0 ** b jumps at b = 0: its gradient there is infinite
+        (a**b).sum().backward()
+    np.testing.assert_array_equal(a.grad.numpy(), [0, 1, 0, 0, 0])
+    np.testing.assert_array_equal(b.grad.numpy()[1:4], [0, 0, np.log(np.float32(2))])
+
+
 def test_add_takes_many():
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.testing.assert_array_equal(ops.add(x, x, x).numpy(), 3 * x)

@@ -37,6 +37,15 @@ def test_extreme_logits_stay_finite(isa):
     assert loss.numpy() == np.float32(np.log(2))
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("column", range(11))
+def test_an_infinite_target_makes_an_infinite_loss(isa, column, value):
+    logits = np.linspace(-1, 1, 11, dtype=np.float32)[None]
+    labels = np.full((1, 11), 1 / 11, np.float32)
+    labels[0, column] = value
+    np.testing.assert_equal(float(ops.softmax_cross_entropy(logits, labels)[0].numpy()), value)
+
+
 @pytest.mark.parametrize("columns", [1, 3, 8, 17])
 def test_nan_fills_its_own_row_of_softmax(isa, columns):
     x = np.zeros((3, columns), np.float32)

@@ -69,8 +69,10 @@ def test_errors_name_the_argument(pool):
         pool(x, 5)
     with pytest.raises(ShapeError, match="4 dimensions"):
         pool(x[0])
-    with pytest.raises(ShapeError, match="no pixels"):
+    with pytest.raises(ShapeError, match="at least one row of pixels"):
         pool(x[:, :0])
+    with pytest.raises(ShapeError, match="at least one channel"):
+        pool(x[..., :0])
     with pytest.raises(DTypeError, match="int32"):
         pool(x.astype("int32"))
     with pytest.raises(ArgumentError, match="padding must be smaller than pool_size"):

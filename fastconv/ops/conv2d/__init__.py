@@ -9,13 +9,13 @@ from ...errors import ArgumentError, ShapeError
 from ...op import Case, Epilogue, Op, Spec, register
 from .. import _convolution as common
 from .._convolution import Attrs
-from .._epilogue import epilogue_of
+from .._epilogue import epilogue_of, keeps
 from .plan import plan, plan_backward
 from .reference import reference, reference_backward
 
 
 def infer(specs, attrs):
-    common.check_ranks(specs, "conv2d", "(KH, KW, C // groups, O)")
+    common.check_operands(specs, "conv2d", "(KH, KW, C // groups, O)")
     channels, (*_, depth, outputs) = specs["x"].shape[3], specs["kernel"].shape
     if channels % attrs.groups or outputs % attrs.groups:
         raise ShapeError(
@@ -27,11 +27,6 @@ def infer(specs, attrs):
             f"{channels} in {attrs.groups} group(s): expected {channels // attrs.groups}"
         )
     return {"y": common.infer_output(specs, attrs, "conv2d", outputs)}
-
-
-def keeps(attrs, needs):
-    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
-    return tuple(name for name, wanted in kept.items() if wanted)
 
 
 def flops(specs, attrs):
@@ -66,6 +61,11 @@ CASES = (
     _case((1, 3, 3, 5), (2, 2, 5, 4), strides=(3, 3), padding=((1, 1), (2, 2))),
     _case((1, 2, 300, 1), (2, 3, 1, 4), padding="same"),
     _case((1, 20, 19, 33), (3, 3, 33, 31), padding="same", epilogue=Epilogue("relu")),
+    # More padding than there is image, on every side; and more than a copied row is long.
+    _case((1, 4, 4, 8), (3, 2, 8, 4), strides=(1, 60), padding=((1, 1), (50, 0))),
+    _case((2, 3, 2, 3), (2, 3, 3, 5), strides=(7, 1), padding=((9, 0), (0, 11)), epilogue=Epilogue("relu")),
+    _case((1, 2, 3, 14), (2, 2, 14, 3), strides=(9, 17), padding=((0, 20), (23, 31))),
+    _case((1, 3, 2, 4), (2, 3, 4, 5), strides=(1, 1), padding=((5, 6), (7, 8)), dilation_rate=(2, 1)),
     _case((2, 4, 4, 400), (1, 1, 400, 18)),
     _case((2, 5, 4, 150), (3, 3, 150, 40), padding="same"),
 )

@@ -4,7 +4,7 @@ from ..._kernels import conv, gemm
 from ...op import Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
-from .._epilogue import plan_epilogue_backward, side_by_side
+from .._epilogue import after_epilogue, plan_epilogue_backward
 
 
 def _sizes(specs, attrs):
@@ -101,61 +101,44 @@ def plan_backward(specs, attrs, needs):
     if "x" in needs:
         steps, packed, prologue = _plan_backward_data(dz, x, kernel, geometry, columns, attrs)
         phases.append(steps)
-    if dz == "dy":
-        phases = side_by_side(epilogue, *phases)
-    else:
-        phases = (*epilogue[:1], *side_by_side(epilogue[1:], *phases))
-    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue)
+    return Plan(phases=after_epilogue(dz, epilogue, *phases), workspace=workspace, packed=packed, prologue=prologue)
 
 
 def _plan_backward_data(dz, x, kernel, geometry, columns, attrs):
-    n, height, width, channels = x
-    _, kw, depth, outputs = kernel
+    n, _, _, channels = x
+    *_, depth, outputs = kernel
     steps, packs, packed = [], [], {}
-    for fh, taps_h, tap_h in common.phases(geometry, attrs, 0):
-        for fw, taps_w, tap_w in common.phases(geometry, attrs, 1):
-            rows, cols = -(-(height - fh) // attrs.strides[0]), -(-(width - fw) // attrs.strides[1])
-            if rows <= 0 or cols <= 0:
-                continue
-            name, taps = f"packed{fh}_{fw}", [h * kw + w for h in taps_h for w in taps_w]
-            if taps:
-                packed[name] = gemm.packed_bytes(attrs.groups, len(taps), columns, depth)
-                packs.append(
-                    gemm.pack(
-                        "kernel",
-                        name,
-                        taps,
-                        groups=attrs.groups,
-                        depth=columns,
-                        columns=depth,
-                        b_group=columns,
-                        b_tap=depth * outputs,
-                        b_k=1,
-                        b_n=outputs,
-                    )
-                )
-            steps.append(
-                conv.convolve(
-                    dz,
-                    name if taps else None,
-                    None,
-                    "dx",
-                    images=n,
-                    x_size=geometry.out,
-                    x_channels=outputs,
-                    steps=(1, 1),
-                    tap_h=tap_h,
-                    tap_w=tap_w,
-                    out_size=(rows, cols),
-                    y_strides=(
-                        height * width * channels,
-                        attrs.strides[0] * width * channels,
-                        attrs.strides[1] * channels,
-                    ),
-                    y_offset=(fh * width + fw) * channels,
+    for number, walk in enumerate(common.backward_data_walks(geometry, attrs, n, channels)):
+        name = f"packed{number}" if walk.taps else None
+        if walk.taps:
+            packed[name] = gemm.packed_bytes(attrs.groups, len(walk.taps), columns, depth)
+            packs.append(
+                gemm.pack(
+                    "kernel",
+                    name,
+                    walk.taps,
                     groups=attrs.groups,
                     depth=columns,
                     columns=depth,
+                    b_group=columns,
+                    b_tap=depth * outputs,
+                    b_k=1,
+                    b_n=outputs,
                 )
             )
+        steps.append(
+            conv.convolve(
+                dz,
+                name,
+                None,
+                "dx",
+                x_channels=outputs,
+                tap_h=walk.tap_h,
+                tap_w=walk.tap_w,
+                groups=attrs.groups,
+                depth=columns,
+                columns=depth,
+                **walk.grid,
+            )
+        )
     return (tuple(steps),), packed, (tuple(packs),) if packs else ()

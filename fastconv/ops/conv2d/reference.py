@@ -14,12 +14,12 @@ def group_slices(channels, groups):
 
 def reference(arrays, attrs):
     x, kernel = arrays["x"], arrays["kernel"]
-    padded, size = common.pad(x, kernel.shape[:2], attrs), kernel.shape[:2]
+    size = kernel.shape[:2]
     y = np.zeros((x.shape[0], *common.geometry(x.shape, size, attrs).out, kernel.shape[3]), x.dtype)
     inputs, outputs = group_slices(x.shape[3], attrs.groups), group_slices(kernel.shape[3], attrs.groups)
-    for tap, region in common.taps(x, size, attrs):
+    for tap, sees, is_seen in common.taps(x.shape, size, attrs):
         for i, o in zip(inputs, outputs, strict=True):
-            y[..., o] += padded[region][..., i] @ kernel[tap][:, o]
+            y[is_seen][..., o] += x[sees][..., i] @ kernel[tap][:, o]
     if "bias" in arrays:
         y += arrays["bias"]
     return {"y": apply_epilogue(y, attrs.epilogue)}
@@ -34,15 +34,14 @@ def reference_backward(arrays, attrs, needs):
     if "bias" in needs:
         result["dbias"] = dz.sum((0, 1, 2))
     if "kernel" in needs:
-        padded, dkernel = common.pad(x, size, attrs), np.zeros(kernel.shape, dz.dtype)
-        for tap, region in common.taps(x, size, attrs):
+        dkernel = np.zeros(kernel.shape, dz.dtype)
+        for tap, sees, is_seen in common.taps(x.shape, size, attrs):
             for i, o in zip(inputs, outputs, strict=True):
-                dkernel[tap][:, o] = np.tensordot(padded[region][..., i], dz[..., o], ((0, 1, 2), (0, 1, 2)))
+                dkernel[tap][:, o] = np.tensordot(x[sees][..., i], dz[is_seen][..., o], ((0, 1, 2), (0, 1, 2)))
         result["dkernel"] = dkernel
     if "x" in needs:
-        dx = common.pad(np.zeros(x.shape, dz.dtype), size, attrs)
-        for tap, region in common.taps(x, size, attrs):
+        result["dx"] = dx = np.zeros(x.shape, dz.dtype)
+        for tap, sees, is_seen in common.taps(x.shape, size, attrs):
             for i, o in zip(inputs, outputs, strict=True):
-                dx[region][..., i] += dz[..., o] @ kernel[tap][:, o].T
-        result["dx"] = common.crop(dx, x.shape, size, attrs)
+                dx[sees][..., i] += dz[is_seen][..., o] @ kernel[tap][:, o].T
     return result
