@@ -14,7 +14,7 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo
 from cython.parallel cimport parallel
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -40,13 +40,16 @@ cdef extern from "sync.h" nogil:
     int fc_team()
     int fc_nested()
     int64_t fc_claim(int64_t *counter)
-    void fc_barrier(int64_t *arrived, int64_t *generation, int64_t team)
+    ctypedef struct fc_meeting:
+        int32_t arrived, sleepers
+    void fc_barrier(fc_meeting *meeting, int32_t *generation, int32_t team)
     uint64_t fc_flush_denormals()
     void fc_restore_denormals(uint64_t before)
     void *fc_aligned_alloc(size_t size)
 
 cdef enum:
     LINE = 64
+    MAX_THREADS = 256
 
 # Estimated microseconds: below these, waking or waiting for other threads costs more than it saves.
 EAGER_SERIAL = 20.0
@@ -311,7 +314,7 @@ cdef struct Walk:
     const BoundStep *steps
     int64_t count
     int64_t *counters   # one cache line per step, zeroed
-    int64_t *arrived
+    fc_meeting *meeting
     char *scratch
     int64_t scratch_size
 
@@ -328,15 +331,15 @@ cdef void walk_serial(const Walk *walk) noexcept nogil:
 
 
 cdef void walk_thread(const Walk *walk) noexcept nogil:
-    cdef int64_t s, chunk, generation = 0
-    cdef int64_t thread = fc_thread(), team = fc_team()
+    cdef int64_t s, chunk, thread = fc_thread()
+    cdef int32_t generation = 0, team = fc_team()
     cdef char *scratch = walk.scratch + thread * walk.scratch_size
     cdef const BoundStep *step
     cdef uint64_t mode = fc_flush_denormals()
     for s in range(walk.count):
         step = &walk.steps[s]
         if step.barrier:
-            fc_barrier(walk.arrived, &generation, team)
+            fc_barrier(walk.meeting, &generation, team)
         if step.serial:
             # Whoever comes first takes the whole step.
             if fc_claim(&walk.counters[s * 8]) == 0:
@@ -376,7 +379,7 @@ cdef class Segment:
 
     cdef BoundStep *steps
     cdef int64_t *counters
-    cdef int64_t count, scratch_size
+    cdef int64_t count, scratch_size, widest
     cdef list arguments
     cdef object scratch
     cdef readonly double cost
@@ -391,11 +394,12 @@ cdef class Segment:
 
     def __init__(self, bound):
         cdef int64_t i
-        self.arguments, self.cost, self.scratch_size = [], 0.0, LINE
+        self.arguments, self.cost, self.scratch_size, self.widest = [], 0.0, LINE, 1
         for i, (step, buffers, barrier) in enumerate(bound):
             self._bind(&self.steps[i], step, buffers)
             self.steps[i].barrier = barrier and i > 0
             self.cost += step.cost
+            self.widest = max(self.widest, step.chunks)
             self.scratch_size = max(self.scratch_size, (step.scratch + LINE - 1) // LINE * LINE)
         self.names = tuple(step.name for step, _, _ in bound)
         self.scratch = None
@@ -426,8 +430,8 @@ cdef class Segment:
         """Run every step on at most `threads` threads. Not to be called by two threads at once."""
         global _pool_started, _busy
         cdef Walk walk
-        cdef int team = threads
-        cdef int64_t arrived = 0
+        cdef int team = min(threads, self.widest, MAX_THREADS)   # more than there are chunks would only wait
+        cdef fc_meeting meeting
         if not fc_have_openmp() or _forked or fc_nested():
             team = 1
         elif team > 1:
@@ -436,7 +440,8 @@ cdef class Segment:
             self.scratch = take(team * self.scratch_size)
         walk.steps, walk.count, walk.counters = self.steps, self.count, self.counters
         walk.scratch, walk.scratch_size = <char *>(<Block>self.scratch).address, self.scratch_size
-        walk.arrived = &arrived
+        meeting.arrived = meeting.sleepers = 0
+        walk.meeting = &meeting
         _busy += team
         try:
             if team == 1:

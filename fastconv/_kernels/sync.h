@@ -1,4 +1,4 @@
-/* What Cython cannot say: atomics, a spinning barrier, the floating-point mode. */
+/* What Cython cannot say: atomics, a barrier, the floating-point mode. */
 #ifndef FASTCONV_SYNC_H
 #define FASTCONV_SYNC_H
 
@@ -6,6 +6,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -30,14 +36,40 @@ static inline void fc_pause(void) {
 #endif
 }
 
-/* Counts up for ever: generation g is over when g * team threads have arrived. Spins, then gives the core away. */
-static inline void fc_barrier(int64_t *arrived, int64_t *generation, int64_t team) {
-    const int64_t target = ++*generation * team;
-    if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == target) return;
-    for (int spins = 0; __atomic_load_n(arrived, __ATOMIC_ACQUIRE) < target; spins++) {
-        if (spins < 4096) fc_pause();
-        else sched_yield();
+/* Where threads meet. `arrived` counts up for ever: generation g is over when g * team threads have come. */
+typedef struct {
+    int32_t arrived, sleepers;
+} fc_meeting;
+
+static inline int fc_is_over(const fc_meeting *m, int32_t target) {
+    return __atomic_load_n(&m->arrived, __ATOMIC_SEQ_CST) - target >= 0;
+}
+
+/* Spin for the time of a chunk, then sleep: on a busy machine whoever is waited for may need this very core. */
+static inline void fc_barrier(fc_meeting *m, int32_t *generation, int32_t team) {
+    const int32_t target = ++*generation * team;
+    if (__atomic_add_fetch(&m->arrived, 1, __ATOMIC_SEQ_CST) == target) {
+#ifdef __linux__
+        if (__atomic_load_n(&m->sleepers, __ATOMIC_SEQ_CST))
+            syscall(SYS_futex, &m->arrived, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+#endif
+        return;
     }
+    for (int spins = 0; spins < 4096; spins++) {
+        if (fc_is_over(m, target)) return;
+        fc_pause();
+    }
+#ifdef __linux__
+    /* The last to arrive wakes if it sees a sleeper; if it looked too early, `arrived` has its final value here. */
+    __atomic_add_fetch(&m->sleepers, 1, __ATOMIC_SEQ_CST);
+    while (!fc_is_over(m, target)) {
+        const int32_t seen = __atomic_load_n(&m->arrived, __ATOMIC_SEQ_CST);
+        if (seen - target < 0) syscall(SYS_futex, &m->arrived, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+    }
+    __atomic_sub_fetch(&m->sleepers, 1, __ATOMIC_SEQ_CST);
+#else
+    while (!fc_is_over(m, target)) sched_yield();
+#endif
 }
 
 /* Denormals to zero, and back. */

@@ -1,6 +1,7 @@
 """The `fastconv` command: demo, info, summary, predict."""
 
 import argparse
+import os
 import sys
 
 from .. import __version__
@@ -55,6 +56,11 @@ def main(argv=None):
             from .. import show_config
 
             show_config()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has closed it, as `head` does. The interpreter's own last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (FastconvError, OSError) as error:
         print(f"fastconv: {error}", file=sys.stderr)
         return 1

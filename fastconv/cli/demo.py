@@ -10,9 +10,11 @@ import numpy as np
 
 from ..config import set_random_seed
 from ..datasets import digits
-from ..errors import FastconvError
+from ..errors import ArgumentError, FastconvError
 from ..layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D
 from ..models import Sequential
+from ..models.data import check_count
+from ..models.saving import check_path
 
 RELOAD = """
 import sys
@@ -53,6 +55,9 @@ def demo(epochs=20, out=None):
     FastconvError
         When the model that was loaded predicts anything else than the one that was saved.
     """
+    epochs = check_count(epochs, "--epochs")
+    if out is not None and not os.path.isdir(os.path.dirname(os.path.abspath(check_path(out)))):
+        raise ArgumentError(f"--out: there is no folder for {out}: make it first")
     set_random_seed(1)
     (x_train, y_train), (x_test, y_test) = digits.load_data()
     x_train, x_test = (x[..., None] / 16.0 for x in (x_train, x_test))

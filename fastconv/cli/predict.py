@@ -1,42 +1,57 @@
 """`fastconv predict`: pictures in, classes out."""
 
+import math
+
 import numpy as np
 
 from ..errors import ArgumentError, UnsupportedOpError
 from ..models import load_model
+from ..utils._images import load_image
+
+MODES = {1: "grayscale", 3: "rgb", 4: "rgba"}
 
 
 def read_image(path, shape, scale):
-    """Return the picture at `path` as float32 of `shape` (H, W, 1 or 3), pixels times `scale`."""
+    """Return the picture at `path` as float32 of `shape` (H, W, 1, 3 or 4), pixels times `scale`.
+
+    It is decoded and resized as `utils.image_dataset_from_directory` does it by default, so a model sees what it was trained on.
+    """
     try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise UnsupportedOpError("reading pictures needs Pillow: pip install fastconv[image]") from None
-    height, width, channels = shape
+        pixels = load_image(path, MODES[shape[2]], shape[:2], "bilinear", "stretch")
+    except ImportError as error:
+        raise UnsupportedOpError(str(error)) from error
+    return pixels * np.float32(scale)
+
+
+def read_names(path, count):
+    """Return the class names of a text file, one a line."""
     try:
-        with Image.open(path) as image:
-            image = image.convert("L" if channels == 1 else "RGB")
-            pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
-    except UnidentifiedImageError:
-        raise ArgumentError(f"{path} is not a picture that Pillow can read") from None
-    return pixels.reshape(shape) * np.float32(scale)
+        with open(path, encoding="utf-8") as lines:
+            names = [line.strip() for line in lines]
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"--classes: {path} is no UTF-8 text: {error}") from error
+    if len(names) < count:
+        raise ArgumentError(f"--classes: {path} names {len(names)} classes, the model has {count}")
+    return names
 
 
 def predict(file, images, scale=1 / 255, top=3, classes=None):
     """Print the `top` classes of each picture, with their scores."""
+    if top < 1:
+        raise ArgumentError(f"--top must be at least 1, got {top}")
+    if not math.isfinite(scale):
+        raise ArgumentError(f"--scale must be a finite number, got {scale}")
     model = load_model(file, compile=False)
-    shape = tuple(model.input_shape[1:])
-    if len(shape) != 3 or shape[2] not in (1, 3) or None in shape:
-        raise ArgumentError(f"{file} takes inputs of shape {model.input_shape}, which are not pictures")
-    names = None
-    if classes:
-        with open(classes, encoding="utf-8") as lines:
-            names = [line.strip() for line in lines]
+    shape = model.input_shape[1:] if isinstance(model.input_shape, tuple) else ()
+    if len(shape) != 3 or shape[2] not in MODES or None in shape:
+        raise ArgumentError(f"{file} takes inputs of shape {model.input_shape}, which are not pictures of one size")
+    outputs = model.output_shape
+    if not isinstance(outputs, tuple) or len(outputs) != 2 or not isinstance(outputs[1], int):
+        raise ArgumentError(
+            f"{file} gives outputs of shape {outputs}; predict shows scores of classes, (None, classes)"
+        )
+    names = read_names(classes, outputs[1]) if classes else range(outputs[1])
     scores = model.predict(np.stack([read_image(path, shape, scale) for path in images]), verbose=0)
-    scores = scores.reshape(len(images), -1)
-    if names is not None and len(names) < scores.shape[1]:
-        raise ArgumentError(f"{classes} names {len(names)} classes, the model has {scores.shape[1]}")
     for path, row in zip(images, scores, strict=True):
         best = np.argsort(-row, kind="stable")[:top]
-        found = ", ".join(f"{names[i] if names else i} {row[i]:.3f}" for i in best)
-        print(f"{path}: {found}")
+        print(f"{path}: {', '.join(f'{names[i]} {row[i]:.3f}' for i in best)}")

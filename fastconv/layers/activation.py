@@ -20,7 +20,7 @@ class Activation(Layer):
 
     def __init__(self, activation, **kwargs):
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = self._get(activations.get, activation, "activation")
 
     def call(self, inputs):
         """Compute the outputs."""

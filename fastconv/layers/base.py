@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import config
 from ..autograd import SYMBOLIC, Tensor, as_tensor, no_grad, symbol, using
-from ..errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, UnsupportedOpError
+from ..errors import ArgumentError, DTypeError, FastconvError, NotBuiltError, ShapeError, UnsupportedOpError
 from .context import build_lock, context, skeleton, training_phase
 from .naming import auto_name
 from .node import LayerTensor, Node, flatten, is_shape, map_shapes, map_structure, shapes_of
@@ -134,6 +134,14 @@ class Layer(Weights):
     def _title(self):
         return f"layer {self.name!r} ({type(self).__name__})"
 
+    def _get(self, get, value, argument):
+        """Return what the look-up `get` finds for a constructor argument; its errors name layer and argument."""
+        try:
+            return get(value)
+        except FastconvError as error:
+            error.args = (f"{self._title()}: {argument}: {error}",)
+            raise
+
     def _refuse(self, **arguments):
         """Refuse arguments that Keras has and this engine does not: ignoring them would train another model."""
         for name, value in arguments.items():
@@ -238,9 +246,10 @@ class Layer(Weights):
         if isinstance(value, dict):
             return {key: self._to_tensors(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            if not isinstance(value, tuple) and value and _is_numbers(value):
-                return self._to_tensors(np.asarray(value))
-            return map_structure(self._to_tensors, value)
+            if isinstance(value, list) and value and _is_numbers(value):
+                return self._to_tensors(_array_of(value))
+            items = [self._to_tensors(item) for item in value]
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         if hasattr(value, "__array__") and not isinstance(value, np.generic):
             array = np.asarray(value)
             if array.dtype.kind not in "fiub":
@@ -332,6 +341,13 @@ class Layer(Weights):
 
 def _as_symbol(value):
     return symbol(value.shape, value.dtype) if isinstance(value, LayerTensor) else value
+
+
+def _array_of(numbers):
+    try:
+        return np.asarray(numbers)
+    except ValueError as error:
+        raise ShapeError(f"inputs must be an array, got lists of different lengths: {error}") from error
 
 
 def _is_numbers(value):

@@ -1,8 +1,14 @@
 """BatchNormalization: mean 0 and variance 1 per channel."""
 
+import numpy as np
+
 from .. import initializers, ops
 from ..errors import ArgumentError, ShapeError
 from .base import Layer
+
+
+def _is_number(value):
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 class BatchNormalization(Layer):
@@ -48,16 +54,18 @@ class BatchNormalization(Layer):
         super().__init__(**kwargs)
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ArgumentError(f"{self._title()}: axis must be an integer, got {axis!r}")
-        if not 0 <= momentum <= 1:
-            raise ArgumentError(f"{self._title()}: momentum must be from 0 to 1, got {momentum!r}")
-        if not epsilon > 0:
-            raise ArgumentError(f"{self._title()}: epsilon must be positive, got {epsilon!r}")
+        if not _is_number(momentum) or not 0 <= momentum <= 1:
+            raise ArgumentError(f"{self._title()}: momentum must be a number from 0 to 1, got {momentum!r}")
+        if not _is_number(epsilon) or not 0 < epsilon < float("inf"):
+            raise ArgumentError(f"{self._title()}: epsilon must be a positive number, got {epsilon!r}")
         self.axis, self.momentum, self.epsilon = axis, float(momentum), float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_initializer = self._get(initializers.get, beta_initializer, "beta_initializer")
+        self.gamma_initializer = self._get(initializers.get, gamma_initializer, "gamma_initializer")
+        self.moving_mean_initializer = self._get(initializers.get, moving_mean_initializer, "moving_mean_initializer")
+        self.moving_variance_initializer = self._get(
+            initializers.get, moving_variance_initializer, "moving_variance_initializer"
+        )
         self._only_none(
             beta_regularizer=beta_regularizer,
             gamma_regularizer=gamma_regularizer,

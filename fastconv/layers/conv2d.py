@@ -27,9 +27,9 @@ class _Convolution(ImageLayer):
                 f"{self._title()}: strides={self.strides} and dilation_rate={self.dilation_rate} exclude each other: "
                 "one of them must be 1"
             )
-        self.activation = activations.get(activation)
+        self.activation = self._get(activations.get, activation, "activation")
         self.use_bias = bool(use_bias)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.bias_initializer = self._get(initializers.get, bias_initializer, "bias_initializer")
         self.bias = None
 
     def _add_bias(self, channels):
@@ -103,7 +103,7 @@ class Conv2D(_Convolution):
     ):
         super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
         self._configure(kernel_size, strides, padding, dilation_rate, activation, use_bias, bias_initializer)
-        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.kernel_initializer = self._get(initializers.get, kernel_initializer, "kernel_initializer")
         self._only_none(
             kernel_regularizer=kernel_regularizer,
             bias_regularizer=bias_regularizer,
@@ -179,7 +179,7 @@ class DepthwiseConv2D(_Convolution):
     ):
         super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
         self._configure(kernel_size, strides, padding, dilation_rate, activation, use_bias, bias_initializer)
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.depthwise_initializer = self._get(initializers.get, depthwise_initializer, "depthwise_initializer")
         self._only_none(
             depthwise_regularizer=depthwise_regularizer,
             bias_regularizer=bias_regularizer,

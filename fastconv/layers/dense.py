@@ -47,10 +47,10 @@ class Dense(Layer):
             kwargs["input_shape"] = (kwargs.pop("input_dim"),)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = check_count(self, units, "units")
-        self.activation = activations.get(activation)
+        self.activation = self._get(activations.get, activation, "activation")
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_initializer = self._get(initializers.get, kernel_initializer, "kernel_initializer")
+        self.bias_initializer = self._get(initializers.get, bias_initializer, "bias_initializer")
         self._only_none(
             kernel_regularizer=kernel_regularizer,
             bias_regularizer=bias_regularizer,

@@ -164,7 +164,12 @@ class Weights:
     def set_weights(self, weights):
         """Set the weights from arrays in the order of `weights`: all of them, or none if one does not fit."""
         own = self.weights
-        arrays = [weight.numpy() if isinstance(weight, Tensor) else np.asarray(weight) for weight in weights]
+        try:
+            arrays = [weight.numpy() if isinstance(weight, Tensor) else np.asarray(weight) for weight in weights]
+        except (TypeError, ValueError) as error:
+            raise DTypeError(
+                f"{self._title()}: set_weights takes a list of arrays, as get_weights returns: {error}"
+            ) from error
         if len(arrays) != len(own):
             built = "" if self.built else ". It is not built yet: call it on data first"
             raise ShapeError(f"{self._title()} has {len(own)} weights, set_weights got {len(arrays)}{built}")

@@ -9,7 +9,7 @@ import numpy as np
 from .. import ops
 from ..autograd import as_tensor
 from ..errors import ArgumentError, ShapeError, UnsupportedOpError
-from .loss import FusedLoss, refuse, refuse_nan, with_last_axis
+from .loss import FusedLoss, refuse, refuse_not_finite, with_last_axis
 
 EPSILON = 1e-7
 
@@ -23,7 +23,7 @@ def logits_of(y_pred, activation, from_logits):
 
 
 def _check_smoothing(value, owner):
-    if not 0 <= value < 1:
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
         raise ArgumentError(f"{owner}: label_smoothing must be at least 0 and less than 1, got {value!r}")
     return float(value)
 
@@ -98,7 +98,7 @@ class SparseCategoricalCrossentropy(_Crossentropy):
     def check(self, y_true, shape, what="y"):
         """Raise where labels are no class numbers of predictions of `shape`."""
         self._match(y_true, shape, what)
-        refuse_nan(y_true, what)
+        refuse_not_finite(y_true, what)
         classes = shape[-1]
         if y_true.dtype.kind == "f":
             refuse(y_true, lambda part: part != np.floor(part), what, "class numbers must be whole")

@@ -33,10 +33,15 @@ def refuse(labels, wrong, what, why):
             raise ArgumentError(f"{what}[{', '.join(map(str, index))}] is {value}: {why}")
 
 
-def refuse_nan(labels, what):
-    """Raise ArgumentError for labels that hold NaN."""
+def refuse_not_finite(labels, what):
+    """Raise ArgumentError for labels that hold NaN or infinities."""
     if labels.dtype.kind == "f":
-        refuse(labels, np.isnan, what, "labels must not be NaN; drop or fill such samples")
+        refuse(
+            labels,
+            lambda part: ~np.isfinite(part),
+            what,
+            "labels must not be NaN or infinite; drop or fill such samples",
+        )
 
 
 def with_last_axis(shape):
@@ -78,7 +83,7 @@ class Loss:
             Of the predictions, with the number of samples that `y_true` has.
         """
         self._match(y_true, shape, what)
-        refuse_nan(y_true, what)
+        refuse_not_finite(y_true, what)
 
     def cast(self, y_true, shape, dtype):
         """Return labels as `call` reads them, for predictions of `shape` and `dtype`."""
@@ -159,7 +164,10 @@ class LossFunction(Loss):
 
     def call(self, y_true, y_pred):
         """Return what the function returns."""
-        return self._fn(y_true, y_pred)
+        values = self._fn(y_true, y_pred)
+        if values is None:
+            raise ArgumentError(f"loss: the function {self.name!r} returned None; it must return its value")
+        return values
 
 
 class FusedLoss(Loss):

@@ -55,7 +55,7 @@ class BinaryAccuracy(MeanMetric):
     """How often ``y_pred > threshold`` agrees with a 0/1 label."""
 
     def __init__(self, name="binary_accuracy", threshold=0.5):
-        if not 0 < threshold < 1:
+        if not isinstance(threshold, (int, float, np.number)) or not 0 < threshold < 1:
             raise ArgumentError(f"BinaryAccuracy: threshold must be between 0 and 1, got {threshold!r}")
         super().__init__(lambda y_true, y_pred: binary_accuracy(y_true, y_pred, threshold), name)
         self.threshold = threshold
@@ -90,6 +90,8 @@ class SparseTopKCategoricalAccuracy(MeanMetric):
     """How often the class of an integer label is among the `k` largest predictions."""
 
     def __init__(self, k=5, name="sparse_top_k_categorical_accuracy"):
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise ArgumentError(f"SparseTopKCategoricalAccuracy: k must be an integer >= 1, got {k!r}")
         super().__init__(lambda y_true, y_pred: sparse_top_k_categorical_accuracy(y_true, y_pred, k), name)
         self.k = k
 

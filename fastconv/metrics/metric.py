@@ -8,8 +8,8 @@ from ..errors import ArgumentError, ShapeError
 
 
 def snake_case(name):
-    """Return ``"snake_case"`` for ``"SnakeCase"``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    """Return ``"snake_case_of_a_name"`` for ``"SnakeCaseOfAName"``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 class Metric:
@@ -28,6 +28,9 @@ class Metric:
     def result(self):
         """Return the value over everything seen since `reset_state`, a float."""
         raise NotImplementedError(f"{type(self).__name__} must define result()")
+
+    def check(self, y_true, y_pred):
+        """Raise where labels do not fit predictions, NumPy arrays of a first sample. Changes nothing."""
 
     def reset_state(self):
         """Forget everything seen."""
@@ -106,10 +109,17 @@ class MeanMetric(Mean):
         super().__init__(name or getattr(fn, "__name__", None) or snake_case(type(fn).__name__))
         self._fn = fn
 
+    def check(self, y_true, y_pred):
+        """Raise where labels do not fit predictions; a user's function is not called for that."""
+        if type(self) is not MeanMetric:
+            self._fn(y_true, y_pred)
+
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Take one batch of labels and predictions into account."""
         y_true, y_pred = (np.asarray(a.numpy() if hasattr(a, "numpy") else a) for a in (y_true, y_pred))
         values = self._fn(y_true, y_pred)
+        if values is None:
+            raise ArgumentError(f"metrics: the function {self.name!r} returned None; it must return its value")
         super().update_state(values.numpy() if hasattr(values, "numpy") else values, sample_weight)
 
 

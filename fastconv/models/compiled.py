@@ -1,7 +1,9 @@
 """What `compile` was told, sorted by output: losses, their weights, metrics, and the means that are reported."""
 
+import numpy as np
+
 from .. import losses, metrics
-from ..errors import ArgumentError
+from ..errors import ArgumentError, FastconvError, ShapeError
 from ..metrics import Mean
 
 
@@ -39,6 +41,14 @@ def _metrics_per_output(value, names, what):
     if len(names) == 1 and isinstance(value, (list, tuple)):
         return [_leaves(value)]
     return [_leaves(entry) for entry in per_output(value, names, what)]
+
+
+def _loss_weight(weight):
+    if weight is None:
+        return 1.0
+    if not isinstance(weight, (int, float, np.number)) or not np.isfinite(weight):
+        raise ArgumentError(f"loss_weights must be finite numbers, got {weight!r}")
+    return float(weight)
 
 
 class Compiled:
@@ -104,7 +114,7 @@ class Compiled:
             None if loss is None else losses.get(loss) for loss in per_output(self.config["loss"], names, "loss")
         ]
         weights = self.config["loss_weights"]
-        self.loss_weights = [1.0 if w is None else float(w) for w in per_output(weights, names, "loss_weights")]
+        self.loss_weights = [_loss_weight(weight) for weight in per_output(weights, names, "loss_weights")]
         self._output_trackers = [Mean(f"{name}_loss") for name in names] if len(names) > 1 else []
 
     # ---- the loss
@@ -140,6 +150,17 @@ class Compiled:
                 share = part if self.loss_weights[i] == 1.0 else part * self.loss_weights[i]
                 total = share if total is None else total + share
         return total, parts
+
+    def check_metrics(self, labels, shapes):
+        """Raise, before anything runs, where a metric cannot compare labels with predictions of `shapes`."""
+        for _, metric, output, _ in self._metrics:
+            try:
+                metric.check(labels[output][:1], np.zeros((1, *shapes[output][1:]), np.float32))
+            except FastconvError as error:
+                raise ShapeError(
+                    f"metrics: {metric.name!r} cannot compare y of shape {labels[output].shape} with predictions of shape "
+                    f"{(len(labels[output]), *shapes[output][1:])}; 'accuracy' takes the form that fits"
+                ) from error
 
     # ---- what is reported
 

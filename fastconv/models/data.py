@@ -53,6 +53,8 @@ def as_array(value, name):
         array = np.asarray(value)
     except (ValueError, TypeError) as error:
         raise DTypeError(f"{name} must be an array of numbers: {error}") from error
+    if callable(value) and array.dtype == object:
+        raise DTypeError(f"{name} must be an array or yield batches, got the function {value!r}: call it")
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{name} must hold booleans, integers or floats, got dtype {array.dtype}; convert it first")
     if array.ndim == 0:
@@ -99,8 +101,16 @@ def class_weight_of(labels, class_weight):
     labels = labels.reshape(-1)
     weights = np.ones(len(labels), np.float32)
     for label, weight in class_weight.items():
+        if not _is_number(label) or not _is_number(weight) or not np.isfinite(weight):
+            raise ArgumentError(
+                f"class_weight must be a dict of class number -> finite weight, got the entry {label!r}: {weight!r}"
+            )
         weights[labels == label] = weight
     return weights
+
+
+def _is_number(value):
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def make_batch(x, y, sample_weight, class_weight, input_names, output_names):
@@ -117,6 +127,9 @@ def make_batch(x, y, sample_weight, class_weight, input_names, output_names):
             if one_for_all
             else to_list(sample_weight, output_names, "sample_weight")
         )
+        for weight in weights:
+            if not np.isfinite(weight).all():
+                raise ArgumentError("sample_weight must not hold NaN or infinities; 0 leaves a sample out")
     _check_lengths({"x": x, "y": y, "sample_weight": weights})
     if len(x[0]) == 0:
         raise ArgumentError("x holds no samples: its first axis is 0")
@@ -292,7 +305,7 @@ class StreamData:
 
 def is_stream(x):
     """Tell whether `x` yields batches, rather than being arrays."""
-    if isinstance(x, (np.ndarray, list, tuple, dict, Tensor)) or hasattr(x, "__array__"):
+    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes, Tensor)) or hasattr(x, "__array__"):
         return False
     return hasattr(x, "__iter__") or (hasattr(x, "__len__") and hasattr(x, "__getitem__"))
 
@@ -337,11 +350,13 @@ class Epochs:
     data : ArrayData or StreamData
     limit : int, optional
         Steps per epoch; the next epoch goes on where this one stopped. A whole pass if left out.
+    name : str
+        Of the argument `limit` came in, for messages.
     """
 
-    def __init__(self, data, limit=None):
+    def __init__(self, data, limit=None, name="steps"):
         self.data = data
-        self.limit = None if limit is None else check_count(limit, "steps")
+        self.limit = None if limit is None else check_count(limit, name)
         self.steps = data.steps if self.limit is None else self.limit
         self._iterator = None
 

@@ -252,5 +252,9 @@ def fit(tensor, symbolic, name):
     if len(tensor.shape) != len(expected) or any(
         have != want and None not in (have, want) for have, want in zip(tensor.shape, expected, strict=True)
     ):
-        raise ShapeError(f"input {name!r} must have the shape {expected}, got {shape}")
+        single = len(shape) == len(expected) - 1 and all(
+            None in pair or pair[0] == pair[1] for pair in zip(shape, expected[1:], strict=True)
+        )
+        hint = ": a single sample needs a batch axis, x[None]" if single else ""
+        raise ShapeError(f"input {name!r} must have the shape {expected}, got {shape}{hint}")
     return tensor

@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from .. import losses, metrics, optimizers, storage
-from ..errors import ArgumentError, ModelFormatError, NotBuiltError
+from ..errors import ArgumentError, DTypeError, FastconvError, ModelFormatError, NotBuiltError
 from ..layers.context import skeleton
 from ..layers.node import is_shape
 from ..layers.serialization import custom_object_scope, deserialize, find_unknown, serialize
@@ -149,8 +149,12 @@ def _restore_optimizer(model, arrays):
 # ---- files
 
 
-def _check_path(filepath):
-    path = os.fspath(filepath)
+def check_path(filepath):
+    """Return the path of a model file as a string, or raise what is wrong with it."""
+    try:
+        path = os.fspath(filepath)
+    except TypeError as error:
+        raise DTypeError(f"filepath must be a string or os.PathLike, got {filepath!r:.200}") from error
     if isinstance(path, bytes):
         path = os.fsdecode(path)
     if not path.endswith(EXTENSION):
@@ -159,7 +163,7 @@ def _check_path(filepath):
 
 
 def _check_target(filepath, overwrite):
-    path = _check_path(filepath)
+    path = check_path(filepath)
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{path} exists, and overwrite=False was given")
     return path
@@ -219,7 +223,7 @@ def load_model(filepath, custom_objects=None, compile=True):
         When the file is damaged, foreign, or does not fit together; names what is wrong.
     FileNotFoundError
     """
-    path = _check_path(filepath)
+    path = check_path(filepath)
     arrays, metadata = storage.load(path)
     try:
         with custom_object_scope(custom_objects):
@@ -227,7 +231,8 @@ def load_model(filepath, custom_objects=None, compile=True):
     except ModelFormatError:
         raise
     except Exception as error:  # whatever a strange configuration makes constructors do
-        raise ModelFormatError(f"{path}: the model cannot be made from its description: {error}") from error
+        reason = error if isinstance(error, FastconvError) else f"{type(error).__name__}: {error}"
+        raise ModelFormatError(f"{path}: the model cannot be made from its description: {reason}") from error
 
 
 def _assemble(path, arrays, metadata, compile):
@@ -280,7 +285,7 @@ def save_weights(model, filepath, overwrite=True):
 
 def load_weights(model, filepath):
     """Set the variables of a model from a file of `save_weights` or `save_model`: all of them, or none if one does not fit."""
-    path = _check_path(filepath)
+    path = check_path(filepath)
     if not model.built:
         raise NotBuiltError(f"{model._title()} has no weights to set yet: call it on data first")
     arrays, metadata = storage.load(path)

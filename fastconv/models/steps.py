@@ -4,6 +4,7 @@ Both run the same Python function, `Trainer._graph`: the tracer records it once,
 A model that overrides `train_step`, `test_step` or `predict_step` runs that instead, eagerly (`CustomStep`).
 """
 
+import signal
 import threading
 from collections import OrderedDict
 
@@ -13,6 +14,7 @@ from .. import config
 from .._kernels import runtime
 from ..autograd import Tensor, as_tensor, no_grad
 from ..autograd.eager import spec_of
+from ..errors import ArgumentError
 from ..graph import Program, trace
 from ..layers.node import is_shape
 from ..op import Spec
@@ -88,6 +90,30 @@ def join(values, keys):
 def to_tensors(arrays, dtype):
     """Return fresh Tensors of a float type."""
     return [Tensor(np.array(array, dtype, order="C")) for array in arrays]
+
+
+class Uninterrupted:
+    """Context manager: Ctrl-C waits for the end of the block, so that a training step is made wholly or not at all.
+
+    The C code of a step cannot be interrupted anyway: without this, most interruptions would come right after it, when
+    the weights have moved and the optimizer has not counted the step.
+    """
+
+    def __enter__(self):
+        self._caught = self._before = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+        if callable(self._before):
+            signal.signal(signal.SIGINT, self._remember)
+
+    def _remember(self, number, frame):
+        self._caught = number, frame
+
+    def __exit__(self, *_):
+        if callable(self._before):
+            signal.signal(signal.SIGINT, self._before)
+            if self._caught:
+                self._before(*self._caught)
 
 
 class ModelStep:
@@ -178,20 +204,29 @@ class ModelStep:
         """Run one step; returns arrays by name: "y_pred0".., "loss", "loss0".."""
         arrays = self.feed(batch)
         if not self.eager:
-            return self.program(arrays).run(**arrays)
+            program = self.program(arrays)
+            if self.kind != "train":
+                return program.run(**arrays)
+            with Uninterrupted():
+                results = program.run(**arrays)
+                self.model.optimizer.iterations += 1
+            return results
         tensors = {
             name: Tensor(np.array(array, self._spec(name, array).dtype, order="C")) for name, array in arrays.items()
         }
-        return {name: tensor.numpy() for name, tensor in self._function(**tensors).items()}
+        results = {name: tensor.numpy() for name, tensor in self._function(**tensors).items()}
+        if self.kind == "train":
+            self.model.optimizer.iterations += 1
+        return results
 
     def __call__(self, batch):
         """Run one step; returns what there is to report so far, or the outputs of a prediction."""
         compiled = self.model._compiled
+        if self.kind != "predict" and compiled.losses is None:
+            raise ArgumentError("compile() was called while the model was being trained or evaluated: call fit() again")
         if self.kind != "predict" and not self.checked:
             compiled.check_labels(batch.y, self.output_shapes(batch.x)[0])
         results = self.run(batch)
-        if self.kind == "train":
-            self.model.optimizer.iterations += 1
         count = sum(name.startswith("y_pred") for name in results)
         predictions = [results[f"y_pred{i}"] for i in range(count)]
         if self.kind == "predict":

@@ -7,13 +7,15 @@ Everything that can be wrong with the arguments shows before the first step and 
 whose later batches are not known, that holds for the first batch, and for each later one before its own step.
 """
 
+import contextlib
 import warnings
+from collections.abc import Collection
 
 import numpy as np
 
 from .. import optimizers
 from ..autograd import SYMBOLIC, gradients, no_grad, symbol, using
-from ..errors import ArgumentError, FastconvError, UnsupportedOpError
+from ..errors import ArgumentError, FastconvError, GradientError, UnsupportedOpError
 from . import progress
 from .callbacks import CallbackList, History
 from .compiled import Compiled, output_names
@@ -129,7 +131,7 @@ class Trainer(OverridableSteps):
         if kind == "train":
             variables = self.trainable_variables
             if variables:
-                self.optimizer.update(variables, gradients(total, variables), hyper)
+                self.optimizer.update(variables, _gradients(total, variables), hyper)
         results["loss"] = total
         if len(parts) > 1:
             results |= {f"loss{i}": part for i, part in enumerate(parts) if part is not None}
@@ -144,7 +146,8 @@ class Trainer(OverridableSteps):
     def _output_shapes(self, x, keys):
         """Return (shapes, keys or None) of the outputs for a list of inputs, without changing the model."""
         try:
-            outputs = self.compute_output_shape(join([array.shape for array in x], keys))
+            with _naming("x"):
+                outputs = self.compute_output_shape(join([array.shape for array in x], keys))
         except UnsupportedOpError:
             # Code of the user's own in `call` that needs values.
             with no_grad():
@@ -152,10 +155,6 @@ class Trainer(OverridableSteps):
                     self(join(to_tensors(x, self._float_type()), keys), training=False)
                 )
             outputs = join([output.shape for output in outputs], output_keys)
-        except FastconvError as error:
-            if error.args and isinstance(error.args[0], str):
-                error.args = (f"x: {error.args[0]}", *error.args[1:])
-            raise
         return flatten_outputs(outputs, self._names()[1])
 
     def _ensure_built(self, x, keys):
@@ -164,7 +163,7 @@ class Trainer(OverridableSteps):
             with using(SYMBOLIC), no_grad():
                 self(join(inputs, keys), training=False)
 
-    def _get_ready(self, kind, data, keys, what="y"):
+    def _get_ready(self, kind, data, keys):
         """Check data against the model, build it and trace the first step; returns what runs a batch."""
         if self._overridden(kind):
             return CustomStep(self, kind, keys)
@@ -176,8 +175,9 @@ class Trainer(OverridableSteps):
             names = output_keys or output_names(self._names()[1], len(shapes))
             labels = data.arrays.y if whole else first.y
             self._compiled.resolve(names, shapes)
-            self._compiled.check_labels(labels, shapes, what)
+            self._compiled.check_labels(labels, shapes)
             self._compiled.resolve(names, shapes, [label.shape for label in labels])
+            self._compiled.check_metrics(labels, shapes)
         self._ensure_built(first.x, keys)
         step = ModelStep(self, kind, keys, checked=whole)
         step.prepare(first)
@@ -256,18 +256,23 @@ class Trainer(OverridableSteps):
         callbacks = CallbackList(callbacks, model=self, verbose=verbose, epochs=epochs)
         validates = _validation_schedule(validation_freq)
         data, keys = self._adapt(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
-        data, validation = self._split(
-            data, keys, validation_split, validation_data, validation_batch_size or batch_size
-        )
-        training = Epochs(data, steps_per_epoch)
-        validating = None if validation is None else Epochs(validation[0], validation_steps)
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
+        else:
+            validation_batch_size = check_count(validation_batch_size, "validation_batch_size")
+        data, validation = self._split(data, keys, validation_split, validation_data, validation_batch_size)
+        training = Epochs(data, steps_per_epoch, "steps_per_epoch")
+        validating = None if validation is None else Epochs(validation[0], validation_steps, "validation_steps")
         step = self._get_ready("train", data, keys)
-        test = None if validation is None else self._get_ready("test", *validation, what="validation y")
+        test = None
+        if validation is not None:
+            with _naming("validation_data" if validation_data is not None else "validation_split"):
+                test = self._get_ready("test", *validation)
 
         self.stop_training = False
-        self.history = History()
+        history = self.history = History()
         callbacks.params["steps"] = training.steps
-        callbacks.callbacks.insert(0, self.history)
+        callbacks.callbacks.insert(0, history)
         if style != "silent":
             callbacks.append(progress.ProgressBar(style))
         callbacks.begin()
@@ -289,23 +294,28 @@ class Trainer(OverridableSteps):
                     break
         finally:
             # Also on Ctrl-C: the history so far is kept, and callbacks put back or save what they promised.
+            self.history = history  # a callback may have run a fit of its own
             callbacks.on_train_end(logs)
-        return self.history
+        return history
 
     def _split(self, data, keys, fraction, given, batch_size):
         """Return (training data, (validation data, keys) or None)."""
-        if not 0 <= fraction < 1:
-            raise ArgumentError(f"validation_split must be at least 0 and less than 1, got {fraction!r}")
+        fraction = 0 if fraction is None else fraction
+        if not isinstance(fraction, (int, float, np.number)) or not 0 <= fraction < 1:
+            raise ArgumentError(f"validation_split must be a number of at least 0 and less than 1, got {fraction!r}")
         if given is not None:
+            if isinstance(given, (list, tuple)) and not 1 <= len(given) <= 3:
+                raise ArgumentError(f"validation_data must be (x, y) or (x, y, sample_weight), got {len(given)} items")
             x, y, sample_weight = unpack_x_y_sample_weight(given)
             as_batches = y is not None or sample_weight is not None
-            return data, self._adapt(x, y, sample_weight, batch_size=batch_size if as_batches else None)
+            with _naming("validation_data"):
+                return data, self._adapt(x, y, sample_weight, batch_size=batch_size if as_batches else None)
         if not fraction:
             return data, None
         if not isinstance(data, ArrayData):
             raise ArgumentError("validation_split is only supported for arrays; give validation_data for an iterable")
         data, held_out = data.split(fraction)
-        held_out.batch_size = held_out.batch_size if batch_size is None else check_count(batch_size, "batch_size")
+        held_out.batch_size = held_out.batch_size if batch_size is None else batch_size
         return data, (ArrayData(held_out.arrays, held_out.batch_size), keys)
 
     def _train_epoch(self, step, training, callbacks):
@@ -434,6 +444,26 @@ class Trainer(OverridableSteps):
         return values[0] if len(values) == 1 else values
 
 
+@contextlib.contextmanager
+def _naming(argument):
+    """Put the name of an argument before the message of an error."""
+    try:
+        yield
+    except FastconvError as error:
+        if error.args and isinstance(error.args[0], str):
+            error.args = (f"{argument}: {error.args[0]}", *error.args[1:])
+        raise
+
+
+def _gradients(total, variables):
+    try:
+        return gradients(total, variables)
+    except GradientError as error:
+        raise GradientError(
+            f"the loss does not depend on the model's weights: compute it from y_pred by fastconv operations ({error})"
+        ) from error
+
+
 class _Parts:
     """Collects the outputs of batches: in arrays made once where the number of samples is known."""
 
@@ -463,5 +493,7 @@ def _validation_schedule(freq):
     if isinstance(freq, (int, np.integer)):
         freq = check_count(freq, "validation_freq")
         return lambda epoch: epoch % freq == 0
+    if isinstance(freq, str) or not isinstance(freq, Collection):
+        raise ArgumentError(f"validation_freq must be an integer >= 1 or a collection of epochs, got {freq!r}")
     wanted = set(freq)
     return lambda epoch: epoch in wanted

@@ -48,7 +48,7 @@ def infer_output(specs, attrs, name, channels_out):
             f"{kernel.shape}, got {bias.shape}"
         )
     oh, ow = shapes.output_sizes(
-        x.shape[1:3], kernel.shape[:2], attrs.strides, attrs.padding, attrs.dilation_rate, f"{name}: kernel"
+        x.shape[1:3], kernel.shape[:2], attrs.strides, attrs.padding, attrs.dilation_rate, "kernel"
     )
     return Spec((x.shape[0], oh, ow, channels_out), x.dtype)
 

@@ -14,7 +14,7 @@ from ..errors import ArgumentError, ModelFormatError
 
 def _check_number(value, name, owner, low=0.0, high=None):
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not value >= low or (high is not None and not value < high):
+    if not number or not low <= value < (float("inf") if high is None else high):
         bounds = f">= {low}" if high is None else f"of at least {low} and below {high}"
         raise ArgumentError(f"{owner}: {name} must be a number {bounds}, got {value!r}")
     return float(value)
@@ -64,16 +64,16 @@ class Optimizer:
     def learning_rate(self):
         """The rate of the next step. May be set at any time, to a number or to a schedule."""
         if callable(self._learning_rate):
-            return float(self._learning_rate(self.iterations))
+            return self._check_rate(self._learning_rate(self.iterations))
         return self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value):
-        if not callable(value):
-            value = _check_number(
-                value.item() if isinstance(value, Tensor) else value, "learning_rate", type(self).__name__
-            )
-        self._learning_rate = value
+        self._learning_rate = value if callable(value) else self._check_rate(value)
+
+    def _check_rate(self, value):
+        value = value.item() if isinstance(value, (Tensor, np.ndarray)) else value
+        return _check_number(value, "learning_rate", type(self).__name__)
 
     @property
     def _decay(self):

@@ -1,6 +1,7 @@
 """Replace a file whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -39,10 +40,15 @@ def atomic_write(path):
     """
     target = os.path.realpath(os.fspath(path))
     folder, name = os.path.split(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "There is no such folder to write into, make it first", folder)
     # A rename is atomic only within one file system, hence beside. Cut: names are at most 255 bytes long.
     temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(6)}.tmp")
     # os.open, not tempfile, whose files are closed to everyone else: the umask should decide, as for any new file.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        raise _about(error, temporary, target) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -51,11 +57,20 @@ def atomic_write(path):
         with contextlib.suppress(OSError):  # an old file's permissions are kept where the system lets us
             os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(temporary, target)
-    except BaseException:  # Ctrl-C too leaves nothing behind
+    except BaseException as error:  # Ctrl-C too leaves nothing behind
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise _about(error, temporary, target) from None
         raise
     _sync_folder(folder)
+
+
+def _about(error, temporary, target):
+    """Return an error of the system as one about the file that the user named, not about the one beside it."""
+    if error.errno is None or error.filename not in (None, temporary):
+        return error
+    return OSError(error.errno, error.strerror, target)  # of the class that belongs to the number
 
 
 def _sync_folder(folder):

@@ -42,7 +42,11 @@ def to_categorical(x, num_classes=None):
         raise ArgumentError("x must hold whole class numbers, got fractions, NaN or infinities")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
-    if not num_classes:
+    if num_classes is not None and (
+        isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < 1
+    ):
+        raise ArgumentError(f"num_classes must be an integer >= 1, got {num_classes!r}")
+    if num_classes is None:
         if not labels.size:
             raise ArgumentError("x is empty: num_classes must be given")
         num_classes = int(labels.max()) + 1

@@ -262,9 +262,7 @@ def test_captured_views(view):
 
 def test_two_programs_of_one_variable_from_two_threads():
     w = variable(np.zeros(1000), "w")
-    programs = [
-        Program(trace(lambda x: (w.assign(w + ops.mean(x)), {"y": x})[1], {"x": Spec((n,))})) for n in (3, 5)
-    ]
+    programs = [Program(trace(lambda x: (w.assign(w + ops.mean(x)), {"y": x})[1], {"x": Spec((n,))})) for n in (3, 5)]
     threads = [
         threading.Thread(target=lambda p=p, n=n: [p.run(x=np.ones(n)) for _ in range(300)])
         for p, n in zip(programs, (3, 5), strict=True)

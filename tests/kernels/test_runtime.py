@@ -106,3 +106,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_forked_child_does_not_hang():
     assert subprocess.run([sys.executable, "-c", FORK], timeout=60).returncode == 0
+
+
+def test_absurd_thread_count():
+    source, target = np.ones(1 << 21, np.uint8), np.zeros(1 << 21, np.uint8)
+    segment = runtime.Segment([(runtime.copy("x", "y", 1 << 21), {"x": address(source), "y": address(target)}, False)])
+    segment.run(10**6)
+    assert target.all()

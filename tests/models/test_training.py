@@ -400,7 +400,7 @@ BAD_FITS = [
     (dict(x=X, y=Y, verbose=7), ArgumentError, "verbose"),
     (dict(x=X, y=Y, validation_split=1.0), ArgumentError, "validation_split"),
     (dict(x=X, y=Y, validation_data=(X[:4], Y[:3])), ShapeError, "4 samples but y has 3"),
-    (dict(x=X, y=Y, validation_data=(X, Y + 1)), ArgumentError, r"validation y\[2\] is 3"),
+    (dict(x=X, y=Y, validation_data=(X, Y + 1)), ArgumentError, r"validation_data: y\[2\] is 3"),
     (dict(x=X, y=Y, callbacks=["stop"]), ArgumentError, "callbacks"),
     (dict(x=X, y=Y, class_weight={0: 1.0}, sample_weight=np.ones(3)), ShapeError, "sample_weight has 3"),
     (dict(x=X.astype(object), y=Y), DTypeError, "object"),

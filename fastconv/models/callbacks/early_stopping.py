@@ -44,8 +44,9 @@ class EarlyStopping(Monitor):
         start_from_epoch=0,
     ):
         super().__init__(monitor, mode, min_delta)
-        if patience < 0:
-            raise ArgumentError(f"EarlyStopping: patience must be >= 0, got {patience!r}")
+        for name, value in (("patience", patience), ("start_from_epoch", start_from_epoch)):
+            if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+                raise ArgumentError(f"EarlyStopping: {name} must be an integer >= 0, got {value!r}")
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.on_train_begin()

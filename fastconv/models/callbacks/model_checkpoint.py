@@ -1,6 +1,7 @@
 """Saving a model while it is trained."""
 
 import os
+from string import Formatter
 
 from ...errors import ArgumentError
 from .monitor import Monitor
@@ -44,7 +45,7 @@ class ModelCheckpoint(Monitor):
         super().__init__(monitor, mode)
         if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
             raise ArgumentError(f"ModelCheckpoint: save_freq must be 'epoch' or an integer >= 1, got {save_freq!r}")
-        self.filepath, self.verbose = os.fspath(filepath), verbose
+        self.filepath, self.verbose = self._check_path(filepath), verbose
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq, self.best = save_freq, initial_value_threshold
         self._batches = self._epoch = 0
@@ -80,6 +81,20 @@ class ModelCheckpoint(Monitor):
         if self.save_best_only:
             self.best = current  # only once the file is whole
         self._say(f"Epoch {epoch + 1}: saved model to {path}")
+
+    @staticmethod
+    def _check_path(filepath):
+        """Return the path as a string; what can be wrong with it should show before an epoch was spent on it."""
+        from ..saving import check_path
+
+        path = check_path(filepath)
+        try:
+            # Every field becomes a number, so a format such as {epoch:02d} is tried as it will be used.
+            fields = {name: 1 if name in ("epoch", "batch") else 1.0 for _, name, *_ in Formatter().parse(path) if name}
+            path.format(**fields)
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ArgumentError(f"ModelCheckpoint: filepath {path!r} is no valid format: {error}") from error
+        return path
 
     def _path(self, epoch, batch, logs):
         facts = {**(logs or {}), "epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1})}

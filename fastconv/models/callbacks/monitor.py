@@ -26,6 +26,10 @@ class Monitor(Callback):
         super().__init__()
         if mode not in ("auto", "min", "max"):
             raise ArgumentError(f"{type(self).__name__}: mode must be 'auto', 'min' or 'max', got {mode!r}")
+        if not isinstance(monitor, str):
+            raise ArgumentError(f"{type(self).__name__}: monitor must be a key of the logs, got {monitor!r}")
+        if isinstance(min_delta, bool) or not isinstance(min_delta, (int, float)) or min_delta != min_delta:
+            raise ArgumentError(f"{type(self).__name__}: min_delta must be a number, got {min_delta!r}")
         if mode == "auto":
             mode = "max" if monitor.endswith(_LARGER_IS_BETTER) else "min"
         self.monitor, self.mode = monitor, mode
