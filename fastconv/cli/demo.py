@@ -75,7 +75,7 @@ def demo(epochs=20, out=None):
         model.save(path)
         print(f"saved {os.path.getsize(path) / 1024:.0f} kB to {path}")
         result = os.path.join(folder, "predictions.npy")
-        subprocess.run([sys.executable, "-c", RELOAD, path, result], check=True)
+        subprocess.run([sys.executable, "-P", "-c", RELOAD, path, result], check=True)
         if not np.array_equal(np.load(result), model.predict(x_test, verbose=0)):
             raise FastconvError("the model loaded in a new process predicts something else than the one that was saved")
     print("a new process loaded it and predicts the same, bit for bit")
