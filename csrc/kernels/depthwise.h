@@ -1,4 +1,7 @@
-/* Depthwise convolution: vectors run over channels, four pixels (or four taps) share what they load. */
+/* Depthwise convolution: vectors run over channels, four pixels (or four taps) share what they load.
+ *
+ * Everything is loaded before anything is computed: a load of a part of a vector branches, and between branches the
+ * compiler fuses no multiply with its add, so that the bits would depend on how many pixels share a block. */
 
 #define FC_DEPTHWISE 4
 
@@ -12,8 +15,9 @@ FC_INLINE void depthwise_pixels(const fc_depthwise *t, int64_t row, int64_t c, i
     for (int64_t tap = 0; tap < t->taps; tap++, a += t->a_tap) {
         const float *w = t->w + t->w_taps[tap] + c;
         FC_UNROLL for (int v = 0; v < V; v++) {
-            vf weight = v_load_some(w + v * FC_VL, left);
-            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += v_load_some(a[m] + c + v * FC_VL, left) * weight;
+            vf weight = v_load_some(w + v * FC_VL, left), x[FC_DEPTHWISE];
+            FC_UNROLL for (int m = 0; m < M; m++) x[m] = v_load_some(a[m] + c + v * FC_VL, left);
+            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += x[m] * weight;
         }
     }
     FC_UNROLL for (int m = 0; m < M; m++)
@@ -45,9 +49,9 @@ FC_INLINE void depthwise_taps(const fc_depthwise *t, int64_t tap, int64_t c, int
     for (int64_t row = 0; row < t->rows; row++, a++) {
         const float *y = t->y + t->y_rows[row] + c;
         FC_UNROLL for (int v = 0; v < V; v++) {
-            vf dy = v_load_some(y + v * FC_VL, left);
-            FC_UNROLL for (int m = 0; m < M; m++)
-                sum[m][v] += v_load_some(a[m * t->a_tap] + c + v * FC_VL, left) * dy;
+            vf dy = v_load_some(y + v * FC_VL, left), x[FC_DEPTHWISE];
+            FC_UNROLL for (int m = 0; m < M; m++) x[m] = v_load_some(a[m * t->a_tap] + c + v * FC_VL, left);
+            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += x[m] * dy;
         }
     }
     FC_UNROLL for (int m = 0; m < M; m++) {
