@@ -10,6 +10,8 @@ ways to give BLAS the pixels that a tap sees, and the faster one for each row is
 
 Each maker takes arrays by operand name, as an operation does, and attributes; it returns {way: function}, and each
 function computes everything when called and returns {name: array}.
+
+Longer than other files: each operation's baseline is short, and they are read beside each other.
 """
 
 import numpy as np
