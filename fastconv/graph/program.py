@@ -65,7 +65,6 @@ class Program:
             if name in _prologue_reads(self.plans[position])
         ]
         self._idle = []
-        self._lock = threading.Lock()
 
     @property
     def nbytes(self):
@@ -102,15 +101,16 @@ class Program:
                     tensor.touch()
 
     def _run(self, arrays):
-        with self._lock:
-            arena = self._idle.pop() if self._idle else None
-        arena = arena or Arena(self)
+        # One pop and one append, each whole under the GIL: no lock that a fork could leave taken.
+        try:
+            arena = self._idle.pop()
+        except IndexError:
+            arena = Arena(self)
         try:
             return arena.run(arrays)
         finally:
-            with self._lock:
-                if len(self._idle) < MAX_ARENAS:
-                    self._idle.append(arena)
+            if len(self._idle) < MAX_ARENAS:
+                self._idle.append(arena)
 
 
 class Arena:

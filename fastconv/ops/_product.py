@@ -9,58 +9,15 @@ def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches
     `a` is (m, k), or (k, m) where transposed; `b` (k, n) or (n, k). An operand that is not batched serves every batch.
     """
     a_batch, b_batch = m * k * a_batched, k * n * b_batched
+    common = dict(depth=k, rows=m, columns=n, y_row=n, batches=batches, a_batch=a_batch, y_batch=m * n)
     if transpose_a and not transpose_b:
-        step = gemm.transposed_product(
-            a,
-            b,
-            y,
-            depth=k,
-            rows=m,
-            columns=n,
-            a_row=m,
-            b_row=n,
-            y_row=n,
-            batches=batches,
-            a_batch=a_batch,
-            b_batch=b_batch,
-            y_batch=m * n,
-        )
-        return ((step,),), {}
+        return ((gemm.transposed_product(a, b, y, a_row=m, b_row=n, b_batch=b_batch, **common),),), {}
     name, pack, nbytes = pack_right(b, k, n, transpose_b, batches if b_batched else 1)
     packed_batch = nbytes // 4 // max(batches, 1) if b_batched else 0
     if transpose_a:
-        step = gemm.transposed_product(
-            a,
-            name,
-            y,
-            depth=k,
-            rows=m,
-            columns=n,
-            a_row=m,
-            b_row=n,
-            y_row=n,
-            packed=True,
-            batches=batches,
-            a_batch=a_batch,
-            b_batch=packed_batch,
-            y_batch=m * n,
-        )
+        step = gemm.transposed_product(a, name, y, a_row=m, b_row=n, b_batch=packed_batch, packed=True, **common)
     else:
-        step = gemm.product(
-            a,
-            name,
-            None,
-            y,
-            rows=m,
-            depth=k,
-            columns=n,
-            a_row=k,
-            y_row=n,
-            batches=batches,
-            a_batch=a_batch,
-            packed_batch=packed_batch,
-            y_batch=m * n,
-        )
+        step = gemm.product(a, name, None, y, a_row=k, packed_batch=packed_batch, **common)
     return ((pack,), (step,)), {name: nbytes}
 
 
