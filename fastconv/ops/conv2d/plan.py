@@ -1,6 +1,6 @@
 """conv2d by the kernels: forward, and the three gradients."""
 
-from ..._kernels import conv, gemm
+from ..._kernels import conv, conv_backward, gemm
 from ...op import Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
@@ -81,7 +81,7 @@ def plan_backward(specs, attrs, needs):
     dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     phases, packed, prologue = [], {}, ()
     if "kernel" in needs:
-        steps, more = conv.backward_kernel(
+        steps, more = conv_backward.backward_kernel(
             "x",
             dz,
             "dkernel",

@@ -1,0 +1,117 @@
+"""fastconv, as its programs run it: steps bound to memory, packed weights kept while the weights stay the same."""
+
+import numpy as np
+import roof
+from layers import from_job
+
+from fastconv import config
+from fastconv._kernels import runtime
+from fastconv.autograd.eager import backward_results, infer, lower, spec_of
+from fastconv.ops import _pooling
+from fastconv.ops._convolution import Attrs as ConvAttrs
+from fastconv.ops.avg_pool2d import OP as AVERAGE
+from fastconv.ops.batch_norm import TRAIN
+from fastconv.ops.batch_norm import TrainAttrs as NormAttrs
+from fastconv.ops.conv2d import OP as CONV
+from fastconv.ops.matmul import OP as MATMUL
+from fastconv.ops.matmul import Attrs as MatmulAttrs
+from fastconv.ops.max_pool2d import OP as MAX
+
+_threads = 1
+
+
+def start(threads):
+    global _threads
+    _threads = threads
+    config.set_num_threads(threads)
+
+
+def prepare(variant, job):
+    """Return a function that runs the job once, or None where there is nothing to run.
+
+    `variant` "direct" leaves Winograd out; "roof" answers with the machine's own limit.
+    """
+    if job is None:
+        return None
+    layer, direction = from_job(job)
+    op, inputs, attrs = _operation(layer)
+    memory = {name: _aligned(array) for name, array in inputs.items()}
+    forward = _bind(op, memory, attrs, None, hoist=direction == "forward")
+    if direction == "forward":
+        return forward
+    needs = {"x", "kernel", "bias", "gamma", "beta", "a", "b"} & inputs.keys()
+    if not layer.needs_dx:
+        needs -= {"x"}
+    forward()
+    rng = np.random.default_rng(1)
+    memory["dy"] = _aligned(rng.standard_normal(memory["y"].shape, np.float32))
+    backward = _bind(op, memory, attrs, frozenset(needs), hoist=False)
+
+    def both():
+        forward()
+        backward()
+
+    return both
+
+
+def _aligned(array):
+    copy = runtime.empty(array.shape, array.dtype.name)
+    copy[...] = array
+    return copy
+
+
+def _operation(layer):
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return rng.standard_normal(shape, np.float32)
+
+    if layer.kind == "matmul":
+        m, k = layer.x
+        return MATMUL, {"a": draw(m, k), "b": draw(k, layer.outputs)}, MatmulAttrs()
+    x = draw(*layer.x)
+    channels, p = layer.x[3], layer.padding
+    sides = ((p, p), (p, p))
+    if layer.kind == "conv":
+        kernel = draw(layer.kernel, layer.kernel, channels // layer.groups, layer.outputs)
+        attrs = ConvAttrs(2 * (layer.stride,), sides, groups=layer.groups)
+        return CONV, {"x": x, "kernel": kernel, "bias": draw(layer.outputs)}, attrs
+    if layer.kind == "batch_norm":
+        ones, zeros = np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        inputs = {"x": x, "gamma": ones, "beta": zeros, "moving_mean": zeros, "moving_variance": ones}
+        return TRAIN, inputs, NormAttrs()
+    op = MAX if layer.kind == "max_pool" else AVERAGE
+    return op, {"x": x}, _pooling.attributes(layer.kernel, layer.stride, sides)
+
+
+def _bind(op, memory, attrs, needs, hoist):
+    """Lower an op, allocate its results in `memory`, and return a function that runs its steps."""
+    specs = {name: spec_of(array) for name, array in memory.items()}
+    results = infer(op, specs, attrs) if needs is None else backward_results(specs, needs)
+    plan = lower(op, specs, attrs, needs)
+    memory |= {name: runtime.empty(spec.shape, spec.dtype) for name, spec in results.items()}
+    arrays = dict(memory)
+    for name, nbytes in (*plan.packed.items(), *plan.workspace.items()):
+        arrays[name] = runtime.empty((nbytes,), "uint8")
+    buffers = {name: (array.__array_interface__["data"][0], array.nbytes) for name, array in arrays.items()}
+
+    def segment(phases):
+        return runtime.Segment([(step, buffers, i == 0) for phase in phases for i, step in enumerate(phase)])
+
+    if hoist:
+        if plan.prologue:
+            segment(plan.prologue).run(1)
+        steps = segment(plan.phases)
+    else:
+        steps = segment((*plan.prologue, *plan.phases))
+    threads = 1 if steps.cost < runtime.EAGER_SERIAL else _threads
+
+    def run(alive=arrays):
+        steps.run(threads)
+
+    return run
+
+
+def peak(threads):
+    """Return (GFLOP/s of multiply-adds in registers, function from bytes to GB/s of a copy) of this machine."""
+    return roof.fma_peak(threads), lambda nbytes: roof.copy_bandwidth(nbytes, threads)
