@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOURCES := setup.py pyproject.toml $(shell find csrc fastconv -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' -o -name '*.npz' \) -not -name '*.abi3.c' 2>/dev/null | grep -v '_kernels/.*\.c$$')
 
-.PHONY: help demo test test-all lint bench examples dev check clean size
+.PHONY: help demo test test-all lint bench bench-peers examples dev check clean size
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ lint: $(VENV)/.lint  ## ruff and cython-lint
 bench: $(VENV)/.tests  ## time every kernel against NumPy, with its share of this machine's peak
 	$(BIN)/pytest benchmarks --benchmark-only
 
+bench-peers: $(VENV)/.peers  ## the same layers and networks in PyTorch, ONNX Runtime, OpenVINO and Keras, in turns
+	FASTCONV_KERAS_PYTHON=$(abspath $(VENV))-keras/bin/python $(BIN)/python benchmarks/peers layers
+	FASTCONV_KERAS_PYTHON=$(abspath $(VENV))-keras/bin/python $(BIN)/python benchmarks/peers training --threads 2
+	$(BIN)/python benchmarks/peers scaling
+	$(BIN)/python benchmarks/peers denormals
+
 examples: $(VENV)/.installed  ## run the examples on the carried digits, briefly
 	$(BIN)/python tools/run_examples.py
 
@@ -36,7 +42,7 @@ size:  ## lines per file, largest first; files over 500 lines give their reason
 	@git ls-files '*.py' '*.pyx' '*.pxd' '*.c' '*.h' | xargs wc -l | sort -rn | head -25
 
 clean:  ## remove everything that was built
-	rm -rf build dist .venv *.egg-info fastconv/_kernels/*.so fastconv/_kernels/*.c
+	rm -rf build dist .venv .venv-keras *.egg-info fastconv/_kernels/*.so fastconv/_kernels/*.c
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 check:
@@ -67,6 +73,11 @@ $(VENV)/.tests: $(VENV)/.installed
 
 $(VENV)/.extras: $(VENV)/.tests
 	@$(BIN)/pip install -q --disable-pip-version-check Pillow matplotlib 'torch==2.13.0'
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.tests
+	@$(BIN)/pip install -q --disable-pip-version-check matplotlib 'torch==2.13.0' onnx onnxruntime openvino
+	@$(PYTHON) -m venv $(VENV)-keras && $(VENV)-keras/bin/pip install -q --disable-pip-version-check tensorflow-cpu
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.created

@@ -64,6 +64,9 @@ class Layer:
 
     def nbytes(self, direction):
         """Bytes that must at least be read and written."""
+        if self.kind == "matmul":
+            (m, k), n = self.x, self.outputs
+            return 4 * (m * k + k * n + m * n)
         n, h, w, c = self.x
         x, y = 4 * n * h * w * c, 4 * n * self.out[0] * self.out[1] * self.outputs
         if self.kind == "max_pool":

@@ -69,13 +69,15 @@ class Engine:
         Which of the `engine_*` modules, and the word its `prepare` gets.
     environment : dict
         More environment variables, such as an instruction set that is forced.
+    python : str, optional
+        The interpreter; this one by default.
     """
 
-    def __init__(self, name, module, variant="", threads=1, environment=None):
+    def __init__(self, name, module, variant="", threads=1, environment=None, python=None):
         self.name = name
         count = str(threads)
         self._process = subprocess.Popen(
-            [sys.executable, __file__, module, variant, count],
+            [python or sys.executable, __file__, module, variant, count],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
