@@ -5,41 +5,45 @@ Sizes may be ``None`` (not known yet) in layer graphs; what depends on one is ``
 
 from .errors import ArgumentError, ShapeError
 
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}  # by the number of spatial axes
 
-def pair(value, name):
-    """Return `value` as two positive ints: ``3 -> (3, 3)``, ``(3, 5) -> (3, 5)``."""
-    values = (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+def per_axis(value, name, rank=2):
+    """Return `value` as `rank` positive ints, one per spatial axis: ``3 -> (3, 3)``, ``(3, 5) -> (3, 5)``."""
+    values = (value,) * rank if isinstance(value, int) and not isinstance(value, bool) else value
     try:
         values = tuple(int(v) if v == int(v) else None for v in values)
     except (TypeError, ValueError):
         values = ()
-    if len(values) != 2 or any(v is None or v < 1 for v in values):
-        raise ArgumentError(f"{name} must be a positive integer or a pair of them, got {value!r}")
+    if len(values) != rank or any(v is None or v < 1 for v in values):
+        several = {1: "", 2: " or a pair of them"}.get(rank, f" or {rank} of them")
+        raise ArgumentError(f"{name} must be a positive integer{several}, got {value!r}")
     return values
 
 
-def normalize_padding(padding, name="padding"):
-    """Return ``"same"`` or ``((top, bottom), (left, right))``.
+def normalize_padding(padding, name="padding", rank=2):
+    """Return ``"same"`` or a pair (before, after) per spatial axis, as ``((top, bottom), (left, right))``.
 
-    Accepts ``"valid"``, ``"same"`` (any case), one int, ``(vertical, horizontal)``, or explicit pairs.
+    Accepts ``"valid"``, ``"same"`` (any case), one int, an int per axis, or explicit pairs.
     """
     if isinstance(padding, str):
         if padding.lower() == "same":
             return "same"
         if padding.lower() == "valid":
-            return ((0, 0), (0, 0))
+            return ((0, 0),) * rank
     elif isinstance(padding, int) and not isinstance(padding, bool):
-        padding = (padding, padding)
+        padding = (padding,) * rank
     try:
         pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)
-        if len(pairs) == 2 and all(len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pairs):
+        if len(pairs) == rank and all(len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pairs):
             return pairs
     except TypeError:
         pass
-    raise ArgumentError(
-        f'{name} must be "valid", "same", an int, (vertical, horizontal) or ((top, bottom), (left, right)) '
-        f"of integers >= 0, got {padding!r}"
-    )
+    forms = {
+        1: "an int or ((before, after),)",
+        2: "an int, (vertical, horizontal) or ((top, bottom), (left, right))",
+    }.get(rank, f"an int, {rank} ints or {rank} pairs (before, after)")
+    raise ArgumentError(f'{name} must be "valid", "same", {forms} of integers >= 0, got {padding!r}')
 
 
 def effective_kernel(kernel, dilation):
@@ -53,10 +57,10 @@ def same_padding(size, kernel, stride, dilation=1):
     return total // 2, total - total // 2
 
 
-def resolve_padding(padding, sizes, kernels, strides, dilations=(1, 1)):
-    """Turn a normalized padding into numbers for the known `sizes` (height, width)."""
+def resolve_padding(padding, sizes, kernels, strides, dilations=None):
+    """Turn a normalized padding into numbers for the known `sizes`, one per spatial axis."""
     if padding == "same":
-        return tuple(map(same_padding, sizes, kernels, strides, dilations))
+        return tuple(map(same_padding, sizes, kernels, strides, dilations or (1,) * len(sizes)))
     return padding
 
 
@@ -65,14 +69,15 @@ def window_output(size, kernel, stride, pad, dilation=1):
     return (size + pad[0] + pad[1] - effective_kernel(kernel, dilation)) // stride + 1
 
 
-def output_sizes(sizes, kernels, strides, padding, dilations=(1, 1), what="window"):
-    """Return (height, width) of a convolution's or pooling's output.
+def output_sizes(sizes, kernels, strides, padding, dilations=None, what="window"):
+    """Return the sizes of a convolution's or pooling's output, one per spatial axis.
 
     Raises
     ------
     ShapeError
         When the (dilated) window is larger than the padded input.
     """
+    dilations = dilations or (1,) * len(sizes)
     result = []
     for axis, size in enumerate(sizes):
         if size is None:
@@ -84,7 +89,7 @@ def output_sizes(sizes, kernels, strides, padding, dilations=(1, 1), what="windo
             if out < 1:
                 extent = effective_kernel(kernels[axis], dilations[axis])
                 raise ShapeError(
-                    f"{what} of {('height', 'width')[axis]} {extent} is larger than its input: {size} with padding "
+                    f"{what} of {AXES[len(sizes)][axis]} {extent} is larger than its input: {size} with padding "
                     f'{padding[axis]}; use a smaller {what}, padding="same", or fewer pooling layers before it'
                 )
             result.append(out)

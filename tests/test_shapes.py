@@ -56,7 +56,7 @@ def test_bad_padding(bad):
 @pytest.mark.parametrize("bad", [0, -2, (1, 2, 3), "3", None, (1.5, 2), True])
 def test_bad_pair(bad):
     with pytest.raises(ArgumentError, match="strides must be a positive integer"):
-        shapes.pair(bad, "strides")
+        shapes.per_axis(bad, "strides")
 
 
 def test_broadcast():

@@ -11,6 +11,9 @@ grid of outputs, the taps (where each reads, relative to its output) and the pac
 
 Few input channels make short rows. Then the band's input is copied with its padding, and one tap is a whole kernel row:
 KW * C neighbouring floats.
+
+There are up to three spatial axes: an image is a stack of planes, one plane in 1-D and 2-D, of one row in 1-D. A tap
+along the depth picks the plane whose pixels the pointers of a band go to.
 """
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -40,62 +43,82 @@ cdef struct ConvolveArgs:
     const float *packed
     const float *bias
     float *y
-    int64_t pixels, per_image           # output pixels: all, of one image
-    int64_t height, width, x_image, x_row, x_pixel
-    int64_t step_h, step_w, taps_h, taps_w
-    int64_t out_height, out_width, y_offset, y_image, y_row, y_pixel
+    int64_t pixels, per_plane           # output pixels: all, of one plane
+    int64_t planes, height, width, x_plane, x_row, x_pixel
+    int64_t step_d, step_h, step_w, taps_d, taps_h, taps_w
+    int64_t out_planes, out_height, out_width, y_offset, y_image, y_plane, y_row, y_pixel
     int64_t groups, depth, columns, x_group, y_group
-    int64_t copy, left, copy_row        # a padded copy: zeros before a row, floats of a copied row
+    int64_t copy, left, copy_row        # a padded copy: zeros before a row, floats of a copied row ...
+    int64_t copy_plane                  # ... and of what a band needs of a plane
     int64_t unit, bands, band, panels, panel_block, panel_blocks, tap_block, depth_block
     fc_activation activation
     float alpha
     const fc_kernels *k
-    # followed by tap_h and tap_w
+    # followed by tap_d, tap_h and tap_w
+
+
+cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, int64_t *y_rows, float *copy,
+                      int64_t first, int64_t count) noexcept nogil:
+    """Fill a[tap][pixel] and y_rows[pixel] of a band: per plane of outputs and tap along the depth, a plane of x."""
+    cdef const int64_t *tap_d = <const int64_t *>(args + 1)
+    cdef int64_t done = 0, run, plane, depth, tap, offset, i, height, last_row
+    cdef const float *x
+    g.x_first_row, g.height, g.width, g.x_image, g.x_row = 0, args.height, args.width, 0, args.x_row
+    g.x_pixel, g.y_image, g.y_row, g.y_pixel, g.a_tap = args.x_pixel, 0, args.y_row, args.y_pixel, args.band
+    g.step_h, g.step_w, g.taps_h, g.taps_w = args.step_h, args.step_w, args.taps_h, args.taps_w
+    g.tap_h = tap_d + args.taps_d
+    g.tap_w = g.tap_h + args.taps_h
+    g.out_height, g.out_width = args.out_height, args.out_width
+    while done < count:
+        plane = (first + done) // args.per_plane
+        g.first = first + done - plane * args.per_plane
+        g.count = run = min(count - done, args.per_plane - g.first)
+        g.y_rows = y_rows + done
+        for tap in range(args.taps_d):
+            depth = plane % args.out_planes * args.step_d + tap_d[tap]
+            x = args.x + (plane // args.out_planes * args.planes + depth) * args.x_plane
+            # A plane outside the image is one without rows.
+            height = args.height if 0 <= depth < args.planes else 0
+            if args.copy:
+                last_row = (g.first + run - 1) // args.out_width
+                g.x_first_row = g.first // args.out_width * args.step_h + g.tap_h[0]
+                g.height = last_row * args.step_h + g.tap_h[args.taps_h - 1] + 1 - g.x_first_row
+                copy_padded(x, copy, g.x_first_row, g.height, height, args.x_row, args.left, args.copy_row)
+                g.x, g.x_row, g.width = copy, args.copy_row, args.copy_row
+                copy += args.copy_plane
+            else:
+                g.x, g.height = x, height
+            g.a = a + tap * args.taps_h * args.taps_w * args.band + done
+            args.k.gather(g)
+        offset = plane // args.out_planes * args.y_image + plane % args.out_planes * args.y_plane
+        for i in range(run):
+            g.y_rows[i] += offset
+        done += run
 
 
 cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ConvolveArgs *args = <const ConvolveArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, taps = args.taps_h * args.taps_w, image, last_row, panel, group, column, tap, start
+    cdef int64_t nr = k.nr, taps = args.taps_d * args.taps_h * args.taps_w, panel, group, column, tap, start
     cdef int64_t block = chunk % args.panel_blocks
     cdef int64_t unit = chunk // args.panel_blocks // args.bands
+    cdef int64_t first = unit * args.unit + chunk // args.panel_blocks % args.bands * args.band
+    cdef int64_t count = min(args.band, min(args.pixels, (unit + 1) * args.unit) - first)
     cdef const float *packed
-    cdef float *zero
-    cdef float *copy
+    cdef const float **a = <const float **>scratch
+    cdef int64_t *y_rows = <int64_t *>(scratch + align(8 * taps * args.band))
+    cdef float *zero = <float *>(<char *>y_rows + align(8 * args.band))
     cdef fc_gather g
     cdef fc_tile t
 
-    g.first = unit * args.unit + chunk // args.panel_blocks % args.bands * args.band
-    g.count = min(args.band, min(args.pixels, (unit + 1) * args.unit) - g.first)
-    if g.count <= 0:
+    if count <= 0:
         return
-    g.a, g.a_tap = <const float **>scratch, args.band
-    scratch += align(8 * taps * args.band)
-    g.y_rows = <int64_t *>scratch
-    scratch += align(8 * args.band)
-    zero = <float *>scratch
-    g.x, g.zero, g.x_first_row, g.height, g.width = args.x, zero, 0, args.height, args.width
-    g.x_image, g.x_row, g.x_pixel = args.x_image, args.x_row, args.x_pixel
-    g.step_h, g.step_w, g.taps_h, g.taps_w = args.step_h, args.step_w, args.taps_h, args.taps_w
-    g.tap_h = <const int64_t *>(<const char *>raw + sizeof(ConvolveArgs))
-    g.tap_w = g.tap_h + args.taps_h
-    g.out_height, g.out_width = args.out_height, args.out_width
-    g.y_image, g.y_row, g.y_pixel = args.y_image, args.y_row, args.y_pixel
-    if args.copy:
-        copy = <float *>scratch
-        image = g.first // args.per_image
-        last_row = (g.first + g.count - 1) % args.per_image // args.out_width
-        g.x_first_row = g.first % args.per_image // args.out_width * args.step_h + g.tap_h[0]
-        g.height = last_row * args.step_h + g.tap_h[args.taps_h - 1] + 1 - g.x_first_row
-        copy_padded(args.x + image * args.x_image, copy, g.x_first_row, g.height, args.height, args.x_row, args.left,
-                    args.copy_row)
-        g.x, g.x_image, g.x_row, g.width = copy, 0, args.copy_row, args.copy_row
-    else:
+    g.zero = zero
+    if not args.copy:
         memset(zero, 0, 4 * args.depth * args.groups)
-    k.gather(&g)
-
+    gather_band(args, &g, a, y_rows, zero, first, count)
     t.a_tap, t.b_tap = args.band, args.depth * nr
-    t.y_rows, t.rows, t.activation, t.alpha = g.y_rows, g.count, args.activation, args.alpha
+    t.y_rows, t.rows, t.activation, t.alpha = y_rows, count, args.activation, args.alpha
     for panel in range(block * args.panel_block, min(args.panels * args.groups, (block + 1) * args.panel_block)):
         group, column = panel // args.panels, panel % args.panels * nr
         packed = args.packed + panel * taps * t.b_tap
@@ -106,7 +129,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         tap = start = 0
         while True:
             t.taps, t.depth = min(args.tap_block, taps - tap), min(args.depth_block, args.depth - start)
-            t.a, t.a_offset = <const float *const *>g.a + tap * args.band, group * args.x_group + start
+            t.a, t.a_offset = <const float *const *>a + tap * args.band, group * args.x_group + start
             t.b = packed + tap * t.b_tap + start * nr
             t.accumulate = tap > 0 or start > 0
             start += t.depth
@@ -119,45 +142,54 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
                 break
 
 
-def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, steps, tap_h, tap_w, out_size, y_strides,
+cdef tuple volume(values, fill):
+    """Return three numbers, one per spatial axis: `fill` stands for axes that are not there."""
+    return (fill,) * (3 - len(values)) + tuple(values)
+
+
+def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, steps, reads, out_size, y_strides,
              y_offset=0, groups=1, depth, columns, activation=None, alpha=0.0, copy_kernel_width=0):
-    """Return the step of a convolution with packed panels.
+    """Return the step of a convolution with packed panels, of images with one, two or three spatial axes.
 
     Parameters
     ----------
     x_size, x_channels
-        (height, width) and channels of the contiguous NHWC input.
-    steps : (int, int)
-        How far the input position moves from one output to the next.
-    tap_h, tap_w : sequences of int
-        Where the taps of output 0 read: rows and columns, which may be outside.
+        Sizes along the spatial axes, and channels, of the contiguous input.
+    steps
+        How far the input position moves from one output to the next, per axis.
+    reads : sequences of int, one per axis
+        Where the taps of output 0 read, which may be outside; the taps are their product.
     out_size, y_strides, y_offset
-        (rows, columns) of the grid of outputs; its strides (image, row, column) and start in y, in elements.
+        Sizes of the grid of outputs; its strides (image, one per axis) and start in y, in elements.
     depth, columns
         Input channels that a group reads, output channels that it writes.
     copy_kernel_width : int
-        Not 0: taps are whole kernel rows of so many pixels, read from a padded copy; `tap_w` is then the first column.
+        Not 0: taps are whole kernel rows of so many pixels, read from a padded copy; the last of `reads` is then the
+        first column.
     """
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    (height, width), (rows, cols) = x_size, out_size
+    if not all(reads):
+        reads = ((0,), (), ())
+    tap_d, tap_h, tap_w = volume(reads, (0,))
+    (args.planes, height, width), (planes, rows, cols) = volume(x_size, 1), volume(out_size, 1)
     args.x, args.packed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, k
-    args.per_image, args.pixels = rows * cols, images * rows * cols
+    args.per_plane, args.pixels = rows * cols, images * planes * rows * cols
     args.height, args.width = height, width
-    args.x_image, args.x_row, args.x_pixel = height * width * x_channels, width * x_channels, x_channels
-    args.step_h, args.step_w = steps
-    args.out_height, args.out_width, args.y_offset = rows, cols, y_offset
-    args.y_image, args.y_row, args.y_pixel = y_strides
+    args.x_plane, args.x_row, args.x_pixel = height * width * x_channels, width * x_channels, x_channels
+    args.step_d, args.step_h, args.step_w = volume(steps, 1)
+    args.out_planes, args.out_height, args.out_width, args.y_offset = planes, rows, cols, y_offset
+    args.y_image, (args.y_plane, args.y_row, args.y_pixel) = y_strides[0], volume(y_strides[1:], 0)
     args.groups, args.columns, args.x_group, args.y_group = groups, columns, depth, columns
     args.copy = copy_kernel_width > 0
     if args.copy:
         args.left = -tap_w[0] * x_channels
-        args.copy_row = ((cols - 1) * steps[1] + copy_kernel_width) * x_channels
+        args.copy_row = ((cols - 1) * args.step_w + copy_kernel_width) * x_channels
         tap_w, depth = (0,), copy_kernel_width * x_channels
-    args.depth, args.taps_h, args.taps_w = depth, len(tap_h), len(tap_w)
-    taps = len(tap_h) * len(tap_w)
-    # A copy belongs to one image; pointers may run over image borders, which keeps tiles full on small maps.
-    args.unit = args.per_image if args.copy else max(1, args.pixels)
+    args.depth, args.taps_d, args.taps_h, args.taps_w = depth, len(tap_d), len(tap_h), len(tap_w)
+    taps = len(tap_d) * len(tap_h) * len(tap_w)
+    # A copy belongs to one plane; pointers may run over image borders, which keeps tiles full on small maps.
+    args.unit = args.per_plane if args.copy else max(1, args.pixels)
     args.bands, args.band = split(args.unit, BAND, k.mr)
     args.panels = -(-columns // k.nr)
     args.panel_blocks, args.panel_block = split(
@@ -167,12 +199,14 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
     else:
         (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // max(depth, 1)), depth
     scratch = align(8 * taps * args.band) + align(8 * args.band)
+    args.copy_plane = 0
     if args.copy:
         span = min(rows, (args.band - 1) // max(cols, 1) + 2)
-        scratch += 4 * ((span - 1) * steps[0] + max(tap_h) - min(tap_h) + 1) * args.copy_row
+        args.copy_plane = ((span - 1) * args.step_h + max(tap_h) - min(tap_h) + 1) * args.copy_row
+        scratch += 4 * args.copy_plane * args.taps_d
     else:
         scratch += 4 * depth * groups
-    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_h, *tap_w))
+    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_d, *tap_h, *tap_w))
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
     units = -(-args.pixels // args.unit)
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,

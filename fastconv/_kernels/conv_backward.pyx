@@ -3,6 +3,9 @@
 A sum of outer products over the pixels: chunk = (part of the pixels, kernel row, panel),
 boxes of pixels small enough for the first-level cache, their operands made contiguous (neighbouring pixels of many
 channels would fall into the same few sets of the cache), and for each tap the part of the box that is inside the image.
+
+In 3-D a chunk owns one tap along the depth, and a box lies in one sample. In 2-D the batch is one sample, as many
+planes deep as there are images, under a kernel one plane deep.
 """
 from libc.stdint cimport int64_t
 
@@ -31,12 +34,12 @@ cdef struct BackwardKernelArgs:
     const float *x
     const float *dy
     float *dkernel
-    int64_t images, height, width, channels, x_image, x_row
-    int64_t out_height, out_width
-    int64_t step_h, step_w, dilation_h, dilation_w, top, left, taps_h, taps_w
+    int64_t planes, height, width, channels, x_plane, x_row
+    int64_t out_planes, out_height, out_width
+    int64_t step_d, step_h, step_w, dilation_d, dilation_h, dilation_w, front, top, left, taps_d, taps_h, taps_w
     int64_t groups, depth, columns
     int64_t copy, copy_row, strip, dy_scratch
-    int64_t box_images, box_rows, image_blocks, row_blocks     # the boxes
+    int64_t samples, box_planes, box_rows, plane_blocks, row_blocks     # the boxes
     int64_t parts, tap_blocks, panels, panel_block, panel_blocks
     const fc_kernels *k
 
@@ -62,17 +65,19 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef const fc_kernels *k = args.k
     cdef int64_t panel_block = chunk % args.panel_blocks
     cdef int64_t tap_block = chunk // args.panel_blocks % args.tap_blocks
-    cdef int64_t part = chunk // (args.panel_blocks * args.tap_blocks)
+    cdef int64_t tap_d = chunk // (args.panel_blocks * args.tap_blocks) % args.taps_d
+    cdef int64_t part = chunk // (args.panel_blocks * args.tap_blocks * args.taps_d)
     cdef int64_t th_first = tap_block * args.taps_h // args.tap_blocks
     cdef int64_t th_end = (tap_block + 1) * args.taps_h // args.tap_blocks
-    cdef int64_t boxes = args.image_blocks * args.row_blocks, total = args.groups * args.columns
+    cdef int64_t boxes = args.samples * args.plane_blocks * args.row_blocks, total = args.groups * args.columns
     cdef int64_t first = part * boxes // args.parts, end = (part + 1) * boxes // args.parts
-    cdef int64_t tiles = (args.depth + k.mr - 1) // k.mr, image_pixels = args.out_height * args.out_width
+    cdef int64_t tiles = (args.depth + k.mr - 1) // k.mr, plane_pixels = args.out_height * args.out_width
     cdef int64_t panel_first = panel_block * args.panel_block
     cdef int64_t panel_end = min(args.panels * args.groups, panel_first + args.panel_block)
-    cdef int64_t box, image, row, row_end, in_first, in_end, panel, panel_last, group, column, tile, m, n
+    cdef int64_t box, sample, low, high, offset_d, row, row_end, in_first, in_end
+    cdef int64_t panel, panel_last, group, column, tile, m, n
     cdef int64_t pixels, strip_pixel = (k.mr + k.vector_length - 1) // k.vector_length * k.vector_length
-    cdef float *dkernel = args.dkernel + part * args.taps_h * args.taps_w * args.depth * total
+    cdef float *dkernel = args.dkernel + (part * args.taps_d + tap_d) * args.taps_h * args.taps_w * args.depth * total
     cdef float *dy_strips = <float *>scratch
     cdef float *x_strip = <float *>(scratch + args.dy_scratch)
     cdef const float *x
@@ -82,39 +87,43 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef Ahead ahead
 
     t.dy_pixel, t.dy_row, t.dw_row = k.nr, args.out_width * k.nr, total
+    offset_d = tap_d * args.dilation_d - args.front
     for box in range(first, end):
-        image, row = box // args.row_blocks * args.box_images, box % args.row_blocks * args.box_rows
-        t.images = min(args.box_images, args.images - image)
+        sample, row = box // (args.plane_blocks * args.row_blocks), box % args.row_blocks * args.box_rows
+        low = box // args.row_blocks % args.plane_blocks * args.box_planes
+        high = min(low + args.box_planes, args.out_planes)
+        inside(offset_d, args.step_d, args.planes, &low, &high)
+        t.images = high - low
         t.accumulate = box > first
         row_end = min(row + args.box_rows, args.out_height)
         # The rows of x that this chunk's taps see from the box.
         in_first = row * args.step_h + th_first * args.dilation_h - args.top
         in_end = (row_end - 1) * args.step_h + (th_end - 1) * args.dilation_h - args.top + 1
-        x = args.x + image * args.x_image
-        dy = args.dy + (image * image_pixels + row * args.out_width) * total
+        x = args.x + (sample * args.planes + low * args.step_d + offset_d) * args.x_plane
+        dy = args.dy + ((sample * args.out_planes + low) * plane_pixels + row * args.out_width) * total
         pixels = (row_end - row) * args.out_width
         # The next box follows in memory (of dy only some channels, if the chunk owns only some panels).
         x_bytes = 4 * t.images * (row_end - row) * args.step_h * args.x_row
         dy_bytes = 4 * t.images * pixels * total if args.panel_blocks == 1 else 0
         if box + 1 == end:
             x_bytes = dy_bytes = 0
-        ahead.x = <const char *>x + 4 * ((t.images - 1) * args.x_image + in_end * args.x_row)
+        ahead.x = <const char *>x + 4 * ((t.images - 1) * args.step_d * args.x_plane + in_end * args.x_row)
         ahead.x_end = ahead.x + x_bytes
-        ahead.dy = <const char *>(dy + (t.images - 1) * image_pixels * total + pixels * total)
+        ahead.dy = <const char *>(dy + (t.images - 1) * plane_pixels * total + pixels * total)
         ahead.dy_end = ahead.dy + dy_bytes
         calls = tiles * (panel_end - panel_first) * (th_end - th_first) * args.taps_w
         ahead.lines = (x_bytes + dy_bytes) // (64 * calls) + 1
         for panel in range(panel_first, panel_end):
             column = panel // args.panels * args.columns + panel % args.panels * k.nr
             for n in range(t.images):
-                k.strip(dy + n * image_pixels * total + column, total, pixels,
+                k.strip(dy + n * plane_pixels * total + column, total, pixels,
                         min(k.nr, args.columns - panel % args.panels * k.nr),
                         dy_strips + ((panel - panel_first) * t.images + n) * pixels * k.nr, k.nr)
         t.dy_image = pixels * k.nr
-        t.x_image, t.x_row, t.x_pixel = args.x_image, args.x_row, args.channels
+        t.x_image, t.x_row, t.x_pixel = args.step_d * args.x_plane, args.x_row, args.channels
         if args.copy:
-            copy_padded(x, x_strip, in_first, in_end - in_first, args.height, args.x_row, args.left * args.channels,
-                        args.copy_row)
+            copy_padded(x, x_strip, in_first, in_end - in_first, args.height if t.images else 0, args.x_row,
+                        args.left * args.channels, args.copy_row)
             t.x_row = args.copy_row
         elif args.strip:
             in_first, in_end = max(in_first, 0), min(in_end, args.height)
@@ -131,8 +140,9 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
                     t.x = x_strip - in_first * t.x_row + m
                 elif args.strip:
                     for n in range(t.images):
-                        k.strip(x + n * args.x_image + in_first * args.x_row + group * args.depth + m, args.channels,
-                                (in_end - in_first) * args.width, t.rows, x_strip + n * t.x_image, strip_pixel)
+                        k.strip(x + n * args.step_d * args.x_plane + in_first * args.x_row + group * args.depth + m,
+                                args.channels, (in_end - in_first) * args.width, t.rows,
+                                x_strip + n * t.x_image, strip_pixel)
                     t.x = x_strip - in_first * t.x_row
                 else:
                     t.x = x + group * args.depth + m
@@ -151,6 +161,8 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead
     cdef const float *x = t.x
     cdef int64_t x_row = t.x_row, x_pixel = t.x_pixel, panel, column, th, tw, h, w, low, high, left, right
     t.x_row, t.x_pixel = x_row * args.step_h, x_pixel * args.step_w
+    if args.out_width == 1:     # a map of one column is walked as if it were a row
+        t.x_row, t.x_pixel = t.x_pixel, t.x_row
     for panel in range(panel_first, panel_end):
         column = panel % args.panels * k.nr
         t.columns = min(k.nr, args.columns - column)
@@ -168,6 +180,8 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead
                 t.x = x + (low * args.step_h + h) * x_row + (left * args.step_w + w) * x_pixel
                 t.dy = dy + (low - row) * t.dy_row + left * t.dy_pixel
                 t.height, t.width = high - low, right - left
+                if args.out_width == 1:
+                    t.height, t.width = t.width, t.height
                 t.dw = dkernel + ((th * args.taps_w + tw) * args.depth + m) * t.dw_row + column
                 t.ahead_lines = ahead.lines
                 if ahead.x < ahead.x_end:
@@ -184,51 +198,62 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead
 
 def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, padding, strides, dilations, kernel_size,
                     groups, depth, columns):
-    """Return (phases, workspace) of the gradient of a kernel (KH, KW, depth, groups * columns).
+    """Return (phases, workspace) of the gradient of a kernel (..., depth, groups * columns).
 
-    Small gradients are summed over parts of the pixels, added in order at the end; of a large one every chunk owns a
-    kernel row and a few panels. How many parts there are is a function of the shapes.
+    Sizes, strides, ... hold a number per spatial axis, one to three of them. Small gradients are summed over parts of
+    the pixels, added in order at the end; of a large one every chunk owns a kernel row and a few panels. How many parts
+    there are is a function of the shapes.
     """
     cdef BackwardKernelArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    (height, width), (rows, cols), (kh, kw) = x_size, out_size, kernel_size
     channels, outputs = groups * depth, groups * columns
+    args.copy = groups == 1 and dilations[-1] == 1 and kernel_size[-1] > 1 and depth < FEW_CHANNELS
+    axes = [x_size, out_size, kernel_size, strides, dilations, [before for before, _ in padding]]
+    gone = [1, 1, 1, 1, 1, 0]
+    if len(x_size) == 1:    # a row is walked as a column, which is cut into boxes, unless it is copied
+        axes = [(n, none) if not args.copy else (none, n) for (n,), none in zip(axes, gone)]
+    if len(x_size) < 3:
+        args.samples = 1
+        axes = [(n, *rest) for n, rest in zip((images, images, 1, 1, 1, 0), axes)]
+    else:
+        args.samples = images
+    (planes, height, width), (out_planes, rows, cols), (kd, kh, kw), strides, dilations, before = axes
     args.x, args.dy, args.dkernel, args.k = NULL, NULL, NULL, k
-    args.images, args.height, args.width, args.channels = images, height, width, channels
-    args.x_image, args.x_row = height * width * channels, width * channels
-    args.out_height, args.out_width = rows, cols
-    (args.step_h, args.step_w), (args.dilation_h, args.dilation_w) = strides, dilations
-    (args.top, _), (args.left, _) = padding
-    size = kh * kw * depth * outputs
-    args.copy = groups == 1 and dilations[1] == 1 and kw > 1 and depth < FEW_CHANNELS
-    args.copy_row = ((cols - 1) * strides[1] + kw) * channels
+    args.planes, args.height, args.width, args.channels = planes, height, width, channels
+    args.x_plane, args.x_row = height * width * channels, width * channels
+    args.out_planes, args.out_height, args.out_width = out_planes, rows, cols
+    args.step_d, args.step_h, args.step_w = strides
+    args.dilation_d, args.dilation_h, args.dilation_w = dilations
+    args.front, args.top, args.left = before
+    size = kd * kh * kw * depth * outputs
+    args.copy_row = ((cols - 1) * args.step_w + kw) * channels
     if args.copy:
         depth, kw = kw * depth, 1
-    args.taps_h, args.taps_w, args.groups, args.depth, args.columns = kh, kw, groups, depth, columns
-    args.box_images = 1 if args.copy else max(1, BOX // max(rows * cols, 1))
+    args.taps_d, args.taps_h, args.taps_w, args.groups, args.depth, args.columns = kd, kh, kw, groups, depth, columns
+    args.box_planes = 1 if args.copy else max(1, BOX // max(rows * cols, 1))
     args.row_blocks, args.box_rows = split(rows, max(1, BOX // max(cols, 1)))
-    args.image_blocks = -(-images // args.box_images)
+    args.plane_blocks = -(-out_planes // args.box_planes)
     args.panels = -(-columns // k.nr)
-    boxes = args.image_blocks * args.row_blocks
+    boxes = args.samples * args.plane_blocks * args.row_blocks
     if boxes == 0 or size == 0:
         return ((runtime.zero(dkernel, 4 * size),),), {}
-    flops = 2.0 * images * rows * cols * size
+    flops = 2.0 * args.samples * out_planes * rows * cols * size
     # A large gradient: split it by kernel rows and panels; a small one is all in each part.
     args.tap_blocks = args.panel_blocks = 1
     if size * 4 > SPLIT_BYTES:
         args.tap_blocks = kh
         args.panel_blocks = groups * args.panels
     args.panel_blocks, args.panel_block = split(groups * args.panels, -(-groups * args.panels // args.panel_blocks))
-    units = args.tap_blocks * args.panel_blocks
+    units = kd * args.tap_blocks * args.panel_blocks
     args.parts = max(1, min(-(-16 // units), boxes, int(flops / 1e6)))
-    args.dy_scratch = scratch = align(4 * args.panel_block * args.box_images * args.box_rows * cols * k.nr)
-    span = (args.box_rows - 1) * strides[0] + (-(-kh // args.tap_blocks) - 1) * dilations[0] + 1
+    args.dy_scratch = scratch = align(4 * args.panel_block * args.box_planes * args.box_rows * cols * k.nr)
+    span = (args.box_rows - 1) * args.step_h + (-(-kh // args.tap_blocks) - 1) * args.dilation_h + 1
     # Tiles of x are made contiguous too, where they are used often enough.
-    args.strip = not args.copy and kh * kw * args.panel_block >= 4 * strides[0] * strides[1] * args.tap_blocks
+    args.strip = not args.copy and kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks
     if args.copy:
         scratch += 4 * span * args.copy_row
     elif args.strip:
-        scratch += 4 * args.box_images * span * width * (k.mr + k.vector_length)
+        scratch += 4 * args.box_planes * span * width * (k.mr + k.vector_length)
     partial = "dkernel_parts" if args.parts > 1 else dkernel
     step = Step("backward_kernel", <size_t>&backward_kernel_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),

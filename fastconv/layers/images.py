@@ -23,7 +23,7 @@ def check_data_format(layer, data_format):
 def check_pair(layer, value, name):
     """Return an int or a pair as a pair."""
     try:
-        return shapes.pair(value, name)
+        return shapes.per_axis(value, name)
     except ArgumentError as error:
         raise ArgumentError(f"{layer._title()}: {error}") from None
 

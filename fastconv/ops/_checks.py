@@ -52,12 +52,13 @@ def check_range(op, name, value, low, high):
         raise ArgumentError(f"{op} needs {name} of at least {low} and below {high}, got {value!r}")
 
 
-IMAGE_AXES = "(N, H, W, C)"
-_PIXELS = {1: "row of pixels", 2: "column of pixels", 3: "channel"}
+# By the number of spatial axes: all axes, and what there must be at least one of along each but the first.
+IMAGE_AXES = {1: "(N, L, C)", 2: "(N, H, W, C)", 3: "(N, D, H, W, C)"}
+_ROWS = {2: ("row of pixels", "column of pixels"), 3: ("plane of pixels", "row of pixels", "column of pixels")}
 
 
-def check_images(op, name, spec):
-    """Raise unless `spec` is of floating images (N, H, W, C); the batch may be empty, an image not."""
+def check_images(op, name, spec, rank=2):
+    """Raise unless `spec` is of floating images with `rank` spatial axes; the batch may be empty, an image not."""
     check_float(op, name, spec)
-    check_rank(op, name, spec, IMAGE_AXES)
-    check_not_empty(op, name, spec, _PIXELS)
+    check_rank(op, name, spec, IMAGE_AXES[rank])
+    check_not_empty(op, name, spec, dict(enumerate((*_ROWS.get(rank, ("position",)), "channel"), 1)))

@@ -1,19 +1,28 @@
-"""Shared by conv2d and depthwise_conv2d: attributes, the rules of shapes, the walks over taps."""
+"""Shared by the convolutions in one, two and three dimensions: attributes, the rules of shapes, the walks over taps.
 
+Everything here takes the number of spatial axes from its arguments: a tuple holds one number per axis, the last axis the
+one whose neighbours lie side by side in memory.
+"""
+
+import itertools
 from typing import NamedTuple
 
 from .. import shapes
-from ..errors import ShapeError
-from ..op import Epilogue, Spec
+from ..errors import ArgumentError, ShapeError
+from ..op import Case, Epilogue, Spec
 from ._checks import check_floats, check_images
+from ._epilogue import epilogue_of
+
+# The spatial axes of a kernel.
+KERNEL_AXES = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
 
 
 class Attrs(NamedTuple):
-    """Attributes of a convolution. `padding` is "same" or ((top, bottom), (left, right))."""
+    """Attributes of a convolution. `padding` is "same" or a pair (before, after) per axis: ((top, bottom), (left, right))."""
 
-    strides: tuple[int, int] = (1, 1)
+    strides: tuple[int, ...] = (1, 1)
     padding: str | tuple = ((0, 0), (0, 0))
-    dilation_rate: tuple[int, int] = (1, 1)
+    dilation_rate: tuple[int, ...] = (1, 1)
     groups: int = 1
     epilogue: Epilogue = Epilogue()
 
@@ -22,46 +31,78 @@ class Attrs(NamedTuple):
     meets_padding = frozenset({"kernel", "y", "dy"})
 
 
+def attributes(name, rank, strides, padding, dilation_rate, groups, activation):
+    """Return `Attrs` from the arguments of a public function."""
+    check_groups(name, groups)
+    return Attrs(
+        shapes.per_axis(strides, "strides", rank),
+        shapes.normalize_padding(padding, rank=rank),
+        shapes.per_axis(dilation_rate, "dilation_rate", rank),
+        groups,
+        epilogue_of(activation),
+    )
+
+
+def check_groups(name, groups):
+    """Raise ArgumentError unless `groups` is a positive integer."""
+    if not isinstance(groups, int) or groups < 1:
+        raise ArgumentError(f"{name}: groups must be a positive integer, got {groups!r}")
+
+
 class Geometry(NamedTuple):
     """Sizes and padding of a call, in numbers."""
 
-    size: tuple[int, int]  # of the input
-    kernel: tuple[int, int]
-    out: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]
+    size: tuple[int, ...]  # of the input
+    kernel: tuple[int, ...]
+    out: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
 
 
 def geometry(x_shape, kernel_shape, attrs):
     """Return the `Geometry` for known shapes."""
-    size, kernel = tuple(x_shape[1:3]), tuple(kernel_shape[:2])
+    rank = len(attrs.strides)
+    size, kernel = tuple(x_shape[1 : 1 + rank]), tuple(kernel_shape[:rank])
     padding = shapes.resolve_padding(attrs.padding, size, kernel, attrs.strides, attrs.dilation_rate)
     out = shapes.output_sizes(size, kernel, attrs.strides, attrs.padding, attrs.dilation_rate, "kernel")
     return Geometry(size, kernel, out, padding)
 
 
 def infer_output(specs, attrs, name, channels_out):
-    """Return the Spec of y; checks what both convolutions have in common."""
-    x, kernel, bias = specs["x"], specs["kernel"], specs.get("bias")
+    """Return the Spec of y; checks what all convolutions have in common."""
+    x, kernel = specs["x"], specs["kernel"]
+    check_bias(specs, name, channels_out)
+    out = shapes.output_sizes(
+        x.shape[1:-1], kernel.shape[:-2], attrs.strides, attrs.padding, attrs.dilation_rate, "kernel"
+    )
+    return Spec((x.shape[0], *out, channels_out), x.dtype)
+
+
+def check_bias(specs, name, channels_out):
+    """Raise ShapeError unless the bias, where there is one, has a number per output channel."""
+    bias = specs.get("bias")
     if bias is not None and tuple(bias.shape) != (channels_out,):
         raise ShapeError(
             f"{name}: bias must have shape ({channels_out},), one number per output channel of the kernel "
-            f"{kernel.shape}, got {bias.shape}"
+            f"{specs['kernel'].shape}, got {bias.shape}"
         )
-    oh, ow = shapes.output_sizes(
-        x.shape[1:3], kernel.shape[:2], attrs.strides, attrs.padding, attrs.dilation_rate, "kernel"
-    )
-    return Spec((x.shape[0], oh, ow, channels_out), x.dtype)
 
 
-def check_operands(specs, name, kernel_axes):
-    """Raise unless all are floats, x are images of known channels, and the kernel is 4-D, all of it known."""
+def check_operands(specs, name, rank, channel_axes):
+    """Raise unless all are floats, x are images of known channels, and the kernel has its axes, all of it known."""
     x, kernel = specs["x"], specs["kernel"].shape
     check_floats(name, specs)
-    check_images(name, "x", x)
-    if x.shape[3] is None:
+    check_images(name, "x", x, rank)
+    if x.shape[-1] is None:
         raise ShapeError(f"{name}: the number of channels of x must be known, got shape {x.shape}")
-    if len(kernel) != 4 or any(not n for n in kernel):
-        raise ShapeError(f"{name}: kernel must have shape {kernel_axes}, none of it 0, got {kernel}")
+    if len(kernel) != rank + 2 or any(not n for n in kernel):
+        axes = f"({KERNEL_AXES[rank]}, {channel_axes})"
+        raise ShapeError(f"{name}: kernel must have shape {axes}, none of it 0, got {kernel}")
+
+
+def case(x, kernel, channels_out, bias, attrs):
+    """Return a sample call."""
+    specs = {"x": Spec(x), "kernel": Spec(kernel)}
+    return Case(specs | ({"bias": Spec((channels_out,))} if bias else {}), attrs)
 
 
 def _inside(offset, step, size, count):
@@ -70,30 +111,43 @@ def _inside(offset, step, size, count):
     return slice(first, max(first, min(count, (size - 1 - offset) // step + 1)))
 
 
-def taps(x_shape, kernel_size, attrs):
-    """Yield ((kh, kw), region of x, region of y) of the reference: what a tap reads, and for which outputs.
+def taps(geometry, attrs):
+    """Yield (tap, region of x, region of y) of the reference: what a tap reads, and for which outputs.
 
     Outputs for which it would read padding are left out.
     """
-    shape = geometry(x_shape, kernel_size, attrs)
-    for kh in range(kernel_size[0]):
-        for kw in range(kernel_size[1]):
-            sees, is_seen = [slice(None)], [slice(None)]
-            for axis, tap in enumerate((kh, kw)):
-                step, offset = attrs.strides[axis], tap * attrs.dilation_rate[axis] - shape.padding[axis][0]
-                outputs = _inside(offset, step, shape.size[axis], shape.out[axis])
-                start = outputs.start * step + offset
-                sees.append(slice(start, start + (outputs.stop - outputs.start) * step, step))
-                is_seen.append(outputs)
-            yield (kh, kw), tuple(sees), tuple(is_seen)
+    for tap in itertools.product(*map(range, geometry.kernel)):
+        sees, is_seen = [slice(None)], [slice(None)]
+        for axis, t in enumerate(tap):
+            step, offset = attrs.strides[axis], t * attrs.dilation_rate[axis] - geometry.padding[axis][0]
+            outputs = _inside(offset, step, geometry.size[axis], geometry.out[axis])
+            start = outputs.start * step + offset
+            sees.append(slice(start, start + (outputs.stop - outputs.start) * step, step))
+            is_seen.append(outputs)
+        yield tap, tuple(sees), tuple(is_seen)
+
+
+def pixel_strides(size, channels):
+    """Return the strides (image, one per spatial axis) of contiguous images, in elements."""
+    strides = [channels]
+    for n in reversed(size):
+        strides.append(n * strides[-1])
+    return tuple(reversed(strides))
+
+
+def reads(geometry, attrs):
+    """Return where the taps of output 0 read, per axis."""
+    return tuple(
+        [t * dilation - before for t in range(size)]
+        for size, dilation, (before, _) in zip(geometry.kernel, attrs.dilation_rate, geometry.padding, strict=True)
+    )
 
 
 class Walk(NamedTuple):
-    """A part of the backward-data pass: a convolution of dy with stride 1, over every stride-th row and column of dx."""
+    """A part of the backward-data pass: a convolution of dy with stride 1, over every stride-th position of dx."""
 
-    taps: list[int]  # kh * KW + kw of those that reach this part
-    tap_h: list[int]  # the rows of dy that they read for the first row of dx; tap_h x tap_w are the taps
-    tap_w: list[int]
+    taps: list[int]  # numbers of those that reach this part, as kh * KW + kw
+    reads: tuple[list[int], ...]  # per axis, where they read in dy for the first position; the taps are the product
     grid: dict  # arguments of the step: images, x_size, steps, out_size, y_strides, y_offset
 
 
@@ -114,21 +168,20 @@ def _phases(geometry, attrs, axis):
 
 def backward_data_walks(geometry, attrs, images, channels):
     """Return the `Walk`s that make a dx of so many images and channels; together they write every element."""
-    (height, width), (sh, sw) = geometry.size, attrs.strides
-    return [
-        Walk(
-            [h * geometry.kernel[1] + w for h in taps_h for w in taps_w],
-            tap_h,
-            tap_w,
-            {
-                "images": images,
-                "x_size": geometry.out,
-                "steps": (1, 1),
-                "out_size": (rows, columns),
-                "y_strides": (height * width * channels, sh * width * channels, sw * channels),
-                "y_offset": (fh * width + fw) * channels,
-            },
-        )
-        for fh, taps_h, tap_h, rows in _phases(geometry, attrs, 0)
-        for fw, taps_w, tap_w, columns in _phases(geometry, attrs, 1)
-    ]
+    rank = len(geometry.size)
+    image, *pixel = pixel_strides(geometry.size, channels)
+    tap_strides = pixel_strides(geometry.kernel, 1)[1:]
+    walks = []
+    for phases in itertools.product(*(_phases(geometry, attrs, axis) for axis in range(rank))):
+        firsts, taps, reads, counts = zip(*phases, strict=True)
+        numbers = [sum(t * s for t, s in zip(tap, tap_strides, strict=True)) for tap in itertools.product(*taps)]
+        grid = {
+            "images": images,
+            "x_size": geometry.out,
+            "steps": (1,) * rank,
+            "out_size": counts,
+            "y_strides": (image, *(step * stride for step, stride in zip(attrs.strides, pixel, strict=True))),
+            "y_offset": sum(first * stride for first, stride in zip(firsts, pixel, strict=True)),
+        }
+        walks.append(Walk(numbers, reads, grid))
+    return walks

@@ -1,5 +1,7 @@
 """Plans of depthwise convolutions, for depthwise_conv2d and for conv2d with one input channel per group."""
 
+from math import prod
+
 from .._kernels import depthwise as kernels
 from ..op import Plan
 from . import _convolution as common
@@ -7,20 +9,27 @@ from ._epilogue import after_epilogue, plan_epilogue_backward
 
 
 def _forward_taps(geometry, attrs, channels):
-    (kh, kw), (dh, dw) = geometry.kernel, attrs.dilation_rate
-    (top, _), (left, _) = geometry.padding
-    offsets = [tap * channels for tap in range(kh * kw)]
-    return [t * dh - top for t in range(kh)], [t * dw - left for t in range(kw)], offsets
+    return *common.reads(geometry, attrs), [tap * channels for tap in range(prod(geometry.kernel))]
+
+
+def _lower(x, kernel, attrs):
+    """Return the shapes and attributes of a call in two dimensions: in one dimension there is one row of pixels."""
+    if len(attrs.strides) == 2:
+        return x, kernel, attrs
+    padding = attrs.padding if attrs.padding == "same" else ((0, 0), *attrs.padding)
+    steps = {"strides": (1, *attrs.strides), "dilation_rate": (1, *attrs.dilation_rate)}
+    return (x[0], 1, *x[1:]), (1, *kernel), attrs._replace(padding=padding, **steps)
 
 
 def plan_forward(x, kernel, multiplier, bias, attrs):
+    x, kernel, attrs = _lower(x, kernel, attrs)
     geometry = common.geometry(x, kernel, attrs)
-    n, height, width, c = x
-    channels, (oh, ow) = c * multiplier, geometry.out
+    n, c, pixels = x[0], x[-1], prod(x[:-1])
+    channels = c * multiplier
     workspace, phases = {}, ()
     if multiplier > 1:
-        workspace = {"x_repeated": 4 * n * height * width * channels}
-        phases = ((kernels.repeat("x", "x_repeated", n * height * width * c, multiplier),),)
+        workspace = {"x_repeated": 4 * pixels * channels}
+        phases = ((kernels.repeat("x", "x_repeated", pixels * c, multiplier),),)
     step = kernels.depthwise(
         "x_repeated" if multiplier > 1 else "x",
         "kernel",
@@ -32,7 +41,7 @@ def plan_forward(x, kernel, multiplier, bias, attrs):
         steps=attrs.strides,
         taps=_forward_taps(geometry, attrs, channels),
         out_size=geometry.out,
-        y_strides=(oh * ow * channels, ow * channels, channels),
+        y_strides=common.pixel_strides(geometry.out, channels),
         activation=attrs.epilogue.activation,
         alpha=attrs.epilogue.alpha,
     )
@@ -40,16 +49,17 @@ def plan_forward(x, kernel, multiplier, bias, attrs):
 
 
 def plan_gradients(x, kernel, multiplier, y, attrs, needs):
+    x, kernel, attrs = _lower(x, kernel, attrs)
     geometry = common.geometry(x, kernel, attrs)
-    n, height, width, c = x
-    channels, (oh, ow) = c * multiplier, geometry.out
+    n, c, pixels = x[0], x[-1], prod(x[:-1])
+    channels = c * multiplier
     dz, epilogue, workspace = plan_epilogue_backward(y, attrs.epilogue, needs)
     plans = []
     if "kernel" in needs:
         before = ()
         if multiplier > 1:
-            workspace["x_repeated"] = 4 * n * height * width * channels
-            before = ((kernels.repeat("x", "x_repeated", n * height * width * c, multiplier),),)
+            workspace["x_repeated"] = 4 * pixels * channels
+            before = ((kernels.repeat("x", "x_repeated", pixels * c, multiplier),),)
         steps, more = kernels.backward_kernel(
             "x_repeated" if multiplier > 1 else "x",
             dz,
@@ -60,7 +70,7 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs):
             steps=attrs.strides,
             taps=_forward_taps(geometry, attrs, channels),
             out_size=geometry.out,
-            y_strides=(oh * ow * channels, ow * channels, channels),
+            y_strides=common.pixel_strides(geometry.out, channels),
         )
         plans.append((*before, *steps))
         workspace |= more
@@ -73,14 +83,14 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs):
                 None,
                 target,
                 channels=channels,
-                taps=(walk.tap_h, walk.tap_w, [tap * channels for tap in walk.taps]),
+                taps=(*walk.reads, [tap * channels for tap in walk.taps]),
                 **walk.grid,
             )
             for walk in common.backward_data_walks(geometry, attrs, n, channels)
         ]
         after = ()
         if multiplier > 1:
-            workspace[target] = 4 * n * height * width * channels
-            after = ((kernels.fold(target, "dx", n * height * width * c, multiplier),),)
+            workspace[target] = 4 * pixels * channels
+            after = ((kernels.fold(target, "dx", pixels * c, multiplier),),)
         plans.append((tuple(steps), *after))
     return Plan(phases=after_epilogue(dz, epilogue, *plans), workspace=workspace)

@@ -1,4 +1,4 @@
-"""What conv2d, depthwise_conv2d and dense share: the activation fused into their last step, and its derivative."""
+"""What the convolutions and dense share: the activation fused into their last step, and its derivative."""
 
 from itertools import zip_longest
 
@@ -40,6 +40,15 @@ def keeps(attrs, needs):
     """Return what the backward of activation(x * kernel + bias) reads."""
     kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
     return tuple(name for name, wanted in kept.items() if wanted)
+
+
+# What the operations y = activation(x * kernel + bias), whatever * is, declare alike.
+DECLARATION = {
+    "inputs": ("x", "kernel", "bias?"),
+    "outputs": ("y",),
+    "keeps": keeps,
+    "differentiable": frozenset({"x", "kernel", "bias"}),
+}
 
 
 def plan_epilogue_backward(y, epilogue, needs):

@@ -27,8 +27,8 @@ def attributes(pool_size, strides, padding):
     ArgumentError
         When one of them is not understood, or a window could lie wholly in the padding.
     """
-    pool_size = shapes.pair(pool_size, "pool_size")
-    strides = pool_size if strides is None else shapes.pair(strides, "strides")
+    pool_size = shapes.per_axis(pool_size, "pool_size")
+    strides = pool_size if strides is None else shapes.per_axis(strides, "strides")
     padding = shapes.normalize_padding(padding)
     if padding != "same":
         for axis, pads in enumerate(padding):

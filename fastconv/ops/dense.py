@@ -10,7 +10,14 @@ from ..autograd import apply
 from ..errors import ShapeError
 from ..op import Case, Epilogue, Op, Plan, Spec, register
 from ._checks import check_floats, check_rank, check_shape
-from ._epilogue import after_epilogue, apply_epilogue, epilogue_backward, epilogue_of, keeps, plan_epilogue_backward
+from ._epilogue import (
+    DECLARATION,
+    after_epilogue,
+    apply_epilogue,
+    epilogue_backward,
+    epilogue_of,
+    plan_epilogue_backward,
+)
 from ._product import pack_right
 
 
@@ -131,19 +138,16 @@ CASES = (
 OP = register(
     Op(
         name="dense",
-        inputs=("x", "kernel", "bias?"),
-        outputs=("y",),
         attrs=Attrs,
         infer=infer,
         reference=reference,
         reference_backward=reference_backward,
         plan=plan,
         plan_backward=plan_backward,
-        keeps=keeps,
-        differentiable=frozenset({"x", "kernel", "bias"}),
         cases=CASES,
         flops=flops,
         reduction=reduction,
+        **DECLARATION,
     )
 )
 

@@ -2,18 +2,17 @@
 
 import numpy as np
 
-from .. import shapes
 from ..autograd import apply
 from ..errors import ShapeError
 from ..op import Case, Epilogue, Op, Spec, register
 from . import _convolution as common
-from ._convolution import Attrs
+from ._convolution import Attrs, attributes
 from ._depthwise import plan_forward, plan_gradients
-from ._epilogue import apply_epilogue, epilogue_backward, epilogue_of, keeps
+from ._epilogue import DECLARATION, apply_epilogue, epilogue_backward
 
 
 def infer(specs, attrs):
-    common.check_operands(specs, "depthwise_conv2d", "(KH, KW, C, M)")
+    common.check_operands(specs, "depthwise_conv2d", 2, "C, M")
     channels, (*_, depth, multiplier) = specs["x"].shape[3], specs["kernel"].shape
     if depth != channels:
         raise ShapeError(
@@ -27,7 +26,7 @@ def reference(arrays, attrs):
     x, kernel = arrays["x"], arrays["kernel"]
     out = common.geometry(x.shape, kernel.shape, attrs).out
     y = np.zeros((x.shape[0], *out, *kernel.shape[2:]), x.dtype)
-    for tap, sees, is_seen in common.taps(x.shape, kernel.shape[:2], attrs):
+    for tap, sees, is_seen in common.taps(common.geometry(x.shape, kernel.shape, attrs), attrs):
         y[is_seen] += x[sees][..., None] * kernel[tap]
     y = y.reshape(*y.shape[:3], x.shape[3] * kernel.shape[3])
     if "bias" in arrays:
@@ -37,18 +36,18 @@ def reference(arrays, attrs):
 
 def reference_backward(arrays, attrs, needs):
     x, kernel = arrays["x"], arrays["kernel"]
-    size = kernel.shape[:2]
+    geometry = common.geometry(x.shape, kernel.shape, attrs)
     dz = epilogue_backward(arrays["dy"], arrays["y"], attrs.epilogue)
     result = {"dbias": dz.sum((0, 1, 2))} if "bias" in needs else {}
     dz = dz.reshape(*dz.shape[:3], *kernel.shape[2:])
     if "kernel" in needs:
         dkernel = np.zeros(kernel.shape, dz.dtype)
-        for tap, sees, is_seen in common.taps(x.shape, size, attrs):
+        for tap, sees, is_seen in common.taps(geometry, attrs):
             dkernel[tap] = (x[sees][..., None] * dz[is_seen]).sum((0, 1, 2))
         result["dkernel"] = dkernel
     if "x" in needs:
         result["dx"] = dx = np.zeros(x.shape, dz.dtype)
-        for tap, sees, is_seen in common.taps(x.shape, size, attrs):
+        for tap, sees, is_seen in common.taps(geometry, attrs):
             dx[sees] += (dz[is_seen] * kernel[tap]).sum(-1)
     return result
 
@@ -96,19 +95,16 @@ CASES = (
 OP = register(
     Op(
         name="depthwise_conv2d",
-        inputs=("x", "kernel", "bias?"),
-        outputs=("y",),
         attrs=Attrs,
         infer=infer,
         reference=reference,
         reference_backward=reference_backward,
         plan=plan,
         plan_backward=plan_backward,
-        keeps=keeps,
-        differentiable=frozenset({"x", "kernel", "bias"}),
         cases=CASES,
         flops=flops,
         reduction=reduction,
+        **DECLARATION,
     )
 )
 
@@ -143,11 +139,6 @@ def depthwise_conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_
     >>> depthwise_conv2d(x, np.array([1, 10], "float32").reshape(1, 1, 2, 1)).numpy().ravel().tolist()
     [0.0, 10.0, 2.0, 30.0]
     """
-    attrs = Attrs(
-        shapes.pair(strides, "strides"),
-        shapes.normalize_padding(padding),
-        shapes.pair(dilation_rate, "dilation_rate"),
-        1,
-        epilogue_of(activation),
+    return apply(
+        OP, (x, kernel, bias), attributes("depthwise_conv2d", 2, strides, padding, dilation_rate, 1, activation)
     )
-    return apply(OP, (x, kernel, bias), attrs)

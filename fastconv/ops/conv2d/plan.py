@@ -1,68 +1,54 @@
-"""conv2d by the kernels: forward, and the three gradients."""
+"""Convolutions by the kernels, in one, two and three dimensions: forward, and the three gradients.
+
+The passes are functions of a `Call` and of buffer names: a transposed convolution is made of the same three.
+"""
+
+from math import prod
+from typing import NamedTuple
 
 from ..._kernels import conv, conv_backward, gemm
-from ...op import Plan
+from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
 from .._epilogue import after_epilogue, plan_epilogue_backward
 
 
-def _sizes(specs, attrs):
+class Call(NamedTuple):
+    """What the passes need to know of a convolution of x (images, ..., channels) to y (images, ..., outputs)."""
+
+    images: int
+    channels: int
+    outputs: int
+    geometry: common.Geometry
+    attrs: common.Attrs
+
+    @property
+    def depth(self):
+        """Input channels per group."""
+        return self.channels // self.attrs.groups
+
+    @property
+    def columns(self):
+        """Output channels per group."""
+        return self.outputs // self.attrs.groups
+
+
+def _call(specs, attrs):
     x, kernel = specs["x"].shape, specs["kernel"].shape
-    return x, kernel, common.geometry(x, kernel, attrs), kernel[3] // attrs.groups
+    return Call(x[0], x[-1], kernel[-1], common.geometry(x, kernel, attrs), attrs)
 
 
-def _is_depthwise(specs, attrs):
+def _is_depthwise(call):
     # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
-    return attrs.groups == specs["x"].shape[3] > 1
+    return call.attrs.groups == call.channels > 1 and len(call.geometry.size) < 3
 
 
 def plan(specs, attrs):
-    x, kernel, geometry, columns = _sizes(specs, attrs)
-    if _is_depthwise(specs, attrs):
-        return depthwise.plan_forward(x, kernel, columns, "bias" in specs, attrs)
-    kh, kw, depth, outputs = kernel
-    (top, _), (left, _) = geometry.padding
-    tap_h = [t * attrs.dilation_rate[0] - top for t in range(kh)]
-    tap_w = [t * attrs.dilation_rate[1] - left for t in range(kw)]
-    # Where channels are few, a tap is a whole row of the kernel.
-    rows = attrs.groups == 1 and attrs.dilation_rate[1] == 1 and kw > 1 and depth < conv.FEW_CHANNELS
-    taps, length = (kh, kw * depth) if rows else (kh * kw, depth)
-    pack = gemm.pack(
-        "kernel",
-        "packed",
-        range(taps),
-        groups=attrs.groups,
-        depth=length,
-        columns=columns,
-        b_group=columns,
-        b_tap=length * outputs,
-        b_k=outputs,
-        b_n=1,
-    )
-    oh, ow = geometry.out
-    forward = conv.convolve(
-        "x",
-        "packed",
-        "bias" if "bias" in specs else None,
-        "y",
-        images=x[0],
-        x_size=geometry.size,
-        x_channels=x[3],
-        steps=attrs.strides,
-        tap_h=tap_h,
-        tap_w=tap_w,
-        out_size=geometry.out,
-        y_strides=(oh * ow * outputs, ow * outputs, outputs),
-        groups=attrs.groups,
-        depth=depth,
-        columns=columns,
-        activation=attrs.epilogue.activation,
-        alpha=attrs.epilogue.alpha,
-        copy_kernel_width=kw if rows else 0,
-    )
-    packed = {"packed": gemm.packed_bytes(attrs.groups, taps, length, columns)}
-    return Plan(phases=((forward,),), packed=packed, prologue=((pack,),))
+    call, bias = _call(specs, attrs), "bias" in specs
+    if _is_depthwise(call):
+        return depthwise.plan_forward(specs["x"].shape, specs["kernel"].shape, call.columns, bias, attrs)
+    step, packed, prologue = forward(call, "x", "y", "bias" if bias else None, attrs.epilogue)
+    return Plan(phases=((step,),), packed=packed, prologue=prologue)
 
 
 # y = activation(z), z[n,i,j,o] = bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o], so
@@ -75,70 +61,119 @@ def plan(specs, attrs):
 # For the last, a = f + s b splits the rows (and columns) into s phases; phase f takes the taps with f + p - h d
 # divisible by s, each at i = b + (f + p - h d) / s: a convolution of dz with stride 1 and swapped channels.
 def plan_backward(specs, attrs, needs):
-    x, kernel, geometry, columns = _sizes(specs, attrs)
-    if _is_depthwise(specs, attrs):
-        return depthwise.plan_gradients(x, kernel, columns, specs["y"], attrs, needs)
+    call = _call(specs, attrs)
+    if _is_depthwise(call):
+        x, kernel = specs["x"].shape, specs["kernel"].shape
+        return depthwise.plan_gradients(x, kernel, call.columns, specs["y"], attrs, needs)
     dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     phases, packed, prologue = [], {}, ()
     if "kernel" in needs:
-        steps, more = conv_backward.backward_kernel(
-            "x",
-            dz,
-            "dkernel",
-            images=x[0],
-            x_size=geometry.size,
-            out_size=geometry.out,
-            padding=geometry.padding,
-            strides=attrs.strides,
-            dilations=attrs.dilation_rate,
-            kernel_size=geometry.kernel,
-            groups=attrs.groups,
-            depth=kernel[2],
-            columns=columns,
-        )
+        steps, more = backward_kernel(call, "x", dz, "dkernel")
         phases.append(steps)
         workspace |= more
     if "x" in needs:
-        steps, packed, prologue = _plan_backward_data(dz, x, kernel, geometry, columns, attrs)
-        phases.append(steps)
+        steps, packed, prologue = backward_data(call, dz, "dx")
+        phases.append((steps,))
     return Plan(phases=after_epilogue(dz, epilogue, *phases), workspace=workspace, packed=packed, prologue=prologue)
 
 
-def _plan_backward_data(dz, x, kernel, geometry, columns, attrs):
-    n, _, _, channels = x
-    *_, depth, outputs = kernel
+def forward(call, x, y, bias=None, epilogue=Epilogue()):
+    """Return (step, packed, prologue) of the buffer `y` from `x`."""
+    geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
+    taps, width = prod(geometry.kernel), geometry.kernel[-1]
+    # Where channels are few, a tap is a whole row of the kernel.
+    rows = attrs.groups == 1 and attrs.dilation_rate[-1] == 1 and width > 1 and depth < conv.FEW_CHANNELS
+    taps, length = (taps // width, width * depth) if rows else (taps, depth)
+    pack = gemm.pack(
+        "kernel",
+        "packed",
+        range(taps),
+        groups=attrs.groups,
+        depth=length,
+        columns=columns,
+        b_group=columns,
+        b_tap=length * call.outputs,
+        b_k=call.outputs,
+        b_n=1,
+    )
+    step = conv.convolve(
+        x,
+        "packed",
+        bias,
+        y,
+        images=call.images,
+        x_size=geometry.size,
+        x_channels=call.channels,
+        steps=attrs.strides,
+        reads=common.reads(geometry, attrs),
+        out_size=geometry.out,
+        y_strides=common.pixel_strides(geometry.out, call.outputs),
+        groups=attrs.groups,
+        depth=depth,
+        columns=columns,
+        activation=epilogue.activation,
+        alpha=epilogue.alpha,
+        copy_kernel_width=width if rows else 0,
+    )
+    return step, {"packed": gemm.packed_bytes(attrs.groups, taps, length, columns)}, ((pack,),)
+
+
+def backward_kernel(call, x, dy, dkernel):
+    """Return (phases, workspace) of the buffer `dkernel`."""
+    geometry, attrs = call.geometry, call.attrs
+    return conv_backward.backward_kernel(
+        x,
+        dy,
+        dkernel,
+        images=call.images,
+        x_size=geometry.size,
+        out_size=geometry.out,
+        padding=geometry.padding,
+        strides=attrs.strides,
+        dilations=attrs.dilation_rate,
+        kernel_size=geometry.kernel,
+        groups=attrs.groups,
+        depth=call.depth,
+        columns=call.columns,
+    )
+
+
+def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
+    """Return (steps, packed, prologue) of the buffer `dx` from `dy`."""
+    groups, depth, columns = call.attrs.groups, call.depth, call.columns
     steps, packs, packed = [], [], {}
-    for number, walk in enumerate(common.backward_data_walks(geometry, attrs, n, channels)):
+    for number, walk in enumerate(common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)):
         name = f"packed{number}" if walk.taps else None
         if walk.taps:
-            packed[name] = gemm.packed_bytes(attrs.groups, len(walk.taps), columns, depth)
+            packed[name] = gemm.packed_bytes(groups, len(walk.taps), columns, depth)
             packs.append(
                 gemm.pack(
                     "kernel",
                     name,
                     walk.taps,
-                    groups=attrs.groups,
+                    groups=groups,
                     depth=columns,
                     columns=depth,
                     b_group=columns,
-                    b_tap=depth * outputs,
+                    b_tap=depth * call.outputs,
                     b_k=1,
-                    b_n=outputs,
+                    b_n=call.outputs,
                 )
             )
         steps.append(
             conv.convolve(
-                dz,
+                dy,
                 name,
-                None,
-                "dx",
-                x_channels=outputs,
-                tap_h=walk.tap_h,
-                tap_w=walk.tap_w,
-                groups=attrs.groups,
+                bias,
+                dx,
+                x_channels=call.outputs,
+                reads=walk.reads,
+                groups=groups,
                 depth=columns,
                 columns=depth,
+                activation=epilogue.activation,
+                alpha=epilogue.alpha,
                 **walk.grid,
             )
         )
-    return (tuple(steps),), packed, (tuple(packs),) if packs else ()
+    return tuple(steps), packed, (tuple(packs),) if packs else ()

@@ -1,0 +1,75 @@
+"""conv1d, conv2d and conv3d: what is declared of a convolution, whatever the number of its spatial axes."""
+
+from functools import partial
+from math import prod
+
+from ...autograd import apply
+from ...errors import ShapeError
+from ...op import Op, register
+from .. import _convolution as common
+from .._convolution import Attrs, attributes
+from .._epilogue import DECLARATION
+from .plan import plan, plan_backward
+from .reference import reference, reference_backward
+
+
+def declare(name, cases):
+    """Register a convolution; `cases` are of `case`."""
+    return register(
+        Op(
+            name=name,
+            attrs=Attrs,
+            infer=partial(infer, name),
+            reference=reference,
+            reference_backward=reference_backward,
+            plan=plan,
+            plan_backward=plan_backward,
+            cases=cases,
+            flops=flops,
+            reduction=reduction,
+            **DECLARATION,
+        )
+    )
+
+
+def case(x, kernel, bias=True, **attrs):
+    """Return a sample call; strides and so on are 1 where they are not given."""
+    ones, none = (1,) * (len(x) - 2), ((0, 0),) * (len(x) - 2)
+    attrs = {"strides": ones, "padding": none, "dilation_rate": ones, **attrs}
+    return common.case(x, kernel, kernel[-1], bias, Attrs(**attrs))
+
+
+def convolve(op, operands, rank, strides, padding, dilation_rate, groups, activation):
+    """Apply `op` to (x, kernel, bias), from what a user wrote."""
+    return apply(op, operands, attributes(op.name, rank, strides, padding, dilation_rate, groups, activation))
+
+
+def infer(name, specs, attrs):
+    common.check_operands(specs, name, len(attrs.strides), "C // groups, O")
+    x, kernel = specs["x"].shape, specs["kernel"].shape
+    channels, (*_, depth, outputs) = x[-1], kernel
+    if channels % attrs.groups or outputs % attrs.groups:
+        raise ShapeError(
+            f"{name}: groups={attrs.groups} must divide the {channels} channels of x and the {outputs} of the kernel"
+        )
+    if depth * attrs.groups != channels:
+        raise ShapeError(
+            f"{name}: kernel {kernel} reads {depth} channels per group, but x {x} has "
+            f"{channels} in {attrs.groups} group(s): expected {channels // attrs.groups}"
+        )
+    return {"y": common.infer_output(specs, attrs, name, outputs)}
+
+
+def _positions(specs, attrs):
+    """Return the number of output pixels of all images."""
+    n, *size = specs["x"].shape[:-1]
+    return n * prod(common.geometry((n, *size), specs["kernel"].shape, attrs).out)
+
+
+def flops(specs, attrs):
+    return 2 * _positions(specs, attrs) * prod(specs["kernel"].shape)
+
+
+def reduction(specs, attrs):
+    *size, depth, outputs = specs["kernel"].shape
+    return max(prod(size) * max(depth, outputs // attrs.groups), _positions(specs, attrs))
