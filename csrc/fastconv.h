@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-typedef enum { FC_ACT_NONE, FC_ACT_RELU, FC_ACT_LEAKY_RELU, FC_ACT_SIGMOID, FC_ACT_TANH } fc_activation;
+typedef enum { FC_ACT_NONE, FC_ACT_RELU, FC_ACT_LEAKY_RELU, FC_ACT_SIGMOID, FC_ACT_TANH, FC_ACT_RELU6 } fc_activation;
 
 /* A block of rows (pixels) by one panel of NR columns (output channels), of a matrix product or a convolution:
  *

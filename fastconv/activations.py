@@ -31,11 +31,18 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     -------
     Tensor
     """
+    if max_value == 6 and not threshold and not negative_slope:
+        return ops.relu6(x)
     if threshold:
         y = ops.threshold(x, threshold, negative_slope)
     else:
         y = ops.leaky_relu(x, negative_slope) if negative_slope else ops.relu(x)
     return y if max_value is None else ops.minimum(y, float(max_value))
+
+
+def relu6(x):
+    """Return ``min(max(x, 0), 6)``."""
+    return ops.relu6(x)
 
 
 def leaky_relu(x, negative_slope=0.2):
@@ -73,7 +80,7 @@ def softmax(x, axis=-1):
     return y
 
 
-FUNCTIONS = {function.__name__: function for function in (linear, relu, leaky_relu, sigmoid, tanh, softmax)}
+FUNCTIONS = {function.__name__: function for function in (linear, relu, relu6, leaky_relu, sigmoid, tanh, softmax)}
 
 
 def get(identifier):

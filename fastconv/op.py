@@ -34,7 +34,7 @@ class Spec(NamedTuple):
 class Epilogue(NamedTuple):
     """What a kernel does to each output element before it stores it. Fusing passes fill it."""
 
-    activation: str | None = None  # "relu", "leaky_relu", "sigmoid", "tanh"
+    activation: str | None = None  # "relu", "relu6", "leaky_relu", "sigmoid", "tanh"
     alpha: float = 0.0  # slope of "leaky_relu" for negative inputs
 
 

@@ -2,25 +2,27 @@
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 
 from turns import Engine
 
+HERE = Path(__file__).parent
 # What keeps a peer on the instruction set that fastconv is held to.
 PEER_ISA = {"avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}}
-# (name in the report, package, module, variant); the first is the one that ratios speak of.
+# (name in the report, package, end of its modules' names, variant); the first is the one that ratios speak of.
 ENGINES = (
-    ("fastconv", "fastconv", "engine_fastconv", ""),
-    ("torch NCHW", "torch", "engine_torch", "NCHW"),
-    ("torch channels_last", "torch", "engine_torch", "channels_last"),
-    ("NumPy", "numpy", "engine_numpy", ""),
-    ("ONNX Runtime", "onnxruntime", "engine_onnxruntime", ""),
-    ("OpenVINO", "openvino", "engine_openvino", ""),
-    ("Keras", "tensorflow", "engine_keras", ""),
+    ("fastconv", "fastconv", "fastconv", ""),
+    ("torch NCHW", "torch", "torch", "NCHW"),
+    ("torch channels_last", "torch", "torch", "channels_last"),
+    ("NumPy", "numpy", "numpy", ""),
+    ("ONNX Runtime", "onnxruntime", "onnxruntime", ""),
+    ("OpenVINO", "openvino", "openvino", ""),
+    ("Keras", "tensorflow", "keras", ""),
 )
 
 
-def start(names, threads, isa):
-    """Start the engines called `names` (None: all) that are installed.
+def start(names, threads, isa, what="engine"):
+    """Start the engines called `names` (None: all) that are installed and have a module ``<what>_<engine>.py``.
 
     Keras runs in the Python that FASTCONV_KERAS_PYTHON names, if that is set: TensorFlow pins other versions.
     """
@@ -30,6 +32,8 @@ def start(names, threads, isa):
         python = os.environ.get("FASTCONV_KERAS_PYTHON") if package == "tensorflow" else None
         if (names and name not in names) or not (python or find_spec(package)):
             continue
+        if not (HERE / f"{what}_{module}.py").exists():
+            continue
         environment = ours if package == "fastconv" else theirs
-        started.append(Engine(name, module, variant, threads, environment, python))
+        started.append(Engine(name, f"{what}_{module}", variant, threads, environment, python))
     return started

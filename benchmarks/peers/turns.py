@@ -71,10 +71,15 @@ class Engine:
         More environment variables, such as an instruction set that is forced.
     python : str, optional
         The interpreter; this one by default.
+
+    Attributes
+    ----------
+    peak : float
+        Most megabytes of memory so far, as its last answer said.
     """
 
     def __init__(self, name, module, variant="", threads=1, environment=None, python=None):
-        self.name = name
+        self.name, self.peak = name, 0.0
         count = str(threads)
         self._process = subprocess.Popen(
             [python or sys.executable, __file__, module, variant, count],
@@ -90,7 +95,9 @@ class Engine:
         line = self._process.stdout.readline()
         if not line:
             sys.exit(f"{self.name} ended early, see above")
-        return json.loads(line)
+        answer = json.loads(line)
+        self.peak = answer.get("peak", self.peak)
+        return answer
 
     def close(self):
         self._process.stdin.close()

@@ -19,6 +19,7 @@ FC_INLINE vf v_activate_backward(vf y, vf dy, fc_activation activation, float al
     case FC_ACT_LEAKY_RELU: return v_select(y > 0, dy, v_select(y != y, y, dy * alpha));
     case FC_ACT_SIGMOID: return dy * (y * (1.0f - y));
     case FC_ACT_TANH: return dy * (1.0f - y * y);
+    case FC_ACT_RELU6: return v_select((y > 0) & (y < 6), dy, v_select(y != y, y, v_zero()));
     default: return dy;
     }
 }
@@ -46,6 +47,7 @@ static void fc_activate(const float *x, float *y, int64_t n, fc_activation activ
     case FC_ACT_LEAKY_RELU: activate_as(x, y, n, FC_ACT_LEAKY_RELU, alpha); break;
     case FC_ACT_SIGMOID: activate_as(x, y, n, FC_ACT_SIGMOID, alpha); break;
     case FC_ACT_TANH: activate_as(x, y, n, FC_ACT_TANH, alpha); break;
+    case FC_ACT_RELU6: activate_as(x, y, n, FC_ACT_RELU6, alpha); break;
     default: activate_as(x, y, n, FC_ACT_NONE, alpha);
     }
 }
@@ -57,6 +59,7 @@ static void fc_activate_backward(const float *y, const float *dy, float *dx, int
     case FC_ACT_LEAKY_RELU: activate_backward_as(y, dy, dx, n, FC_ACT_LEAKY_RELU, alpha); break;
     case FC_ACT_SIGMOID: activate_backward_as(y, dy, dx, n, FC_ACT_SIGMOID, alpha); break;
     case FC_ACT_TANH: activate_backward_as(y, dy, dx, n, FC_ACT_TANH, alpha); break;
+    case FC_ACT_RELU6: activate_backward_as(y, dy, dx, n, FC_ACT_RELU6, alpha); break;
     default: activate_backward_as(y, dy, dx, n, FC_ACT_NONE, alpha);
     }
 }

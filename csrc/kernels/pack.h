@@ -74,6 +74,7 @@ static void fc_epilogue_backward_run(const fc_epilogue_backward *t) {
             FC_CASE(FC_ACT_LEAKY_RELU)
             FC_CASE(FC_ACT_SIGMOID)
             FC_CASE(FC_ACT_TANH)
+            FC_CASE(FC_ACT_RELU6)
 #undef FC_CASE
         }
     }

@@ -101,6 +101,7 @@ FC_INLINE vf v_activate(vf x, fc_activation activation, float alpha) {
     case FC_ACT_LEAKY_RELU: return v_select(x < 0, x * alpha, x);
     case FC_ACT_SIGMOID: return v_sigmoid(x);
     case FC_ACT_TANH: return v_tanh(x);
+    case FC_ACT_RELU6: return v_select(x > 6, v_set(6.0f), v_relu(x));
     default: return x;
     }
 }

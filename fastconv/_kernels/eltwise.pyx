@@ -4,8 +4,8 @@ A chunk is a fixed number of elements; it only says who computes, an element's v
 """
 from libc.stdint cimport int64_t
 
-from fastconv._kernels.table cimport (FC_ACT_LEAKY_RELU, FC_ACT_NONE, FC_ACT_RELU, FC_ACT_SIGMOID, FC_ACT_TANH,
-                                      fc_activation)
+from fastconv._kernels.table cimport (FC_ACT_LEAKY_RELU, FC_ACT_NONE, FC_ACT_RELU, FC_ACT_RELU6, FC_ACT_SIGMOID,
+                                      FC_ACT_TANH, fc_activation)
 
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
@@ -25,7 +25,7 @@ cdef enum:
 
 # For every family that fuses one.
 ACTIVATIONS = {"relu": FC_ACT_RELU, "leaky_relu": FC_ACT_LEAKY_RELU, "sigmoid": FC_ACT_SIGMOID, "tanh": FC_ACT_TANH,
-               None: FC_ACT_NONE}
+               "relu6": FC_ACT_RELU6, None: FC_ACT_NONE}
 
 
 cdef const fc_kernels *table():

@@ -9,6 +9,7 @@ cdef extern from "fastconv.h" nogil:
         FC_ACT_LEAKY_RELU
         FC_ACT_SIGMOID
         FC_ACT_TANH
+        FC_ACT_RELU6
     ctypedef struct fc_tile:
         const float *const *a
         int64_t a_tap, a_offset

@@ -5,7 +5,7 @@ from ..errors import ArgumentError
 from .images import ImageLayer, check_count, check_padding, check_pair
 
 # Activations that a kernel applies as it stores. Not sigmoid: a loss may want what it is computed from.
-FUSED = ("relu", "leaky_relu", "tanh")
+FUSED = ("relu", "relu6", "leaky_relu", "tanh")
 
 
 def fused_name(activation):

@@ -12,7 +12,7 @@ from ..autograd.tensor import OPERATORS
 
 # File -> the public functions that live in it.
 _FILES = {
-    "activation": "relu leaky_relu sigmoid tanh",
+    "activation": "relu relu6 leaky_relu sigmoid tanh",
     "adam": "adam_update",
     "add": "add_n",
     "avg_pool2d": "avg_pool2d",

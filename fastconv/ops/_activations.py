@@ -33,6 +33,7 @@ def _kinked(y, above, below):
 # y = f(x), and dx = dy f'(x) from y:
 #   relu        dy where y > 0, else 0: a choice, no product, so 0 also where dy is infinite
 #   leaky_relu  dy where y > 0, else slope dy
+#   relu6       dy where 0 < y < 6, else 0
 #   sigmoid     dy y (1 - y)
 #   tanh        dy (1 - y^2)
 TABLE = {
@@ -40,6 +41,7 @@ TABLE = {
     "leaky_relu": Function(
         lambda x, slope: np.where(x < 0, slope * x, x), lambda y, dy, slope: _kinked(y, dy, slope * dy)
     ),
+    "relu6": Function(lambda x, slope: np.clip(x, 0, 6), lambda y, dy, slope: _kinked(y, np.where(y < 6, dy, 0), 0)),
     "sigmoid": Function(_sigmoid, lambda y, dy, slope: dy * (y * (1 - y))),
     "tanh": Function(lambda x, slope: np.tanh(x), lambda y, dy, slope: dy * (1 - y * y)),
 }

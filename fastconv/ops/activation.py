@@ -1,4 +1,4 @@
-"""Activation functions: ReLU, leaky ReLU, sigmoid, tanh. What they compute is in `_activations.py`."""
+"""Activation functions: ReLU, ReLU6, leaky ReLU, sigmoid, tanh. What they compute is in `_activations.py`."""
 
 from functools import partial
 from typing import NamedTuple
@@ -47,6 +47,7 @@ _SHAPES = ((1,), (3, 5), (2, 4, 4), (17,), (3, 1, 11), (4099,))
 
 def _make(name):
     attrs = Attrs(0.2 if name == "leaky_relu" else 0.0)
+    draw = {"x": lambda rng, shape: 5 * rng.standard_normal(shape)} if name == "relu6" else {}  # to both sides of 6
     return register(
         Op(
             name=name,
@@ -60,7 +61,7 @@ def _make(name):
             keeps=lambda attrs, needs: ("y",),
             differentiable=frozenset({"x"}),
             attrs=Attrs,
-            cases=tuple(Case({"x": Spec(shape)}, attrs) for shape in _SHAPES),
+            cases=tuple(Case({"x": Spec(shape)}, attrs, draw) for shape in _SHAPES),
             flops=lambda specs, attrs: specs["x"].size,
         )
     )
@@ -88,6 +89,26 @@ def relu(x):
     array([0., 2.], dtype=float32)
     """
     return apply(OPS["relu"], (x,), Attrs())
+
+
+def relu6(x):
+    """Return min(max(x, 0), 6), element by element (Howard et al., "MobileNets", 2017). The gradient at 0 and 6 is 0.
+
+    Parameters
+    ----------
+    x : Tensor or array_like
+        Of any shape; float32 or float64.
+
+    Returns
+    -------
+    Tensor
+
+    Examples
+    --------
+    >>> fastconv.ops.relu6([-1.0, 2.0, 7.0]).numpy()
+    array([0., 2., 6.], dtype=float32)
+    """
+    return apply(OPS["relu6"], (x,), Attrs())
 
 
 def leaky_relu(x, negative_slope=0.2):

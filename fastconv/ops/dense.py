@@ -128,6 +128,7 @@ def _case(x, units, bias=True, epilogue=Epilogue()):
 CASES = (
     _case((1, 1), 1),
     _case((3, 7), 10, epilogue=Epilogue("relu")),
+    _case((5, 40), 33, epilogue=Epilogue("relu6")),
     _case((5, 17), 16, bias=False),
     _case((2, 3, 6), 33, epilogue=Epilogue("sigmoid")),
     _case((7, 12), 5, epilogue=Epilogue("tanh")),
@@ -160,7 +161,7 @@ def dense(x, kernel, bias=None, activation=None):
     x : Tensor or array, (N, ..., inputs)
     kernel : Tensor or array, (inputs, units)
     bias : Tensor or array, (units,), optional
-    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+    activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
 
     Returns

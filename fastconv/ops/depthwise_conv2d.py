@@ -120,7 +120,7 @@ def depthwise_conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_
     bias : Tensor or array, (C * M,), optional
     strides, dilation_rate : int or (int, int)
     padding : {"valid", "same"}, int, (int, int) or ((top, bottom), (left, right))
-    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+    activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
 
     Returns
