@@ -72,6 +72,25 @@ typedef struct {
     int64_t *y_rows; /* -> [count] offsets in y */
 } fc_gather;
 
+/* A convolution of few input channels by one panel: `depth` elements of x, at fixed offsets from the first that an output
+ * reads, by a packed panel.
+ *
+ *   y[i][j][n] = activation(bias[n] + sum over k < depth of x[i * x_row + j * x_pixel + offsets[k]] * b[k][n])
+ */
+typedef struct {
+    const float *x;
+    int64_t x_row, x_pixel; /* from what an output reads to what its neighbour below, to its right, reads */
+    const int64_t *offsets;
+    int64_t depth;
+    const float *b; /* packed panel [k][NR] */
+    float *y;
+    int64_t y_row, y_pixel;
+    int64_t height, width, columns; /* what is stored */
+    const float *bias;              /* `columns` of them, or NULL */
+    fc_activation activation;
+    float alpha;
+} fc_shallow;
+
 /* A depthwise convolution of `rows` pixels: y[row][c] = activation(bias[c] + sum over taps of a[tap][row][c] * w[tap][c]).
  * For the gradient of the kernel y is the gradient of the output, and dw[tap][c] (+)= sum over rows of a * y.
  */
@@ -173,6 +192,13 @@ typedef struct {
     /* out[i] = parts[0][i] + parts[1][i] + ..., the parts `stride` apart */
     void (*sum_parts)(const float *parts, int64_t count, int64_t stride, int64_t size, float *out);
     void (*epilogue_backward)(const fc_epilogue_backward *);
+
+    /* kernels/shallow.h */
+    /* Rows first_row ... of an image of `height` rows of x_row floats, of each the floats from `start` on: contiguous rows
+     * of out_row floats, zeros where there is no image. */
+    void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows, int64_t start,
+                        float *out, int64_t out_row);
+    void (*shallow)(const fc_shallow *);
 
     /* kernels/eltwise.h */
     void (*activate)(const float *x, float *y, int64_t n, fc_activation activation, float alpha);

@@ -3,6 +3,7 @@
 #include "gemm.h"
 #include "eltwise.h"
 #include "pack.h"
+#include "shallow.h"
 #include "depthwise.h"
 #include "softmax.h"
 #include "loss.h"
@@ -31,6 +32,8 @@ const fc_kernels FC_JOIN(fc_kernels_, FC_ISA) = {
     .gather = fc_gather_run,
     .pack_panel = fc_pack_panel,
     .strip = fc_strip,
+    .copy_padded = fc_copy_padded,
+    .shallow = fc_shallow_forward,
     .sum_parts = fc_sum_parts,
     .epilogue_backward = fc_epilogue_backward_run,
     .depthwise = fc_depthwise_run,

@@ -9,9 +9,6 @@ grid of outputs, the taps (where each reads, relative to its output) and the pac
           block of the reduction: several taps, or a part of one
             register tiles down the band                                          (C: fc_tile)
 
-Few input channels make short rows. Then the band's input is copied with its padding, and one tap is a whole kernel row:
-KW * C neighbouring floats.
-
 There are up to three spatial axes: an image is a stack of planes, one plane in 1-D and 2-D, of one row in 1-D. A tap
 along the depth picks the plane whose pixels the pointers of a band go to.
 """
@@ -23,7 +20,7 @@ from fastconv._kernels.eltwise import ACTIVATIONS
 from fastconv._kernels.gemm import CHUNK_FLOPS, DEPTH_BLOCK, microseconds, split
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align, copy_padded
+from fastconv._kernels.image cimport align
 from fastconv._kernels.table cimport fc_activation, fc_gather, fc_tile
 
 cdef extern from "fastconv.h" nogil:
@@ -34,8 +31,6 @@ cdef extern from "fastconv.h" nogil:
 
 # Output pixels of a chunk.
 BAND = 96
-# Below this many input channels a kernel row is read from a padded copy.
-FEW_CHANNELS = 12
 
 
 cdef struct ConvolveArgs:
@@ -48,22 +43,19 @@ cdef struct ConvolveArgs:
     int64_t step_d, step_h, step_w, taps_d, taps_h, taps_w
     int64_t out_planes, out_height, out_width, y_offset, y_image, y_plane, y_row, y_pixel
     int64_t groups, depth, columns, x_group, y_group
-    int64_t copy, left, copy_row        # a padded copy: zeros before a row, floats of a copied row ...
-    int64_t copy_plane                  # ... and of what a band needs of a plane
-    int64_t unit, bands, band, panels, panel_block, panel_blocks, tap_block, depth_block
+    int64_t bands, band, panels, panel_block, panel_blocks, tap_block, depth_block
     fc_activation activation
     float alpha
     const fc_kernels *k
     # followed by tap_d, tap_h and tap_w
 
 
-cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, int64_t *y_rows, float *copy,
+cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, int64_t *y_rows,
                       int64_t first, int64_t count) noexcept nogil:
     """Fill a[tap][pixel] and y_rows[pixel] of a band: per plane of outputs and tap along the depth, a plane of x."""
     cdef const int64_t *tap_d = <const int64_t *>(args + 1)
-    cdef int64_t done = 0, run, plane, depth, tap, offset, i, height, last_row
-    cdef const float *x
-    g.x_first_row, g.height, g.width, g.x_image, g.x_row = 0, args.height, args.width, 0, args.x_row
+    cdef int64_t done = 0, run, plane, depth, tap, offset, i
+    g.x_first_row, g.width, g.x_image, g.x_row = 0, args.width, 0, args.x_row
     g.x_pixel, g.y_image, g.y_row, g.y_pixel, g.a_tap = args.x_pixel, 0, args.y_row, args.y_pixel, args.band
     g.step_h, g.step_w, g.taps_h, g.taps_w = args.step_h, args.step_w, args.taps_h, args.taps_w
     g.tap_h = tap_d + args.taps_d
@@ -76,18 +68,9 @@ cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, i
         g.y_rows = y_rows + done
         for tap in range(args.taps_d):
             depth = plane % args.out_planes * args.step_d + tap_d[tap]
-            x = args.x + (plane // args.out_planes * args.planes + depth) * args.x_plane
+            g.x = args.x + (plane // args.out_planes * args.planes + depth) * args.x_plane
             # A plane outside the image is one without rows.
-            height = args.height if 0 <= depth < args.planes else 0
-            if args.copy:
-                last_row = (g.first + run - 1) // args.out_width
-                g.x_first_row = g.first // args.out_width * args.step_h + g.tap_h[0]
-                g.height = last_row * args.step_h + g.tap_h[args.taps_h - 1] + 1 - g.x_first_row
-                copy_padded(x, copy, g.x_first_row, g.height, height, args.x_row, args.left, args.copy_row)
-                g.x, g.x_row, g.width = copy, args.copy_row, args.copy_row
-                copy += args.copy_plane
-            else:
-                g.x, g.height = x, height
+            g.height = args.height if 0 <= depth < args.planes else 0
             g.a = a + tap * args.taps_h * args.taps_w * args.band + done
             args.k.gather(g)
         offset = plane // args.out_planes * args.y_image + plane % args.out_planes * args.y_plane
@@ -101,9 +84,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef const fc_kernels *k = args.k
     cdef int64_t nr = k.nr, taps = args.taps_d * args.taps_h * args.taps_w, panel, group, column, tap, start
     cdef int64_t block = chunk % args.panel_blocks
-    cdef int64_t unit = chunk // args.panel_blocks // args.bands
-    cdef int64_t first = unit * args.unit + chunk // args.panel_blocks % args.bands * args.band
-    cdef int64_t count = min(args.band, min(args.pixels, (unit + 1) * args.unit) - first)
+    cdef int64_t first = chunk // args.panel_blocks * args.band, count = min(args.band, args.pixels - first)
     cdef const float *packed
     cdef const float **a = <const float **>scratch
     cdef int64_t *y_rows = <int64_t *>(scratch + align(8 * taps * args.band))
@@ -114,9 +95,8 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     if count <= 0:
         return
     g.zero = zero
-    if not args.copy:
-        memset(zero, 0, 4 * args.depth * args.groups)
-    gather_band(args, &g, a, y_rows, zero, first, count)
+    memset(zero, 0, 4 * args.depth * args.groups)
+    gather_band(args, &g, a, y_rows, first, count)
     t.a_tap, t.b_tap = args.band, args.depth * nr
     t.y_rows, t.rows, t.activation, t.alpha = y_rows, count, args.activation, args.alpha
     for panel in range(block * args.panel_block, min(args.panels * args.groups, (block + 1) * args.panel_block)):
@@ -142,13 +122,13 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
                 break
 
 
-cdef tuple volume(values, fill):
+def volume(values, fill):
     """Return three numbers, one per spatial axis: `fill` stands for axes that are not there."""
     return (fill,) * (3 - len(values)) + tuple(values)
 
 
 def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, steps, reads, out_size, y_strides,
-             y_offset=0, groups=1, depth, columns, activation=None, alpha=0.0, copy_kernel_width=0):
+             y_offset=0, groups=1, depth, columns, activation=None, alpha=0.0):
     """Return the step of a convolution with packed panels, of images with one, two or three spatial axes.
 
     Parameters
@@ -163,9 +143,6 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
         Sizes of the grid of outputs; its strides (image, one per axis) and start in y, in elements.
     depth, columns
         Input channels that a group reads, output channels that it writes.
-    copy_kernel_width : int
-        Not 0: taps are whole kernel rows of so many pixels, read from a padded copy; the last of `reads` is then the
-        first column.
     """
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
@@ -181,16 +158,10 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
     args.out_planes, args.out_height, args.out_width, args.y_offset = planes, rows, cols, y_offset
     args.y_image, (args.y_plane, args.y_row, args.y_pixel) = y_strides[0], volume(y_strides[1:], 0)
     args.groups, args.columns, args.x_group, args.y_group = groups, columns, depth, columns
-    args.copy = copy_kernel_width > 0
-    if args.copy:
-        args.left = -tap_w[0] * x_channels
-        args.copy_row = ((cols - 1) * args.step_w + copy_kernel_width) * x_channels
-        tap_w, depth = (0,), copy_kernel_width * x_channels
     args.depth, args.taps_d, args.taps_h, args.taps_w = depth, len(tap_d), len(tap_h), len(tap_w)
     taps = len(tap_d) * len(tap_h) * len(tap_w)
-    # A copy belongs to one plane; pointers may run over image borders, which keeps tiles full on small maps.
-    args.unit = args.per_plane if args.copy else max(1, args.pixels)
-    args.bands, args.band = split(args.unit, BAND, k.mr)
+    # Bands run over the borders of images, which keeps tiles full on small maps.
+    args.bands, args.band = split(args.pixels, BAND, k.mr)
     args.panels = -(-columns // k.nr)
     args.panel_blocks, args.panel_block = split(
         groups * args.panels, max(1, CHUNK_FLOPS // (2 * args.band * k.nr * max(1, taps * depth))))
@@ -198,19 +169,11 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
         args.tap_block, (_, args.depth_block) = 1, split(depth, DEPTH_BLOCK)
     else:
         (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // max(depth, 1)), depth
-    scratch = align(8 * taps * args.band) + align(8 * args.band)
-    args.copy_plane = 0
-    if args.copy:
-        span = min(rows, (args.band - 1) // max(cols, 1) + 2)
-        args.copy_plane = ((span - 1) * args.step_h + max(tap_h) - min(tap_h) + 1) * args.copy_row
-        scratch += 4 * args.copy_plane * args.taps_d
-    else:
-        scratch += 4 * depth * groups
+    scratch = align(8 * taps * args.band) + align(8 * args.band) + 4 * depth * groups
     tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_d, *tap_h, *tap_w))
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
-    units = -(-args.pixels // args.unit)
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
-                units * args.bands * args.panel_blocks, scratch=scratch,
+                args.bands * args.panel_blocks, scratch=scratch,
                 cost=microseconds(2.0 * args.pixels * taps * depth * columns * groups) + args.pixels * columns / 1e4)

@@ -10,7 +10,7 @@ planes deep as there are images, under a kernel one plane deep.
 from libc.stdint cimport int64_t
 
 from fastconv._kernels import runtime
-from fastconv._kernels.conv import FEW_CHANNELS
+from fastconv._kernels.conv_shallow import CHANNELS as FEW_CHANNELS
 from fastconv._kernels.gemm import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 

@@ -29,6 +29,11 @@ CASES = (
     case((1, 3, 2, 4), (2, 3, 4, 5), strides=(1, 1), padding=((5, 6), (7, 8)), dilation_rate=(2, 1)),
     case((2, 4, 4, 400), (1, 1, 400, 18)),
     case((2, 5, 4, 150), (3, 3, 150, 40), padding="same"),
+    # First layers: several boxes of an image, rows of one tile and of two, with and without padding.
+    case((2, 44, 31, 3), (5, 5, 3, 40), padding="same", epilogue=Epilogue("relu")),
+    case((2, 29, 31, 3), (7, 7, 3, 18), strides=(2, 2), padding=((3, 3), (3, 3)), bias=False),
+    case((3, 6, 31, 1), (3, 3, 1, 33), epilogue=Epilogue("leaky_relu", 0.1)),
+    case((1, 5, 14, 11), (1, 2, 11, 16), epilogue=Epilogue("sigmoid")),
 )
 
 OP = declare("conv2d", CASES)

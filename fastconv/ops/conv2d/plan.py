@@ -6,7 +6,7 @@ The passes are functions of a `Call` and of buffer names: a transposed convoluti
 from math import prod
 from typing import NamedTuple
 
-from ..._kernels import conv, conv_backward, gemm
+from ..._kernels import conv, conv_backward, conv_shallow, gemm
 from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
@@ -41,6 +41,22 @@ def _call(specs, attrs):
 def _is_depthwise(call):
     # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
     return call.attrs.groups == call.channels > 1 and len(call.geometry.size) < 3
+
+
+def _is_shallow(call):
+    """Few input channels, and hardly a pixel that no output reads: worth copying rows with their padding."""
+    attrs = call.attrs
+    near = all(step <= size for step, size in zip(attrs.strides, call.geometry.kernel, strict=True))
+    return attrs.groups == 1 and call.channels < conv_shallow.CHANNELS and near and {*attrs.dilation_rate} == {1}
+
+
+def _window(call):
+    return {
+        "kernel_size": call.geometry.kernel,
+        "padding": call.geometry.padding,
+        "strides": call.attrs.strides,
+        "dilations": call.attrs.dilation_rate,
+    }
 
 
 def plan(specs, attrs):
@@ -80,10 +96,9 @@ def plan_backward(specs, attrs, needs):
 def forward(call, x, y, bias=None, epilogue=Epilogue()):
     """Return (step, packed, prologue) of the buffer `y` from `x`."""
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
-    taps, width = prod(geometry.kernel), geometry.kernel[-1]
-    # Where channels are few, a tap is a whole row of the kernel.
-    rows = attrs.groups == 1 and attrs.dilation_rate[-1] == 1 and width > 1 and depth < conv.FEW_CHANNELS
-    taps, length = (taps // width, width * depth) if rows else (taps, depth)
+    taps, length = prod(geometry.kernel), depth
+    if shallow := _is_shallow(call):
+        taps, length = 1, taps * depth
     pack = gemm.pack(
         "kernel",
         "packed",
@@ -96,25 +111,30 @@ def forward(call, x, y, bias=None, epilogue=Epilogue()):
         b_k=call.outputs,
         b_n=1,
     )
-    step = conv.convolve(
-        x,
-        "packed",
-        bias,
-        y,
-        images=call.images,
-        x_size=geometry.size,
-        x_channels=call.channels,
-        steps=attrs.strides,
-        reads=common.reads(geometry, attrs),
-        out_size=geometry.out,
-        y_strides=common.pixel_strides(geometry.out, call.outputs),
-        groups=attrs.groups,
-        depth=depth,
-        columns=columns,
-        activation=epilogue.activation,
-        alpha=epilogue.alpha,
-        copy_kernel_width=width if rows else 0,
-    )
+    arguments = {
+        "images": call.images,
+        "x_size": geometry.size,
+        "out_size": geometry.out,
+        "columns": columns,
+        "activation": epilogue.activation,
+        "alpha": epilogue.alpha,
+    }
+    if shallow:
+        step = conv_shallow.convolve(x, "packed", bias, y, channels=depth, **_window(call), **arguments)
+    else:
+        step = conv.convolve(
+            x,
+            "packed",
+            bias,
+            y,
+            x_channels=call.channels,
+            steps=attrs.strides,
+            reads=common.reads(geometry, attrs),
+            y_strides=common.pixel_strides(geometry.out, call.outputs),
+            groups=attrs.groups,
+            depth=depth,
+            **arguments,
+        )
     return step, {"packed": gemm.packed_bytes(attrs.groups, taps, length, columns)}, ((pack,),)
 
 
@@ -128,13 +148,10 @@ def backward_kernel(call, x, dy, dkernel):
         images=call.images,
         x_size=geometry.size,
         out_size=geometry.out,
-        padding=geometry.padding,
-        strides=attrs.strides,
-        dilations=attrs.dilation_rate,
-        kernel_size=geometry.kernel,
         groups=attrs.groups,
         depth=call.depth,
         columns=call.columns,
+        **_window(call),
     )
 
 

@@ -1,0 +1,96 @@
+/* Convolutions of few input channels, first layers. A kernel row is a few neighbouring floats of an image row, and all
+ * that an output reads lies at fixed offsets from its first element: no table of pointers, and one loop over the whole
+ * reduction, so that the sums are made, and stored, once. */
+
+/* The rows [first_row, first_row + rows) and the floats [start, start + out_row) of an image of `height` rows of `x_row`
+ * floats; zeros where there is no image. */
+static void fc_copy_padded(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows, int64_t start,
+                           float *out, int64_t out_row) {
+    const int64_t low = start < 0 ? (-start < out_row ? -start : out_row) : 0;
+    const int64_t end = x_row - start < out_row ? x_row - start : out_row, high = end > low ? end : low;
+    for (int64_t r = 0; r < rows; r++, out += out_row) {
+        const int64_t h = first_row + r;
+        if (h < 0 || h >= height) {
+            memset(out, 0, (size_t)out_row * sizeof(float));
+            continue;
+        }
+        const float *row = x + h * x_row + start;
+        int64_t j = low;
+        for (int64_t i = 0; i < low; i++) out[i] = 0;
+        for (; j + FC_VL <= high; j += FC_VL) v_store(out + j, v_load(row + j));
+        if (j < high) v_store_n(out + j, v_load_n(row + j, high - j), high - j);
+        for (int64_t i = high; i < out_row; i++) out[i] = 0;
+    }
+}
+
+/* `tiles` times M neighbouring pixels. */
+FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, int64_t tiles, const int M) {
+    const int full = t->columns == FC_NR;
+    int64_t left[FC_NRV];
+    FC_UNROLL for (int v = 0; v < FC_NRV; v++) left[v] = fc_clamp(t->columns - v * FC_VL, 0, FC_VL);
+    const int64_t x_pixel = t->x_pixel, y_pixel = t->y_pixel, depth = t->depth, *offsets = t->offsets;
+    const float *b = t->b;
+    for (; tiles > 0; tiles--, x += M * x_pixel, y += M * y_pixel) {
+        vf sum[FC_MR][FC_NRV];
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
+        for (int64_t k = 0; k < depth; k++) {
+            const float *p = x + offsets[k];
+            vf columns[FC_NRV];
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) columns[v] = v_load(b + k * FC_NR + v * FC_VL);
+            FC_UNROLL for (int m = 0; m < M; m++) {
+                vf a = v_set(p[m * x_pixel]);
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
+            }
+        }
+        if (t->bias) {
+            FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+                vf bias = full ? v_load(t->bias + v * FC_VL) : v_load_n(t->bias + v * FC_VL, left[v]);
+                FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += bias;
+            }
+        }
+        if (t->activation == FC_ACT_RELU) {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_relu(sum[m][v]);
+        }
+        if (full) {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store(y + m * y_pixel + v * FC_VL, sum[m][v]);
+        } else {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++)
+                    if (left[v]) v_store_n(y + m * y_pixel + v * FC_VL, sum[m][v], left[v]);
+        }
+    }
+}
+
+#define FC_SHALLOW(m) \
+    static __attribute__((noinline)) void shallow_##m(const fc_shallow *t, const float *x, float *y, int64_t tiles) { \
+        if (m <= FC_MR) shallow_tiles(t, x, y, tiles, m <= FC_MR ? m : 1); \
+    }
+FC_EACH_ROWS(FC_SHALLOW)
+
+static void shallow_run(const fc_shallow *t, const float *x, float *y, int64_t tiles, int64_t pixels) {
+    switch (pixels) {
+#define FC_CASE(m) \
+    case m: shallow_##m(t, x, y, tiles); break;
+        FC_EACH_ROWS(FC_CASE)
+#undef FC_CASE
+    }
+}
+
+static void fc_shallow_forward(const fc_shallow *t) {
+    /* The tiles of a row are as equal as can be: the first few have one pixel more. */
+    const int64_t tiles = (t->width + FC_MR - 1) / FC_MR, size = t->width / tiles, larger = t->width % tiles;
+    for (int64_t i = 0; i < t->height; i++) {
+        const float *x = t->x + i * t->x_row;
+        float *y = t->y + i * t->y_row;
+        if (larger) shallow_run(t, x, y, larger, size + 1);
+        const int64_t done = larger * (size + 1);
+        shallow_run(t, x + done * t->x_pixel, y + done * t->y_pixel, tiles - larger, size);
+        if (t->activation <= FC_ACT_RELU) continue;
+        /* Sigmoid and tanh are long: they run over the stored rows, not inside every copy of the tile. */
+        for (int64_t j = 0; j < t->width; j++)
+            fc_activate(y + j * t->y_pixel, y + j * t->y_pixel, t->columns, t->activation, t->alpha);
+    }
+}

@@ -1,0 +1,172 @@
+"""Convolutions of few input channels: first layers.
+
+A kernel row is KW * C neighbouring floats of an image row. Where there is padding, the rows that a chunk sees are
+copied with zeros around them; then everything that an output reads lies at fixed offsets, and a tile of neighbouring
+outputs runs over the whole reduction in one loop:
+
+    chunk: a box of output pixels of one plane
+      padded copy
+        panel
+          register tiles along the rows                                             (C: fc_shallow)
+"""
+from itertools import product
+from math import prod
+
+from libc.stdint cimport int64_t
+
+from fastconv._kernels import runtime
+from fastconv._kernels.conv import volume
+from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.gemm import CHUNK_FLOPS, microseconds, split
+from fastconv._kernels.runtime import Step
+
+from fastconv._kernels.image cimport align
+from fastconv._kernels.table cimport fc_activation
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_shallow:
+        const float *x
+        int64_t x_row, x_pixel
+        const int64_t *offsets
+        int64_t depth
+        const float *b
+        float *y
+        int64_t y_row, y_pixel, height, width, columns
+        const float *bias
+        fc_activation activation
+        float alpha
+    ctypedef struct fc_kernels:
+        int64_t vector_length, mr, nr
+        void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows,
+                            int64_t start, float *out, int64_t out_row) noexcept nogil
+        void (*shallow)(const fc_shallow *) noexcept nogil
+
+# With fewer input channels than this a convolution is one of ours.
+CHANNELS = 12
+# Output columns of a box: its rows of the input stay in the first-level cache.
+BOX_WIDTH = 128
+
+
+cdef struct Boxes:      # how the planes of outputs are cut into boxes, and what a box sees of its image
+    int64_t planes, height, x_row, x_plane                      # of x
+    int64_t step_d, step_h, step_w, front, top, left            # along a row, in floats
+    int64_t out_planes, out_height, out_width                   # planes of one image
+    int64_t box_height, box_width, row_blocks, column_blocks
+    int64_t taps_d, dilation_d, reach                           # rows from the first to the last that one output reads
+    int64_t padded, copy_row, copy_plane                        # copied? floats of a copied row and plane
+
+
+cdef struct Box:
+    int64_t plane, row, column, height, width                   # plane: of all images
+    const float *x                                              # what the first output reads first
+    int64_t x_row
+
+
+cdef Box box_at(const Boxes *boxes, int64_t index, const float *x, float *copy, const fc_kernels *k) noexcept nogil:
+    """Return box number `index`, its input made ready in `copy` where there is padding."""
+    cdef Box box
+    cdef int64_t first, start, tap, plane
+    box.column = index % boxes.column_blocks * boxes.box_width
+    box.row = index // boxes.column_blocks % boxes.row_blocks * boxes.box_height
+    box.plane = index // (boxes.column_blocks * boxes.row_blocks)
+    box.height = min(boxes.box_height, boxes.out_height - box.row)
+    box.width = min(boxes.box_width, boxes.out_width - box.column)
+    first, start = box.row * boxes.step_h - boxes.top, box.column * boxes.step_w - boxes.left
+    x += box.plane // boxes.out_planes * boxes.planes * boxes.x_plane
+    plane = box.plane % boxes.out_planes * boxes.step_d - boxes.front
+    if not boxes.padded:
+        box.x, box.x_row = x + plane * boxes.x_plane + first * boxes.x_row + start, boxes.x_row * boxes.step_h
+        return box
+    for tap in range(boxes.taps_d):
+        # A plane outside the image is one without rows.
+        k.copy_padded(x + plane * boxes.x_plane, boxes.x_row, boxes.height if 0 <= plane < boxes.planes else 0, first,
+                      (box.height - 1) * boxes.step_h + boxes.reach, start, copy + tap * boxes.copy_plane,
+                      boxes.copy_row)
+        plane += boxes.dilation_d
+    box.x, box.x_row = copy, boxes.copy_row * boxes.step_h
+    return box
+
+
+cdef Boxes cut(x_size, channels, out_size, kernel_size, padding, strides, dilations, box_pixels):
+    """Cut the outputs into boxes of at most about so many pixels."""
+    cdef Boxes boxes
+    befores = [before for before, _ in padding]
+    reaches = [(n - 1) * dilation + 1 for n, dilation in zip(kernel_size, dilations)]
+    boxes.planes, height, width = volume(x_size, 1)
+    boxes.height, boxes.x_row, boxes.x_plane = height, width * channels, height * width * channels
+    boxes.out_planes, boxes.out_height, boxes.out_width = volume(out_size, 1)
+    boxes.step_d, boxes.step_h, step_w = volume(strides, 1)
+    boxes.front, boxes.top, left = volume(befores, 0)
+    boxes.taps_d, boxes.dilation_d = volume(kernel_size, 1)[0], volume(dilations, 1)[0]
+    _, boxes.reach, reach = volume(reaches, 1)
+    boxes.step_w, boxes.left = step_w * channels, left * channels
+    boxes.column_blocks, boxes.box_width = split(boxes.out_width, BOX_WIDTH)
+    boxes.row_blocks, boxes.box_height = split(boxes.out_height, max(1, box_pixels // boxes.box_width))
+    boxes.padded = any(before > 0 or (n - 1) * step + seen > size for before, n, step, seen, size
+                       in zip(befores, out_size, strides, reaches, x_size))
+    boxes.copy_row = ((boxes.box_width - 1) * step_w + reach) * channels
+    boxes.copy_plane = ((boxes.box_height - 1) * boxes.step_h + boxes.reach) * boxes.copy_row
+    return boxes
+
+
+cdef bytes offsets_of(const Boxes *boxes, channels, kernel_size, dilations):
+    """Return where the elements of the reduction lie, as an array of int64_t."""
+    steps = (boxes.copy_plane, boxes.copy_row) if boxes.padded else (boxes.x_plane, boxes.x_row)
+    axes = [range(0, n * dilation * step, dilation * step) for n, dilation, step
+            in zip(volume(kernel_size, 1), volume(dilations, 1), (*steps, channels))]
+    return b"".join(sum(at).to_bytes(8, "little") for at in product(*axes, range(channels)))
+
+
+cdef int64_t copy_bytes(const Boxes *boxes):
+    return align(4 * boxes.taps_d * boxes.copy_plane) if boxes.padded else 0
+
+
+cdef struct ConvolveArgs:
+    const float *x
+    const float *packed
+    const float *bias
+    float *y
+    Boxes boxes
+    int64_t depth, columns
+    fc_activation activation
+    float alpha
+    const fc_kernels *k
+    # followed by the offsets of the reduction
+
+
+cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const ConvolveArgs *args = <const ConvolveArgs *>raw
+    cdef const fc_kernels *k = args.k
+    cdef Box box = box_at(&args.boxes, chunk, args.x, <float *>scratch, k)
+    cdef float *y = args.y + ((box.plane * args.boxes.out_height + box.row) * args.boxes.out_width
+                              + box.column) * args.columns
+    cdef int64_t panel, column
+    cdef fc_shallow t
+    t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
+    t.depth, t.height, t.width = args.depth, box.height, box.width
+    t.y_row, t.y_pixel = args.boxes.out_width * args.columns, args.columns
+    t.activation, t.alpha = args.activation, args.alpha
+    for panel in range((args.columns + k.nr - 1) // k.nr):
+        column = panel * k.nr
+        t.b, t.bias = args.packed + column * args.depth, args.bias + column if args.bias != NULL else NULL
+        t.y, t.columns = y + column, min(k.nr, args.columns - column)
+        k.shallow(&t)
+
+
+def convolve(str x, str packed, bias, str y, *, images, x_size, channels, out_size, padding, strides, dilations,
+             kernel_size, columns, activation=None, alpha=0.0):
+    """Return the step of a convolution whose kernel is packed as one tap, all the elements of its reduction."""
+    cdef ConvolveArgs args
+    cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    args.x, args.packed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, k
+    args.depth, args.columns = prod(kernel_size) * channels, columns
+    args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
+                     CHUNK_FLOPS // (2 * args.depth * columns))
+    args.activation, args.alpha = ACTIVATIONS[activation], alpha
+    elements = images * prod(out_size) * columns
+    return Step("convolve", <size_t>&convolve_chunk,
+                (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
+                ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
+                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks if elements else 0,
+                scratch=copy_bytes(&args.boxes), cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
