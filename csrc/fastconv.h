@@ -91,6 +91,32 @@ typedef struct {
     float alpha;
 } fc_shallow;
 
+/* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j)
+ * reads 4 x 4 pixels from row first_row + 2 i, column first_column + 2 j of x on; `zero` (of `channels`) is what it sees
+ * outside. v: 16 matrices [tile][v_tile], v_tile at least `channels` rounded up to whole vectors.
+ */
+typedef struct {
+    const float *x, *zero;
+    int64_t height, width, channels;
+    int64_t first_row, first_column;
+    int64_t tiles_h, tiles_w, first, count;
+    float *v;
+    int64_t v_tile, v_matrix;
+} fc_winograd_input;
+
+/* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds 16 matrices [tile][NR]. */
+typedef struct {
+    const float *m;
+    int64_t m_matrix;
+    int64_t tiles_h, tiles_w, first, count;
+    float *y; /* the panel's first column */
+    int64_t y_pixel, out_height, out_width, columns;
+    const float *bias; /* `columns` of them, or NULL */
+    fc_activation activation;
+    float alpha;
+    uint8_t *suspect; /* -> [count]: outputs of the tile, as summed here, are not finite */
+} fc_winograd_output;
+
 /* A depthwise convolution of `rows` pixels: y[row][c] = activation(bias[c] + sum over taps of a[tap][row][c] * w[tap][c]).
  * For the gradient of the kernel y is the gradient of the output, and dw[tap][c] (+)= sum over rows of a * y.
  */
@@ -199,6 +225,11 @@ typedef struct {
     void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows, int64_t start,
                         float *out, int64_t out_row);
     void (*shallow)(const fc_shallow *);
+
+    /* kernels/winograd.h: the first one turns n floats of each of nine packed taps, `tap` apart, into 16, `matrix` apart */
+    void (*winograd_kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix);
+    void (*winograd_input)(const fc_winograd_input *);
+    void (*winograd_output)(const fc_winograd_output *);
 
     /* kernels/eltwise.h */
     void (*activate)(const float *x, float *y, int64_t n, fc_activation activation, float alpha);

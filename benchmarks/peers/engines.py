@@ -12,6 +12,7 @@ PEER_ISA = {"avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "A
 # (name in the report, package, end of its modules' names, variant); the first is the one that ratios speak of.
 ENGINES = (
     ("fastconv", "fastconv", "fastconv", ""),
+    ("fastconv direct", "fastconv", "fastconv", "direct"),
     ("torch NCHW", "torch", "torch", "NCHW"),
     ("torch channels_last", "torch", "torch", "channels_last"),
     ("NumPy", "numpy", "numpy", ""),
@@ -35,5 +36,7 @@ def start(names, threads, isa, what="engine"):
         if not (HERE / f"{what}_{module}.py").exists():
             continue
         environment = ours if package == "fastconv" else theirs
+        if variant == "direct":
+            environment = {**environment, "FASTCONV_WINOGRAD": "0"}
         started.append(Engine(name, f"{what}_{module}", variant, threads, environment, python))
     return started

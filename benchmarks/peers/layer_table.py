@@ -12,6 +12,7 @@ from turns import take_turns
 
 RESULTS = Path(__file__).parents[1] / "results"
 OURS = "fastconv"
+DIRECT = "fastconv direct"  # without Winograd's algorithm, where that is what fastconv uses
 
 
 def choose(args):
@@ -24,8 +25,8 @@ def run(args):
     started = engines.start(args.engines, args.threads, args.isa)
     names = [engine.name for engine in started]
     lines = [
-        f"| layer | direction | {' | '.join(f'{name} µs' for name in names)} | rate | of the roof | × PyTorch | × best |",
-        "|---|---|" + "---:|" * (len(names) + 4),
+        f"| layer | direction | {' | '.join(f'{name} µs' for name in names)} | rate | of the roof | × PyTorch | direct × | × best |",
+        "|---|---|" + "---:|" * (len(names) + 5),
     ]
     print("\n".join(lines), flush=True)
     rows = []
@@ -61,23 +62,27 @@ class Row:
     def rate(self, name):
         return self.amount / self.times[name] / 1e9
 
-    def ratio(self, peer):
-        """The time of the fastest engine whose name begins with `peer` over ours."""
-        peers = [seconds for name, seconds in self.times.items() if name.startswith(peer) and name != OURS]
-        return min(peers) / self.times[OURS] if peers and OURS in self.times else math.nan
+    def ratio(self, peer, ours=OURS):
+        """The time of the fastest engine whose name begins with `peer` over that of `ours`."""
+        peers = [t for name, t in self.times.items() if name.startswith(peer) and name not in (OURS, DIRECT)]
+        return min(peers) / self.times[ours] if peers and ours in self.times else math.nan
 
     def markdown(self, names):
         cells = " | ".join(f"{1e6 * self.times[name]:.1f}" if name in self.times else "" for name in names)
         ours = f"{self.rate(OURS):.1f} {self.unit} | {self.rate(OURS) / self.roof:.0%}" if OURS in self.times else " | "
-        return f"| {self.layer.name} | {self.direction} | {cells} | {ours} | {self.ratio('torch'):.2f} | {self.ratio(''):.2f} |"
+        ratios = (self.ratio("torch"), self.ratio("torch", DIRECT), self.ratio(""))
+        against = " | ".join("" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios)
+        return f"| {self.layer.name} | {self.direction} | {cells} | {ours} | {against} |"
 
 
 def summarize(rows):
     """Return a line per class of layers and direction: the geometric mean and the least of the ratios to PyTorch."""
     found = {}
     for row in rows:
-        if not math.isnan(row.ratio("torch")):
-            found.setdefault((row.layer.group, row.direction), []).append(row.ratio("torch"))
+        for ours, words in ((OURS, ""), (DIRECT, " (direct)")):
+            ratio = row.ratio("torch", ours)
+            if not math.isnan(ratio):
+                found.setdefault((row.layer.group + words, row.direction), []).append(ratio)
     return "\n".join(
         f"- {group}, {direction}, against PyTorch: geometric mean {statistics.geometric_mean(each):.2f}, "
         f"least {min(each):.2f}"

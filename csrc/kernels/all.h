@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "shallow.h"
 #include "depthwise.h"
+#include "winograd.h"
 #include "softmax.h"
 #include "loss.h"
 #include "random.h"
@@ -38,6 +39,9 @@ const fc_kernels FC_JOIN(fc_kernels_, FC_ISA) = {
     .epilogue_backward = fc_epilogue_backward_run,
     .depthwise = fc_depthwise_run,
     .depthwise_backward_kernel = fc_depthwise_backward_kernel_run,
+    .winograd_kernel = fc_winograd_kernel,
+    .winograd_input = fc_winograd_input_run,
+    .winograd_output = fc_winograd_output_run,
     .repeat = fc_repeat,
     .fold = fc_fold,
     .activate = fc_activate,

@@ -20,7 +20,7 @@ _FILES = {
     "binary_cross_entropy": "binary_cross_entropy",
     "concatenate": "concatenate",
     "conv1d": "conv1d",
-    "conv2d": "conv2d",
+    "conv2d": "conv2d conv2d_algorithm",
     "conv3d": "conv3d",
     "cross_entropy": "cross_entropy",
     "dense": "dense",

@@ -1,9 +1,10 @@
 """2-D convolution (cross-correlation, as in every deep-learning library), with bias and activation fused.
 
-The kernels are in `plan`, the plain NumPy truth in `reference`.
+The kernels are in `plan` and `winograd`, the choice between them in `algorithm`, the plain NumPy truth in `reference`.
 """
 
 from ...op import Epilogue
+from .algorithm import conv2d_algorithm as conv2d_algorithm
 from .family import case, convolve, declare
 
 CASES = (
@@ -29,6 +30,15 @@ CASES = (
     case((1, 3, 2, 4), (2, 3, 4, 5), strides=(1, 1), padding=((5, 6), (7, 8)), dilation_rate=(2, 1)),
     case((2, 4, 4, 400), (1, 1, 400, 18)),
     case((2, 5, 4, 150), (3, 3, 150, 40), padding="same"),
+    # Winograd: odd and even maps, channels around vectors and panels, padding beyond a tile, several blocks of everything.
+    case((2, 6, 5, 12), (3, 3, 12, 31), epilogue=Epilogue("relu")),
+    case((1, 8, 4, 16), (3, 3, 16, 32), padding="same", epilogue=Epilogue("sigmoid")),
+    case((3, 5, 7, 17), (3, 3, 17, 12), padding=((0, 2), (2, 1)), bias=False),
+    case((1, 4, 6, 15), (3, 3, 15, 33), padding=((5, 3), (1, 4)), epilogue=Epilogue("leaky_relu", 0.1)),
+    case((1, 3, 11, 13), (3, 3, 13, 64), padding="same"),
+    case((2, 24, 21, 12), (3, 3, 12, 13), padding="same", epilogue=Epilogue("relu")),
+    case((1, 4, 4, 300), (3, 3, 300, 12), padding="same"),
+    case((1, 4, 5, 12), (3, 3, 12, 290), padding="same"),
     # First layers: several boxes of an image, rows of one tile and of two, with and without padding.
     case((2, 44, 31, 3), (5, 5, 3, 40), padding="same", epilogue=Epilogue("relu")),
     case((2, 29, 31, 3), (7, 7, 3, 18), strides=(2, 2), padding=((3, 3), (3, 3)), bias=False),

@@ -11,6 +11,8 @@ from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
 from .._epilogue import after_epilogue, plan_epilogue_backward
+from . import winograd
+from .algorithm import choose
 
 
 class Call(NamedTuple):
@@ -21,6 +23,10 @@ class Call(NamedTuple):
     outputs: int
     geometry: common.Geometry
     attrs: common.Attrs
+
+    @property
+    def algorithm(self):
+        return choose(self.channels, self.outputs, self.geometry, self.attrs)
 
     @property
     def depth(self):
@@ -38,18 +44,6 @@ def _call(specs, attrs):
     return Call(x[0], x[-1], kernel[-1], common.geometry(x, kernel, attrs), attrs)
 
 
-def _is_depthwise(call):
-    # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
-    return call.attrs.groups == call.channels > 1 and len(call.geometry.size) < 3
-
-
-def _is_shallow(call):
-    """Few input channels, and hardly a pixel that no output reads: worth copying rows with their padding."""
-    attrs = call.attrs
-    near = all(step <= size for step, size in zip(attrs.strides, call.geometry.kernel, strict=True))
-    return attrs.groups == 1 and call.channels < conv_shallow.CHANNELS and near and {*attrs.dilation_rate} == {1}
-
-
 def _window(call):
     return {
         "kernel_size": call.geometry.kernel,
@@ -61,7 +55,8 @@ def _window(call):
 
 def plan(specs, attrs):
     call, bias = _call(specs, attrs), "bias" in specs
-    if _is_depthwise(call):
+    if call.algorithm == "depthwise":
+        # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
         return depthwise.plan_forward(specs["x"].shape, specs["kernel"].shape, call.columns, bias, attrs)
     step, packed, prologue = forward(call, "x", "y", "bias" if bias else None, attrs.epilogue)
     return Plan(phases=((step,),), packed=packed, prologue=prologue)
@@ -78,7 +73,7 @@ def plan(specs, attrs):
 # divisible by s, each at i = b + (f + p - h d) / s: a convolution of dz with stride 1 and swapped channels.
 def plan_backward(specs, attrs, needs):
     call = _call(specs, attrs)
-    if _is_depthwise(call):
+    if call.algorithm == "depthwise":
         x, kernel = specs["x"].shape, specs["kernel"].shape
         return depthwise.plan_gradients(x, kernel, call.columns, specs["y"], attrs, needs)
     dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
@@ -95,9 +90,11 @@ def plan_backward(specs, attrs, needs):
 
 def forward(call, x, y, bias=None, epilogue=Epilogue()):
     """Return (step, packed, prologue) of the buffer `y` from `x`."""
+    if call.algorithm == "winograd_2x2":
+        return winograd.forward(call, x, y, bias, epilogue)
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
     taps, length = prod(geometry.kernel), depth
-    if shallow := _is_shallow(call):
+    if shallow := call.algorithm == "shallow":
         taps, length = 1, taps * depth
     pack = gemm.pack(
         "kernel",
@@ -157,6 +154,9 @@ def backward_kernel(call, x, dy, dkernel):
 
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     """Return (steps, packed, prologue) of the buffer `dx` from `dy`."""
+    if call.algorithm == "winograd_2x2":
+        step, packed, prologue = winograd.backward_data(call, dy, dx, bias, epilogue)
+        return (step,), packed, prologue
     groups, depth, columns = call.attrs.groups, call.depth, call.columns
     steps, packs, packed = [], [], {}
     for number, walk in enumerate(common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)):

@@ -1,0 +1,250 @@
+"""3x3 convolutions of stride 1 by Winograd's F(2x2, 3x3): 16 products of tiles where the plain way takes 36 per tile.
+
+    chunk: a block of tiles (2 x 2 outputs each, over image borders too) x a few panels of output channels
+      transform the inputs of the tiles: 16 matrices [tile][channel]                 (C: fc_winograd_input)
+      matrix                  its tiles stay in the second-level cache while the weights stream by
+        panel
+          product over all channels, the panel read in one straight line             (C: fc_tile)
+      panel
+        transform back, bias, activation, store                                      (C: fc_winograd_output)
+
+The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed` stays, because
+the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed again the plain
+way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not.
+"""
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
+
+from fastconv._kernels import runtime
+from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.gemm import microseconds, split
+from fastconv._kernels.runtime import Step
+
+from fastconv._kernels.image cimport align
+from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation, fc_gather, fc_tile
+
+cdef extern from "fastconv.h" nogil:
+    ctypedef struct fc_winograd_input:
+        const float *x
+        const float *zero
+        int64_t height, width, channels, first_row, first_column, tiles_h, tiles_w, first, count
+        float *v
+        int64_t v_tile, v_matrix
+    ctypedef struct fc_winograd_output:
+        const float *m
+        int64_t m_matrix, tiles_h, tiles_w, first, count
+        float *y
+        int64_t y_pixel, out_height, out_width, columns
+        const float *bias
+        fc_activation activation
+        float alpha
+        uint8_t *suspect
+    ctypedef struct fc_kernels:
+        int64_t vector_length, mr, nr
+        void (*tile)(const fc_tile *) noexcept nogil
+        void (*gather)(const fc_gather *) noexcept nogil
+        void (*winograd_kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
+        void (*winograd_input)(const fc_winograd_input *) noexcept nogil
+        void (*winograd_output)(const fc_winograd_output *) noexcept nogil
+
+# Products of a tile: 4 x 4.
+cdef enum:
+    MATRICES = 16
+# The transformed tiles of a chunk, before and after the products, shall stay in the second-level cache; yet each chunk
+# reads all weights once, and where these are too many for the third level that costs more.
+TILE_BYTES = 600_000
+MIN_TILES = 28
+MAX_TILES = 128
+WEIGHT_BYTES = 8_000_000
+# Fewer columns than this are not worth a second transform of the inputs.
+MIN_COLUMNS = 128
+# Chunks that keep several threads busy.
+CHUNKS = 8
+
+
+# ---- weights
+
+cdef struct KernelArgs:
+    const float *packed
+    float *transformed
+    int64_t panel, matrix, blocks, block       # floats of a tap of a panel, of all panels; of a chunk
+    const fc_kernels *k
+
+
+cdef void kernel_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const KernelArgs *args = <const KernelArgs *>raw
+    cdef int64_t panel = chunk // args.blocks, start = chunk % args.blocks * args.block
+    args.k.winograd_kernel(args.packed + panel * 9 * args.panel + start, args.panel,
+                           min(args.block, args.panel - start),
+                           args.transformed + panel * args.panel + start, args.matrix)
+
+
+def transformed_bytes(depth, columns):
+    """Return the size of the transformed weights."""
+    cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    return 4 * MATRICES * -(-columns // k.nr) * depth * k.nr
+
+
+def transform_kernel(str packed, str transformed, *, depth, columns):
+    """Return the step that transforms packed 3x3 kernels, [panel][tap][k][NR] -> [matrix][panel][k][NR]."""
+    cdef KernelArgs args
+    cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    panels = -(-columns // k.nr)
+    args.packed, args.transformed, args.k = NULL, NULL, k
+    args.panel, args.matrix = depth * k.nr, panels * depth * k.nr
+    args.blocks, args.block = split(args.panel, 1024, k.nr)
+    return Step("winograd_kernel", <size_t>&kernel_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.packed - <char *>&args, packed, False),
+                 (<char *>&args.transformed - <char *>&args, transformed, True)),
+                panels * args.blocks, cost=args.matrix / 1e3)
+
+
+# ---- the convolution
+
+cdef struct WinogradArgs:
+    const float *x
+    const float *packed
+    const float *transformed
+    const float *bias
+    float *y
+    int64_t height, width, depth, columns, first_row, first_column, out_height, out_width
+    int64_t tiles_h, tiles_w, tiles                     # of an image, of all
+    int64_t block, panels, panel_block, panel_blocks
+    int64_t v_tile
+    fc_activation activation
+    float alpha
+    const fc_kernels *k
+
+
+cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const WinogradArgs *args = <const WinogradArgs *>raw
+    cdef const fc_kernels *k = args.k
+    cdef int64_t nr = k.nr, matrix, panel, tile, size = args.depth * nr
+    cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
+    cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
+    cdef float *zero
+    cdef float *m
+    cdef const float **rows
+    cdef int64_t *offsets
+    cdef fc_winograd_input source
+    cdef fc_winograd_output out
+    cdef fc_tile t
+
+    rows = <const float **>scratch
+    scratch += align(8 * args.block)
+    offsets = <int64_t *>scratch
+    scratch += align(8 * args.block)
+    out.suspect = <uint8_t *>scratch
+    scratch += align(args.block)
+    zero = <float *>scratch
+    scratch += align(4 * args.depth)
+    source.v = <float *>scratch
+    scratch += align(4 * MATRICES * args.block * args.v_tile)
+    m = <float *>scratch
+    memset(zero, 0, 4 * args.depth)
+
+    source.x, source.zero = args.x, zero
+    source.height, source.width, source.channels = args.height, args.width, args.depth
+    source.first_row, source.first_column = args.first_row, args.first_column
+    source.tiles_h, source.tiles_w = args.tiles_h, args.tiles_w
+    source.first = chunk // args.panel_blocks * args.block
+    source.count = min(args.block, args.tiles - source.first)
+    source.v_tile, source.v_matrix = args.v_tile, args.block * args.v_tile
+    k.winograd_input(&source)
+
+    for tile in range(source.count):
+        rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
+    t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
+    t.y_rows, t.rows, t.columns = offsets, source.count, nr
+    t.bias, t.accumulate, t.last, t.activation, t.alpha = NULL, 0, 0, FC_ACT_NONE, 0
+    for matrix in range(MATRICES):
+        for panel in range(first_panel, end_panel):
+            t.y = m + ((panel - first_panel) * MATRICES + matrix) * args.block * nr
+            t.a_offset = matrix * source.v_matrix
+            t.b = args.transformed + (matrix * args.panels + panel) * size
+            k.tile(&t)
+
+    out.m_matrix = args.block * nr
+    out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
+    out.y_pixel, out.out_height, out.out_width = args.columns, args.out_height, args.out_width
+    out.activation, out.alpha = args.activation, args.alpha
+    for panel in range(first_panel, end_panel):
+        out.m = m + (panel - first_panel) * MATRICES * args.block * nr
+        out.y = args.y + panel * nr
+        out.bias = args.bias + panel * nr if args.bias != NULL else NULL
+        out.columns = min(nr, args.columns - panel * nr)
+        k.winograd_output(&out)
+        for tile in range(out.count):
+            if out.suspect[tile]:
+                convolve_tile(args, out.first + tile, panel, zero)
+
+
+cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, const float *zero) noexcept nogil:
+    """Sum one tile of one panel the plain way."""
+    cdef const fc_kernels *k = args.k
+    cdef int64_t per_image = args.tiles_h * args.tiles_w, row = 2 * (tile % per_image // args.tiles_w), r, i
+    cdef int64_t column = 2 * (tile % args.tiles_w)
+    cdef int64_t[3] tap_h
+    cdef int64_t[3] tap_w
+    cdef int64_t[2] y_rows
+    cdef const float *a[18]
+    cdef fc_gather g
+    cdef fc_tile t
+    for i in range(3):
+        tap_h[i], tap_w[i] = args.first_row + i, args.first_column + i
+    g.x, g.zero, g.x_first_row, g.height, g.width = args.x, zero, 0, args.height, args.width
+    g.x_image, g.x_row, g.x_pixel = args.height * args.width * args.depth, args.width * args.depth, args.depth
+    g.step_h, g.step_w, g.taps_h, g.taps_w, g.tap_h, g.tap_w = 1, 1, 3, 3, tap_h, tap_w
+    g.out_height, g.out_width = args.out_height, args.out_width
+    g.y_image, g.y_row = args.out_height * args.out_width * args.columns, args.out_width * args.columns
+    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = args.columns, min(2, args.out_width - column), a, 2, y_rows
+    t.a, t.a_tap, t.a_offset, t.taps, t.depth = a, 2, 0, 9, args.depth
+    t.b, t.b_tap = args.packed + panel * 9 * args.depth * k.nr, args.depth * k.nr
+    t.y, t.y_rows, t.rows = args.y + panel * k.nr, y_rows, g.count
+    t.columns = min(k.nr, args.columns - panel * k.nr)
+    t.bias = args.bias + panel * k.nr if args.bias != NULL else NULL
+    t.accumulate, t.last, t.activation, t.alpha = 0, 1, args.activation, args.alpha
+    for r in range(row, min(row + 2, args.out_height)):
+        g.first = (tile // per_image * args.out_height + r) * args.out_width + column
+        k.gather(&g)
+        k.tile(&t)
+
+
+def convolve(str x, str packed, str transformed, bias, str y, *, images, x_size, first, out_size, depth, columns,
+             activation=None, alpha=0.0):
+    """Return the step of a 3x3 convolution of stride 1.
+
+    Parameters
+    ----------
+    x_size, depth
+        (height, width) and channels of the contiguous NHWC input.
+    first : (int, int)
+        The row and column of x that tap (0, 0) of output (0, 0) reads; may be outside.
+    out_size, columns
+        (rows, columns) and channels of the contiguous NHWC output.
+    """
+    cdef WinogradArgs args
+    cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    args.x, args.packed, args.transformed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
+    (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
+    args.first_row, args.first_column = first
+    args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
+    args.tiles_h, args.tiles_w = -(-out_size[0] // 2), -(-out_size[1] // 2)
+    args.tiles = images * args.tiles_h * args.tiles_w
+    # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.
+    args.v_tile = -(-depth // 16) * 16 | 16
+    fit = TILE_BYTES // (4 * MATRICES * (args.v_tile + args.panels * k.nr))
+    heavy = transformed_bytes(depth, columns) > WEIGHT_BYTES
+    blocks, args.block = split(args.tiles, MAX_TILES if heavy else min(max(fit, MIN_TILES), MAX_TILES), k.mr)
+    # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
+    args.panel_blocks, args.panel_block = split(
+        args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))
+    args.activation, args.alpha = ACTIVATIONS[activation], alpha
+    scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
+    scratch += 4 * MATRICES * args.block * (args.v_tile + args.panel_block * k.nr) + 64
+    return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
+                 (<char *>&args.transformed - <char *>&args, transformed, False),
+                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                blocks * args.panel_blocks, scratch=scratch,
+                cost=microseconds(2.0 * MATRICES * args.tiles * depth * columns) + args.tiles * depth / 1e3)

@@ -1,0 +1,81 @@
+"""Passes of a 3x3 convolution by Winograd's algorithm: forward, and the gradient of x, which is a convolution of dy.
+
+They are called as those of `plan`, by which they are chosen.
+"""
+
+from ..._kernels import gemm, winograd
+
+TAPS = 9
+
+
+def forward(call, x, y, bias, epilogue):
+    """Return (step, packed, prologue) of the buffer `y` from `x`."""
+    (top, _), (left, _) = call.geometry.padding
+    return _convolve(
+        x,
+        bias,
+        y,
+        epilogue,
+        images=call.images,
+        x_size=call.geometry.size,
+        first=(-top, -left),
+        out_size=call.geometry.out,
+        depth=call.channels,
+        columns=call.outputs,
+        taps=range(TAPS),
+        b_k=call.outputs,
+        b_n=1,
+    )
+
+
+def backward_data(call, dy, dx, bias, epilogue):
+    """Return (step, packed, prologue) of the buffer `dx` from `dy`: the taps in reverse, the channels swapped."""
+    (top, _), (left, _) = call.geometry.padding
+    return _convolve(
+        dy,
+        bias,
+        dx,
+        epilogue,
+        images=call.images,
+        x_size=call.geometry.out,
+        first=(top - 2, left - 2),
+        out_size=call.geometry.size,
+        depth=call.outputs,
+        columns=call.channels,
+        taps=range(TAPS - 1, -1, -1),
+        b_k=1,
+        b_n=call.outputs,
+    )
+
+
+def _convolve(x, bias, y, epilogue, *, depth, columns, taps, b_k, b_n, **arguments):
+    pack = gemm.pack(
+        "kernel",
+        "packed",
+        taps,
+        groups=1,
+        depth=depth,
+        columns=columns,
+        b_group=0,
+        b_tap=depth * columns,
+        b_k=b_k,
+        b_n=b_n,
+    )
+    transform = winograd.transform_kernel("packed", "transformed", depth=depth, columns=columns)
+    step = winograd.convolve(
+        x,
+        "packed",
+        "transformed",
+        bias,
+        y,
+        depth=depth,
+        columns=columns,
+        activation=epilogue.activation,
+        alpha=epilogue.alpha,
+        **arguments,
+    )
+    packed = {
+        "packed": gemm.packed_bytes(1, TAPS, depth, columns),
+        "transformed": winograd.transformed_bytes(depth, columns),
+    }
+    return step, packed, ((pack,), (transform,))

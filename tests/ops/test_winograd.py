@@ -1,0 +1,102 @@
+"""conv2d by Winograd's algorithm: where it is chosen, its error, and infinities that must not leave their place."""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from fastconv import ops
+from fastconv.autograd import eager
+from fastconv.errors import ShapeError
+
+from .conftest import isa  # noqa: F401
+
+CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
+SAME = CONVOLUTION.attrs(padding="same")
+
+
+def forward(x, kernel):
+    assert ops.conv2d_algorithm(x.shape, kernel.shape, padding="same") == "winograd_2x2"
+    with np.errstate(all="ignore"):
+        want = CONVOLUTION.reference({"x": x.astype("f8"), "kernel": kernel.astype("f8")}, SAME)["y"]
+    return eager.forward(CONVOLUTION, {"x": x, "kernel": kernel}, SAME)["y"], want
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "options", "algorithm"),
+    [
+        ((1, 28, 28, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2"),
+        ((None, 7, 7, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_2x2"),
+        ((None, 6, 6, 12), (3, 3, 12, 12), {}, "winograd_2x2"),
+        ((None, 5, 5, 512), (3, 3, 512, 512), {}, "direct"),  # 9 outputs
+        ((None, 1, 99, 64), (3, 3, 64, 64), {"padding": "same"}, "direct"),  # half of a tile is waste
+        ((None, 28, 28, 3), (3, 3, 3, 64), {}, "shallow"),
+        ((None, 28, 28, 64), (3, 3, 64, 10), {}, "direct"),
+        ((None, 28, 28, 64), (3, 3, 64, 64), {"strides": 2}, "direct"),
+        ((None, 28, 28, 64), (3, 3, 64, 64), {"dilation_rate": (1, 2)}, "direct"),
+        ((None, 28, 28, 64), (3, 3, 32, 64), {"groups": 2}, "direct"),
+        ((None, 28, 28, 64), (5, 5, 64, 64), {}, "direct"),
+        ((None, 28, 28, 64), (3, 3, 1, 128), {"groups": 64}, "depthwise"),
+    ],
+)
+def test_algorithm(x, kernel, options, algorithm):
+    assert ops.conv2d_algorithm(x, kernel, **options) == algorithm
+
+
+def test_algorithm_without_winograd(monkeypatch):
+    monkeypatch.setenv("FASTCONV_WINOGRAD", "0")
+    assert ops.conv2d_algorithm((1, 28, 28, 64), (3, 3, 64, 64)) == "direct"
+
+
+def test_algorithm_of_a_call_that_is_none():
+    with pytest.raises(ShapeError, match="larger than its input"):
+        ops.conv2d_algorithm((1, 2, 28, 64), (3, 3, 64, 64))
+
+
+def in_sequence(x, kernel):
+    """Return the valid convolution of one image, summed in float32 one product after another."""
+    rows, columns = x.shape[1] - 2, x.shape[2] - 2
+    y = np.zeros((rows, columns, kernel.shape[3]), np.float32)
+    for h in range(3):
+        for w in range(3):
+            seen = x[0, h : h + rows, w : w + columns]
+            for c in range(x.shape[3]):
+                y += seen[..., c : c + 1] * kernel[h, w, c]
+    return y[None]
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
+@pytest.mark.parametrize("channels", [16, 64, 128, 256, 512])
+def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa):  # noqa: F811
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((1, 10, 11, channels)).astype("f4")
+    if positive:
+        x = np.maximum(x, 0)
+    kernel = rng.standard_normal((3, 3, channels, 16)).astype("f4")
+    attrs = CONVOLUTION.attrs()
+    assert ops.conv2d_algorithm(x.shape, kernel.shape) == "winograd_2x2"
+    wide = {"x": x.astype("f8"), "kernel": kernel.astype("f8")}
+    want = CONVOLUTION.reference(wide, attrs)["y"]
+    size = CONVOLUTION.reference({name: abs(array) for name, array in wide.items()}, attrs)["y"]
+    got, simple = eager.forward(CONVOLUTION, {"x": x, "kernel": kernel}, attrs)["y"], in_sequence(x, kernel)
+    assert np.linalg.norm(got - want) <= np.linalg.norm(simple - want)
+    assert np.linalg.norm((got - want) / size) <= np.linalg.norm((simple - want) / size)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_input_reaches_its_receptive_field_and_nothing_else(value, isa):  # noqa: F811
+    """Also one that is finite, but not after the transforms."""
+    x = np.random.default_rng(0).standard_normal((2, 9, 8, 20)).astype("f4")
+    x[0, 4, 5, 19] = x[1, 0, 7, 0] = value
+    y, want = forward(x, np.full((3, 3, 20, 33), 0.5, "f4"))
+    np.testing.assert_array_equal(np.isfinite(y), np.isfinite(want))
+    np.testing.assert_allclose(y, want, rtol=1e-4)
+
+
+def test_weight_reaches_its_channel_and_nothing_else(isa):  # noqa: F811
+    kernel = np.random.default_rng(0).standard_normal((3, 3, 20, 70)).astype("f4")
+    kernel[1, 1, 7, 3], kernel[1, 1, 19, 69] = np.inf, 3e38
+    y, want = forward(np.full((1, 8, 8, 20), 0.5, "f4"), kernel)
+    assert np.isinf(y[..., 3]).all()
+    others = np.arange(70) != 3
+    np.testing.assert_allclose(y[..., others], want[..., others], rtol=1e-4)
