@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-SOURCES := setup.py pyproject.toml $(shell find csrc fastconv -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' -o -name '*.npz' \) -not -name '*.abi3.c' 2>/dev/null | grep -v '_kernels/.*\.c$$')
+SOURCES := setup.py pyproject.toml $(shell find csrc fastconv -type f \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' -o -name '*.npz' -o -name '*.toml' \) -not -name '*.abi3.c' 2>/dev/null | grep -v '_kernels/.*\.c$$')
 
 .PHONY: help demo test test-all lint bench bench-peers examples dev check clean size
 

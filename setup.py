@@ -2,26 +2,27 @@
 
 Environment
 -----------
-FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX2=1
+FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX2=1, FASTCONV_NO_NEON=1
     Leave a part out, as on a compiler that lacks it.
 FASTCONV_EMULATE_AVX512=1
     A test build: the 512-bit kernels compiled for AVX2, so that their logic can be tested on any x86-64 machine.
 """
 
 import os
-import platform
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import tomllib
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 HERE = Path(__file__).parent
-X86 = platform.machine().lower() in ("x86_64", "amd64")
-ARM = platform.machine().lower() in ("aarch64", "arm64")
-BASE_FLAGS = ["-std=gnu11", "-O3", "-fPIC", "-ffp-contract=fast", "-fno-math-errno", "-Wall", "-Wno-psabi"]
+MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+MACHINE = MACHINES.get(sysconfig.get_platform().rpartition("-")[2])  # what is built for: not always what builds
+FLAGS = tomllib.loads((HERE / "csrc" / "flags.toml").read_text())
 HEADERS = sorted(str(p.relative_to(HERE)) for p in (HERE / "csrc").rglob("*.h"))
 
 
@@ -45,17 +46,12 @@ def compiles(flags, source="int main(void) { return 0; }"):
 def instruction_sets():
     """Return {name: compiler flags} of the kernel libraries that this compiler can build."""
     sets = {"baseline": []}
-    if X86:
-        avx2 = ["-mavx2", "-mfma"]
-        avx512 = ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma", "-mprefer-vector-width=512"]
-        if wanted("AVX2") and compiles(avx2):
-            sets["avx2"] = avx2
-        if os.environ.get("FASTCONV_EMULATE_AVX512"):
-            sets["avx512"] = [*avx2, "-DFC_EMULATE_AVX512"]
-        elif wanted("AVX512") and compiles(avx512):
-            sets["avx512"] = avx512
-    elif ARM:
-        sets["neon"] = []
+    for isa, extra in FLAGS.get(MACHINE, {}).items():
+        flags = extra.get("flags", [])
+        if isa == "avx512" and os.environ.get("FASTCONV_EMULATE_AVX512"):
+            sets[isa] = [*FLAGS["x86_64"]["avx2"]["flags"], "-DFC_EMULATE_AVX512"]
+        elif wanted(isa.upper()) and compiles(flags):
+            sets[isa] = flags + [flag for flag in extra.get("optional", []) if compiles(["-Werror", flag])]
     return sets
 
 
@@ -68,7 +64,7 @@ if os.environ.get("FASTCONV_EMULATE_AVX512"):
 libraries = [
     (
         f"fc_{isa}",
-        {"sources": [f"csrc/isa/{isa}.c"], "obj_deps": {"": HEADERS}, "cflags": BASE_FLAGS + flags},
+        {"sources": [f"csrc/isa/{isa}.c"], "obj_deps": {"": HEADERS}, "cflags": FLAGS["base"] + flags},
     )
     for isa, flags in isas.items()
 ]

@@ -77,7 +77,7 @@ static const struct {
 };
 
 enum { TABLES = sizeof tables / sizeof *tables };
-_Static_assert(TABLES <= FC_MAX_TABLES, "callers of fc_available hold FC_MAX_TABLES pointers");
+_Static_assert((int)TABLES <= (int)FC_MAX_TABLES, "callers of fc_available hold FC_MAX_TABLES pointers");
 
 int fc_available(const fc_kernels **found) {
     int n = 0;

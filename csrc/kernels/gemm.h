@@ -5,8 +5,6 @@
  * that the sums never leave the registers; every copy adds in the same order, so that the split into tiles does not show
  * in the result. */
 
-#define FC_UNROLL _Pragma("GCC unroll 16")
-
 /* Apply f(1) ... f(14): one case per number of rows; those above MR compile to nothing. */
 #define FC_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
 

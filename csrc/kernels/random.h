@@ -18,6 +18,8 @@ FC_INLINE vq v_multiply_low(vq a, uint32_t m) {
     return (vq)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(m));
 #elif defined(__SSE2__) && FC_VL == 4
     return (vq)__builtin_ia32_pmuludq128((vi)a, (vi){(int)m, 0, (int)m, 0});
+#elif defined(FC_NEON)
+    return (vq)vmull_u32(vmovn_u64((uint64x2_t)a), vdup_n_u32(m));
 #else
     return (a & 0xffffffffu) * m;
 #endif

@@ -26,15 +26,20 @@ FC_INLINE vf v_set(float x) { return x - (vf){0}; }
 FC_INLINE vf v_zero(void) { return (vf){0}; }
 FC_INLINE vi v_seti(int32_t x) { return x - (vi){0}; }
 
-/* The first n < FC_VL elements; the rest read as zero and are not stored. */
+#define FC_UNROLL _Pragma("GCC unroll 16")
+
+/* The first n <= FC_VL elements; the rest read as zero and are not stored. Lane by lane: a loop to n would become a
+ * call of memcpy, around which every sum that a kernel holds in a register is spilled. */
 #ifndef FC_OWN_PARTIAL
 FC_INLINE vf v_load_n(const float *p, int64_t n) {
     vf v = {0};
-    for (int64_t i = 0; i < n; i++) v[i] = p[i];
+    FC_UNROLL for (int i = 0; i < FC_VL; i++)
+        if (i < n) v[i] = p[i];
     return v;
 }
 FC_INLINE void v_store_n(float *p, vf v, int64_t n) {
-    for (int64_t i = 0; i < n; i++) p[i] = v[i];
+    FC_UNROLL for (int i = 0; i < FC_VL; i++)
+        if (i < n) p[i] = v[i];
 }
 #endif
 
@@ -112,7 +117,7 @@ FC_INLINE const char *fc_compiled_for_macros(void) {
     return "avx512";
 #elif defined(__AVX2__)
     return FC_VL == 16 ? "avx512 emulated" : "avx2";
-#elif defined(__ARM_NEON)
+#elif defined(FC_NEON)
     return "neon";
 #else
     return "baseline";

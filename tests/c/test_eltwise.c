@@ -1,0 +1,78 @@
+/* Pointwise kernels. */
+#include "check.h"
+
+static void test_activate(void) {
+    testing("activate");
+    for (int f = 0; f < ACTIVATIONS; f++)
+        FOR_EACH_LENGTH (n) {
+            float *x = random_floats(n, -12, 12);
+            if (n > 8) x[0] = NAN, x[1] = INFINITY, x[2] = -INFINITY, x[n - 1] = NAN, x[3] = -0.0f, x[4] = 200, x[5] = -200;
+            output y = new_output(n);
+            for (int64_t i = 0; i < n; i++) {
+                const double value = activation(x[i], f, 0.25);
+                put(y, i, value, f <= FC_ACT_RELU ? 0 : fabs(value) + 0x1p-120);
+            }
+            k->activate(x, y.got, n, f, 0.25f);
+            expect(y, ACTIVATION_ROUNDINGS);
+            memcpy(y.got, x, n * sizeof *x);
+            k->activate(y.got, y.got, n, f, 0.25f);
+            expect(y, ACTIVATION_ROUNDINGS);
+            release();
+        }
+}
+
+static void test_activate_backward(void) {
+    testing("activate_backward");
+    for (int f = 0; f < ACTIVATIONS; f++)
+        FOR_EACH_LENGTH (n) {
+            float *y = random_floats(n, -1, 1), *dy = random_floats(n, -1, 1);
+            if (n > 8 && f) y[0] = y[n - 1] = NAN, y[1] = 0;
+            output dx = new_output(n);
+            for (int64_t i = 0; i < n; i++)
+                put(dx, i, isnan(y[i]) ? NAN : dy[i] * activation_slope(y[i], f, 0.25), f <= FC_ACT_RELU ? 0 : 1);
+            k->activate_backward(y, dy, dx.got, n, f, 0.25f);
+            expect(dx, 4);
+            release();
+        }
+}
+
+static void test_add_n(void) {
+    testing("add_n");
+    FOR_EACH (count, 1, 2, 3, 5)
+        FOR_EACH (start, 0, 3)
+            FOR_EACH_LENGTH (n) {
+                const float *x[5];
+                for (int64_t j = 0; j < count; j++) x[j] = random_floats(start + n, -1, 1);
+                output y = new_output(start + n);
+                for (int64_t i = start; i < start + n; i++) {
+                    float sum = x[0][i]; /* the order is promised, so the bits are */
+                    for (int64_t j = 1; j < count; j++) sum += x[j][i];
+                    put(y, i, sum, 0);
+                }
+                k->add_n(x, count, y.got, start, n);
+                expect(y, 0);
+                release();
+            }
+}
+
+static void test_copy_rows(void) {
+    testing("copy_rows");
+    FOR_EACH (n, 1, VL - 1, VL, VL + 1, 16 * VL - 1, 16 * VL)
+        FOR_EACH (gap, 0, 3) {
+            const int64_t rows = 3, x_row = n + 2, y_row = n + gap;
+            const float *x = random_floats(rows * x_row, -1, 1);
+            output y = new_output(rows * y_row);
+            for (int64_t r = 0; r < rows; r++)
+                for (int64_t i = 0; i < n; i++) put(y, r * y_row + i, x[r * x_row + i], 0);
+            k->copy_rows(x, x_row, y.got, y_row, rows, n);
+            expect(y, 0);
+            release();
+        }
+}
+
+void test_eltwise(void) {
+    test_activate();
+    test_activate_backward();
+    test_add_n();
+    test_copy_rows();
+}
