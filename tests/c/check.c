@@ -109,6 +109,7 @@ double activation(double x, fc_activation f, double alpha) {
     case FC_ACT_LEAKY_RELU: return x < 0 ? x * alpha : x;
     case FC_ACT_SIGMOID: return 1 / (1 + exp(-x));
     case FC_ACT_TANH: return tanh(x);
+    case FC_ACT_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
     default: return x;
     }
 }
@@ -119,6 +120,7 @@ double activation_slope(double y, fc_activation f, double alpha) {
     case FC_ACT_LEAKY_RELU: return y > 0 ? 1 : alpha;
     case FC_ACT_SIGMOID: return y * (1 - y);
     case FC_ACT_TANH: return 1 - y * y;
+    case FC_ACT_RELU6: return y > 0 && y < 6;
     default: return 1;
     }
 }

@@ -25,7 +25,7 @@ static void test_activate_backward(void) {
     testing("activate_backward");
     for (int f = 0; f < ACTIVATIONS; f++)
         FOR_EACH_LENGTH (n) {
-            float *y = random_floats(n, -1, 1), *dy = random_floats(n, -1, 1);
+            float *y = f == FC_ACT_RELU6 ? random_floats(n, -1, 7) : random_floats(n, -1, 1), *dy = random_floats(n, -1, 1);
             if (n > 8 && f) y[0] = y[n - 1] = NAN, y[1] = 0;
             output dx = new_output(n);
             for (int64_t i = 0; i < n; i++)
