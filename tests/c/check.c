@@ -139,6 +139,7 @@ int main(int count, char **words) {
         known = 0;
         if (only && strcmp(only, k->isa)) continue;
         test_gemm();
+        test_shallow();
         test_eltwise();
         test_pool();
         test_norm();
