@@ -140,6 +140,7 @@ int main(int count, char **words) {
         if (only && strcmp(only, k->isa)) continue;
         test_gemm();
         test_shallow();
+        test_winograd();
         test_eltwise();
         test_pool();
         test_norm();

@@ -1,0 +1,111 @@
+/* Winograd's three transforms, each against the product of matrices that defines it: L d L^T. */
+#include "check.h"
+
+static const double BT[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
+static const double G[4][4] = {{1}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+static const double AT[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};
+enum { ROUNDINGS = 8 };
+
+/* Element (r, c) of L d L^T, and the sum of its terms' magnitudes. */
+static double sandwich(const double l[][4], double d[4][4], int r, int c, double *scale) {
+    double sum = 0;
+    *scale = 0;
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++) sum += l[r][i] * d[i][j] * l[c][j], *scale += fabs(l[r][i] * d[i][j] * l[c][j]);
+    return sum;
+}
+
+static void test_kernel(void) {
+    testing("winograd_kernel");
+    FOR_EACH (n, NR, 3 * NR) {
+        const int64_t tap = n + 5, matrix = n + 3;
+        const float *packed = random_floats(9 * tap, -1, 1);
+        output u = new_output(16 * matrix);
+        for (int64_t e = 0; e < n; e++) {
+            double d[4][4] = {{0}}, scale;
+            for (int i = 0; i < 9; i++) d[i / 3][i % 3] = packed[i * tap + e];
+            for (int i = 0; i < 16; i++) {
+                const double want = sandwich(G, d, i / 4, i % 4, &scale);
+                put(u, i * matrix + e, want, scale);
+            }
+        }
+        k->winograd_kernel(packed, tap, n, u.got, matrix);
+        expect(u, ROUNDINGS);
+        release();
+    }
+}
+
+enum { IMAGES = 2, H = 7, W = 6, TILES_H = 4, TILES_W = 3, FIRST = 2, COUNT = IMAGES * TILES_H * TILES_W - 3 };
+
+static void test_input(int64_t channels) {
+    testing("winograd_input");
+    const int64_t v_tile = (channels + VL - 1) / VL * VL, v_matrix = COUNT * v_tile + 4;
+    output v = new_output(16 * v_matrix);
+    fc_winograd_input t = {
+        .x = random_floats(IMAGES * H * W * channels, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
+        .width = W, .channels = channels, .first_row = -1, .first_column = -1, .tiles_h = TILES_H, .tiles_w = TILES_W,
+        .first = FIRST, .count = COUNT, .v = v.got, .v_tile = v_tile, .v_matrix = v_matrix,
+    };
+    for (int64_t p = 0; p < COUNT * v_tile; p++) {
+        const int64_t tile = FIRST + p / v_tile, c = p % v_tile, n = tile / (TILES_H * TILES_W);
+        double d[4][4] = {{0}}, scale;
+        for (int64_t i = 0; i < 16; i++) {
+            const int64_t h = tile / TILES_W % TILES_H * 2 - 1 + i / 4, w = tile % TILES_W * 2 - 1 + i % 4;
+            if (h < 0 || h >= H || w < 0 || w >= W || c >= channels) continue;
+            d[i / 4][i % 4] = t.x[((n * H + h) * W + w) * channels + c];
+        }
+        for (int i = 0; i < 16; i++) {
+            const double want = sandwich(BT, d, i / 4, i % 4, &scale);
+            put(v, i * v_matrix + p, want, scale);
+        }
+    }
+    k->winograd_input(&t);
+    expect(v, ROUNDINGS);
+    release();
+}
+
+static void test_output(int64_t columns, int variant) {
+    testing("winograd_output");
+    const int64_t m_matrix = COUNT * NR + 8, pixel = columns + 3;
+    float *m = random_floats(16 * m_matrix, -1, 1);
+    output y = new_output(IMAGES * H * W * pixel);
+    uint8_t *suspect = fresh(COUNT), *want_suspect = memset(fresh(COUNT), 0, COUNT);
+    fc_winograd_output t = {
+        .m = m, .m_matrix = m_matrix, .tiles_h = TILES_H, .tiles_w = TILES_W, .first = FIRST, .count = COUNT,
+        .y = y.got, .y_pixel = pixel, .out_height = H, .out_width = W, .columns = columns,
+        .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
+        .suspect = suspect,
+    };
+    for (int64_t tile = 0; tile < COUNT; tile++)
+        for (int64_t c = 0; c < columns; c++) {
+            const int64_t at = FIRST + tile, n = at / (TILES_H * TILES_W);
+            double d[4][4], scale;
+            for (int i = 0; i < 16; i++) d[i / 4][i % 4] = m[i * m_matrix + tile * NR + c];
+            for (int i = 0; i < 4; i++) {
+                const int64_t h = at / TILES_W % TILES_H * 2 + i / 2, w = at % TILES_W * 2 + i % 2;
+                if (h >= H || w >= W) continue;
+                double value = sandwich(AT, d, i / 2, i % 2, &scale);
+                if (t.bias) value += t.bias[c], scale += 1;
+                value = activation(value, t.activation, t.alpha);
+                put(y, ((n * H + h) * W + w) * pixel + c, value, scale + fabs(value));
+            }
+        }
+    k->winograd_output(&t);
+    expect(y, ROUNDINGS + ACTIVATION_ROUNDINGS);
+    expect_equal(suspect, want_suspect, COUNT);
+
+    m[5 * m_matrix + 3 * NR] = INFINITY; /* in tiles 3 and 4 something is not finite */
+    m[10 * m_matrix + 4 * NR + columns - 1] = NAN;
+    want_suspect[3] = want_suspect[4] = 1;
+    k->winograd_output(&t);
+    expect_equal(suspect, want_suspect, COUNT);
+    release();
+}
+
+void test_winograd(void) {
+    int variant = 0;
+    test_kernel();
+    FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2) test_input(channels);
+    FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
+        for (int f = 0; f < ACTIVATIONS; f++) test_output(columns, variant++);
+}
