@@ -2,6 +2,7 @@
 
     python benchmarks/peers layers [--threads 1] [--isa avx512] [--groups dense,first] [--engines fastconv,"torch NCHW"]
     python benchmarks/peers training [--threads 2] [--match ResNet-18] [--optimizer sgd]      whole networks
+    python benchmarks/peers profile [--threads 2] [--match ResNet-18]      where fastconv's training steps spend their time
     python benchmarks/peers scaling          two threads against one
     python benchmarks/peers denormals        denormal weights and activations against normal ones
 
@@ -23,7 +24,7 @@ def words(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("layers", "training", "scaling", "denormals"))
+    parser.add_argument("what", choices=("layers", "training", "profile", "scaling", "denormals"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--isa", help="hold every engine to this instruction set")
     parser.add_argument("--groups", type=words, help="only these classes of layers")
@@ -39,6 +40,8 @@ def main():
         from layer_table import run
     elif args.what == "training":
         from training_table import run
+    elif args.what == "profile":
+        from profile_table import run
     else:
         from own_ratios import run
     run(args)

@@ -14,15 +14,27 @@ def prepare(variant, job):
     """Return a function that makes one step, always on the same batch, or None where there is nothing to run."""
     if job is None:
         return None
-    network = find(job["network"])
+    model, x, y = _compiled(find(job["network"]), job["optimizer"])
+    return lambda: model.train_on_batch(x, y)
+
+
+def program(network, optimizer):
+    """Return (the program of a training step, its inputs)."""
+    model, x, y = _compiled(network, optimizer)
+    data, keys = model._adapt(x, y)
+    step = model._get_ready("train", data, keys)
+    arrays = step.feed(data.peek())
+    return step.program(arrays), arrays
+
+
+def _compiled(network, optimizer):
     model = build(network)
-    optimizer = {"adam": optimizers.Adam, "sgd": lambda rate: optimizers.SGD(rate, momentum=0.9)}[job["optimizer"]]
+    optimizer = {"adam": optimizers.Adam, "sgd": lambda rate: optimizers.SGD(rate, momentum=0.9)}[optimizer]
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=optimizer(1e-3), loss=loss)
     rng = np.random.default_rng(0)
     x = rng.random((network.batch, *network.image), np.float32)
-    y = rng.integers(0, network.classes, network.batch)
-    return lambda: model.train_on_batch(x, y)
+    return model, x, rng.integers(0, network.classes, network.batch)
 
 
 def build(network):

@@ -7,7 +7,8 @@ program.run(x=images)                               {name: array}, variables upd
 """
 
 from .graph import Graph, Node, Value
+from .profile import profile
 from .program import Program
 from .trace import trace
 
-__all__ = ["Graph", "Node", "Program", "Value", "trace"]
+__all__ = ["Graph", "Node", "Program", "Value", "profile", "trace"]

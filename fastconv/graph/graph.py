@@ -64,12 +64,16 @@ class Node:
     specs: dict[str, Spec]
     needs: frozenset | None = None  # None: forward
 
+    @property
+    def title(self):
+        """The operation and its direction: "conv2d", "conv2d.backward"."""
+        return self.op.name if self.needs is None else f"{self.op.name}.backward"
+
     def __str__(self):
-        kind = self.op.name if self.needs is None else f"{self.op.name}.backward"
         reads = ", ".join(f"{name}={value!r}" for name, value in self.inputs.items())
         writes = ", ".join(f"{value!r}" for value in self.outputs.values())
         attrs = ", ".join(f"{k}={v!r}" for k, v in self.attrs._asdict().items()) if self.attrs else ""
-        return f"{writes} = {kind}({reads}){' {' + attrs + '}' if attrs else ''}"
+        return f"{writes} = {self.title}({reads}){' {' + attrs + '}' if attrs else ''}"
 
 
 @dataclass(eq=False)

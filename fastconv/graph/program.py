@@ -89,28 +89,29 @@ class Program:
         ArgumentError, ShapeError
             When an input is missing or has another shape than the graph was traced with.
         """
-        if arrays.keys() != self.graph.inputs.keys():
-            raise ArgumentError(f"this program takes {sorted(self.graph.inputs)}, got {sorted(arrays)}")
-        if not self.graph.updates:
-            return self._run(arrays)
-        with _writing:
-            try:
-                return self._run(arrays)
-            finally:
-                for tensor, _ in self.graph.updates:
-                    tensor.touch()
-
-    def _run(self, arrays):
         # One pop and one append, each whole under the GIL: no lock that a fork could leave taken.
         try:
             arena = self._idle.pop()
         except IndexError:
             arena = Arena(self)
         try:
-            return arena.run(arrays)
+            return self.run_in(arena, arrays)
         finally:
             if len(self._idle) < MAX_ARENAS:
                 self._idle.append(arena)
+
+    def run_in(self, arena, arrays):
+        """Run the program in an arena that nobody else uses."""
+        if arrays.keys() != self.graph.inputs.keys():
+            raise ArgumentError(f"this program takes {sorted(self.graph.inputs)}, got {sorted(arrays)}")
+        if not self.graph.updates:
+            return arena.run(arrays)
+        with _writing:
+            try:
+                return arena.run(arrays)
+            finally:
+                for tensor, _ in self.graph.updates:
+                    tensor.touch()
 
 
 class Arena:
@@ -161,23 +162,31 @@ class Arena:
                 ranges[name] = value.tensor.data.__array_interface__["data"][0], value.spec.nbytes
         return ranges
 
-    def _bind(self):
-        """Return segments of C steps and, between them, the positions of host steps."""
-        segments, bound, open_ranges = [], [], Accesses()
+    def phases(self):
+        """Yield (position of a node, a phase of its C steps, their addresses); for a host step (position, None, callable)."""
         for position, plan in enumerate(self.program.plans):
             if plan is None:
-                segments += [runtime.Segment(bound)] if bound else []
-                segments.append(self._host(position))
-                bound, open_ranges = [], Accesses()
+                yield position, None, self._host(position)
                 continue
             addresses = self._addresses(position)
             prologue = () if position in self.program.hoisted else plan.prologue
             for phase in (*prologue, *plan.phases):
-                barrier = open_ranges.conflict(phase, addresses)
-                if barrier:
-                    open_ranges = Accesses()
-                bound += [(step, addresses, barrier and i == 0) for i, step in enumerate(phase)]
-                open_ranges.add(phase, addresses)
+                yield position, phase, addresses
+
+    def _bind(self):
+        """Return segments of C steps and, between them, callables for host steps."""
+        segments, bound, open_ranges = [], [], Accesses()
+        for _, phase, addresses in self.phases():
+            if phase is None:
+                segments += [runtime.Segment(bound)] if bound else []
+                segments.append(addresses)
+                bound, open_ranges = [], Accesses()
+                continue
+            barrier = open_ranges.conflict(phase, addresses)
+            if barrier:
+                open_ranges = Accesses()
+            bound += [(step, addresses, barrier and i == 0) for i, step in enumerate(phase)]
+            open_ranges.add(phase, addresses)
         return segments + ([runtime.Segment(bound)] if bound else [])
 
     def _host(self, position):
