@@ -195,11 +195,26 @@ typedef struct {
     const double *partial; /* parts x quantities x columns: what norm_sums or norm_backward_sums left */
     const float *gamma, *beta, *moving_mean, *moving_variance, *dnew_moving_mean, *dnew_moving_variance;
     float *mean, *inv_std, *new_moving_mean, *new_moving_variance, *dgamma, *dbeta;
-    float *coefficients;           /* 3 or 4 lines of `width`, as norm_apply or norm_backward_apply reads them */
+    float *scale, *shift;          /* per channel, as the forward pass used them: finish writes, backward reads them */
+    float *coefficients;           /* lines of `width`, as norm_apply or norm_backward_apply reads them */
     int64_t parts, columns, width; /* floats in a line of `partial` and of `coefficients`: multiples of `channels` */
     int64_t channels, count;       /* elements per channel */
     double momentum, epsilon;
 } fc_norm;
+
+/* A pass of batch normalisation over `size` floats, lines of `columns`. With `clip` a residual sum or the normalised x
+ * goes through ReLU, cut off at `limit` (NaN: nowhere): y = clip((x - mean) * scale + shift + residual). */
+typedef struct {
+    const float *x;
+    const float *residual;     /* forward, or NULL */
+    const float *dy;           /* backward */
+    const float *y;            /* backward: what tells where the clip let through; NULL: worked out from x again */
+    const float *coefficients; /* lines: mean, scale, shift; of norm_backward_apply mean, a, b, d, scale, shift */
+    float *out;                /* y, dx, or the gradient before the clip (of norm_backward_sums with y; or NULL) */
+    int64_t size, columns;
+    int32_t clip;
+    float limit;
+} fc_norm_pass;
 
 typedef struct {
     const char *isa;                 /* "baseline", "avx2", "avx512", "neon" */
@@ -246,14 +261,12 @@ typedef struct {
 
     /* kernels/norm.h: sums write 2 or 3 lines of `columns`; the *_finish and inference ones do channels c0 to c0 + 63 */
     void (*norm_sums)(const float *x, int64_t size, int64_t columns, double *sums);
-    void (*norm_backward_sums)(const float *x, const float *dy, const float *mean, int64_t size, int64_t columns,
-                               double *sums);
+    void (*norm_backward_sums)(const fc_norm_pass *, double *sums);
     void (*norm_finish)(const fc_norm *, int64_t c0);
     void (*norm_inference)(const fc_norm *, int64_t c0);
     void (*norm_backward_finish)(const fc_norm *, int64_t c0);
-    void (*norm_apply)(const float *x, const float *coefficients, float *y, int64_t size, int64_t columns);
-    void (*norm_backward_apply)(const float *x, const float *dy, const float *coefficients, float *dx, int64_t size,
-                                int64_t columns);
+    void (*norm_apply)(const fc_norm_pass *);
+    void (*norm_backward_apply)(const fc_norm_pass *);
 
     /* kernels/depthwise.h */
     void (*depthwise)(const fc_depthwise *);

@@ -15,6 +15,10 @@ FC_INLINE vf norm_load(const float *p, int64_t n) {
     if (n == FC_VL) return v_load(p);
     return (vf)v_load_n(p, n);
 }
+FC_INLINE void norm_store(float *p, vf v, int64_t n) {
+    if (n == FC_VL) v_store(p, v);
+    else v_store_n(p, v, n);
+}
 
 /* ---- forward sums: of x and of x * x */
 
@@ -66,53 +70,83 @@ static void fc_norm_sums(const float *x, int64_t size, int64_t columns, double *
     if (rest) norm_lines(x + lines * columns, 1, rest, columns, sums);
 }
 
-/* ---- backward sums: of dy, of dy * (x - mean), and of x - mean (what rounding took from the mean) */
+/* ---- what follows the normalisation: a residual sum and ReLU, in the same pass */
 
-FC_INLINE void norm_backward_run(const float *x, const float *dy, const float *mean, int64_t lines, int64_t columns,
-                                 double *restrict sums, int vectors, int64_t n) {
-    vf m[NORM_BACKWARD_UNROLL], s[NORM_BACKWARD_UNROLL], p[NORM_BACKWARD_UNROLL], r[NORM_BACKWARD_UNROLL];
+/* The pass is compiled for each kind, where K is one of these. */
+typedef enum { NORM_PLAIN, NORM_CLIP, NORM_CLIP_BY_Y } norm_kind;
+
+FC_INLINE vf norm_forward_vector(vf x, vf mean, vf scale, vf shift) { return (x - mean) * scale + shift; }
+
+/* Comparisons with a limit of NaN are false; a NaN of z stays. */
+FC_INLINE vf norm_clip(vf z, float limit) { return v_select(z > limit, v_set(limit), v_relu(z)); }
+
+/* The gradient before the clip: dy where 0 < z < limit, else 0; NaN where z is. z may be clipped already. */
+FC_INLINE vf norm_clip_backward(vf z, vf dy, float limit) {
+    return v_select((z > 0) & ~(z >= limit), dy, v_select(z != z, z, v_zero()));
+}
+
+/* ---- backward sums: of dz, of dz * (x - mean), and of x - mean (what rounding took from the mean), dz the gradient
+ * before the clip */
+
+FC_INLINE void norm_backward_run(const fc_norm_pass *p, int64_t at, int64_t column, int64_t lines,
+                                 double *restrict sums, int vectors, int64_t n, const norm_kind kind) {
+    const float *mean = p->coefficients + column, *scale = mean + p->columns, *shift = scale + p->columns;
+    vf m[NORM_BACKWARD_UNROLL], s[NORM_BACKWARD_UNROLL], q[NORM_BACKWARD_UNROLL], r[NORM_BACKWARD_UNROLL];
     for (int v = 0; v < vectors; v++) {
         m[v] = norm_load(mean + v * FC_VL, n);
-        s[v] = p[v] = r[v] = v_zero();
+        s[v] = q[v] = r[v] = v_zero();
     }
-    for (int64_t i = 0; i < lines; i++) {
+    for (int64_t i = 0; i < lines; i++, at += p->columns) {
         for (int v = 0; v < vectors; v++) {
-            vf d = norm_load(x + i * columns + v * FC_VL, n) - m[v];
-            vf g = norm_load(dy + i * columns + v * FC_VL, n);
+            int64_t here = at + column + v * FC_VL;
+            vf x = norm_load(p->x + here, n), g = norm_load(p->dy + here, n);
+            if (kind == NORM_CLIP) {
+                vf z = norm_forward_vector(x, m[v], norm_load(scale + v * FC_VL, n), norm_load(shift + v * FC_VL, n));
+                g = norm_clip_backward(z, g, p->limit);
+            }
+            if (kind == NORM_CLIP_BY_Y) {
+                g = norm_clip_backward(norm_load(p->y + here, n), g, p->limit);
+                if (p->out) norm_store(p->out + here, g, n);
+            }
+            vf d = x - m[v];
             s[v] += g;
-            p[v] += g * d;
+            q[v] += g * d;
             r[v] += d;
         }
     }
     float total[3][NORM_BACKWARD_UNROLL * FC_VL] = {{0}};
     for (int v = 0; v < vectors; v++) {
         v_store(total[0] + v * FC_VL, s[v]);
-        v_store(total[1] + v * FC_VL, p[v]);
+        v_store(total[1] + v * FC_VL, q[v]);
         v_store(total[2] + v * FC_VL, r[v]);
     }
     for (int quantity = 0; quantity < 3; quantity++)
-        for (int64_t i = 0; i < (vectors - 1) * FC_VL + n; i++) sums[quantity * columns + i] += total[quantity][i];
+        for (int64_t i = 0; i < (vectors - 1) * FC_VL + n; i++)
+            sums[quantity * p->columns + column + i] += total[quantity][i];
 }
 
-static void norm_backward_lines(const float *x, const float *dy, const float *mean, int64_t lines, int64_t width,
-                                int64_t columns, double *sums) {
+FC_INLINE void norm_backward_lines(const fc_norm_pass *p, int64_t at, int64_t lines, int64_t width, double *sums,
+                                   const norm_kind kind) {
     enum { STEP = NORM_BACKWARD_UNROLL * FC_VL };
     int64_t c = 0;
     for (; c + STEP <= width; c += STEP)
-        norm_backward_run(x + c, dy + c, mean + c, lines, columns, sums + c, NORM_BACKWARD_UNROLL, FC_VL);
-    for (; c + FC_VL <= width; c += FC_VL)
-        norm_backward_run(x + c, dy + c, mean + c, lines, columns, sums + c, 1, FC_VL);
-    if (c < width) norm_backward_run(x + c, dy + c, mean + c, lines, columns, sums + c, 1, width - c);
+        norm_backward_run(p, at, c, lines, sums, NORM_BACKWARD_UNROLL, FC_VL, kind);
+    for (; c + FC_VL <= width; c += FC_VL) norm_backward_run(p, at, c, lines, sums, 1, FC_VL, kind);
+    if (c < width) norm_backward_run(p, at, c, lines, sums, 1, width - c, kind);
 }
 
-static void fc_norm_backward_sums(const float *x, const float *dy, const float *mean, int64_t size, int64_t columns,
-                                  double *sums) {
-    int64_t lines = size / columns, rest = size % columns;
-    memset(sums, 0, 3 * columns * sizeof(double));
+FC_INLINE void norm_backward_sums_as(const fc_norm_pass *p, double *sums, const norm_kind kind) {
+    int64_t lines = p->size / p->columns, rest = p->size % p->columns;
     for (int64_t i = 0; i < lines; i += NORM_RUN)
-        norm_backward_lines(x + i * columns, dy + i * columns, mean, lines - i < NORM_RUN ? lines - i : NORM_RUN,
-                            columns, columns, sums);
-    if (rest) norm_backward_lines(x + lines * columns, dy + lines * columns, mean, 1, rest, columns, sums);
+        norm_backward_lines(p, i * p->columns, lines - i < NORM_RUN ? lines - i : NORM_RUN, p->columns, sums, kind);
+    if (rest) norm_backward_lines(p, lines * p->columns, 1, rest, sums, kind);
+}
+
+static void fc_norm_backward_sums(const fc_norm_pass *p, double *sums) {
+    memset(sums, 0, 3 * p->columns * sizeof(double));
+    if (!p->clip) norm_backward_sums_as(p, sums, NORM_PLAIN);
+    else if (p->y) norm_backward_sums_as(p, sums, NORM_CLIP_BY_Y);
+    else norm_backward_sums_as(p, sums, NORM_CLIP);
 }
 
 /* ---- per channel: partial sums to statistics and coefficients */
@@ -138,9 +172,12 @@ FC_INLINE double norm_correction(double rest, double factor) { return isfinite(r
 FC_INLINE void norm_coefficients(const fc_norm *p, int64_t c, double mean, double inv_std) {
     float near = (float)mean;
     double scale = p->gamma ? p->gamma[c] * inv_std : inv_std;
+    float shift = (float)((p->beta ? p->beta[c] : 0.0) - norm_correction(mean - near, scale));
     norm_coefficient(p, 0, c, near);
     norm_coefficient(p, 1, c, (float)scale);
-    norm_coefficient(p, 2, c, (float)((p->beta ? p->beta[c] : 0.0) - norm_correction(mean - near, scale)));
+    norm_coefficient(p, 2, c, shift);
+    if (p->scale) p->scale[c] = (float)scale;
+    if (p->shift) p->shift[c] = shift;
 }
 
 static void fc_norm_finish(const fc_norm *p, int64_t c0) {
@@ -167,7 +204,7 @@ static void fc_norm_inference(const fc_norm *p, int64_t c0) {
         norm_coefficients(p, c, p->moving_mean ? p->moving_mean[c] : 0.0, 1 / sqrt(p->moving_variance[c] + p->epsilon));
 }
 
-/* coefficients: mean, a, b, d, so that dx = a dy + b (x - mean) + d. */
+/* coefficients: mean, a, b, d, so that dx = a dz + b (x - mean) + d; and scale and shift, where dz needs them. */
 static void fc_norm_backward_finish(const fc_norm *p, int64_t c0) {
     int64_t n = p->channels - c0 < NORM_BLOCK ? p->channels - c0 : NORM_BLOCK;
     double dy[NORM_BLOCK], product[NORM_BLOCK], rest[NORM_BLOCK], count = (double)p->count;
@@ -190,6 +227,10 @@ static void fc_norm_backward_finish(const fc_norm *p, int64_t c0) {
         norm_coefficient(p, 1, c, (float)a);
         norm_coefficient(p, 2, c, (float)b);
         norm_coefficient(p, 3, c, isfinite(a) ? (float)d : NAN); /* infinity from every element less the mean of them */
+        if (p->scale) {
+            norm_coefficient(p, 4, c, p->scale[c]);
+            norm_coefficient(p, 5, c, p->shift[c]);
+        }
     }
 }
 
@@ -198,32 +239,49 @@ static void fc_norm_backward_finish(const fc_norm *p, int64_t c0) {
  * Whether an element falls into a whole vector or into the last, partial one depends on the batch, so both must round
  * alike: all loads come first, and the same expression follows. */
 
-FC_INLINE vf norm_forward_vector(vf x, vf mean, vf scale, vf shift) { return (x - mean) * scale + shift; }
+/* n floats of a line from column c on, which stand at `at`. */
+FC_INLINE void norm_apply_vector(const fc_norm_pass *p, int64_t at, int64_t c, int64_t n, int add, int clip) {
+    const float *mean = p->coefficients, *scale = mean + p->columns, *shift = scale + p->columns;
+    vf x = norm_load(p->x + at + c, n), m = norm_load(mean + c, n), a = norm_load(scale + c, n);
+    vf b = norm_load(shift + c, n), more = add ? norm_load(p->residual + at + c, n) : v_zero();
+    vf z = norm_forward_vector(x, m, a, b);
+    if (add) z += more;
+    norm_store(p->out + at + c, clip ? norm_clip(z, p->limit) : z, n);
+}
 
-static void fc_norm_apply(const float *x, const float *coefficients, float *y, int64_t size, int64_t columns) {
-    const float *mean = coefficients, *scale = mean + columns, *shift = scale + columns;
-    for (; size > 0; size -= columns, x += columns, y += columns) {
-        int64_t c = 0, width = size < columns ? size : columns, n;
-        for (; c + FC_VL <= width; c += FC_VL)
-            v_store(y + c, norm_forward_vector(v_load(x + c), v_load(mean + c), v_load(scale + c), v_load(shift + c)));
-        if ((n = width - c) > 0)
-            v_store_n(y + c, norm_forward_vector(v_load_n(x + c, n), v_load_n(mean + c, n), v_load_n(scale + c, n),
-                                                 v_load_n(shift + c, n)), n);
+FC_INLINE void norm_apply_as(const fc_norm_pass *p, int add, int clip) {
+    for (int64_t at = 0; at < p->size; at += p->columns) {
+        int64_t c = 0, width = p->size - at < p->columns ? p->size - at : p->columns;
+        for (; c + FC_VL <= width; c += FC_VL) norm_apply_vector(p, at, c, FC_VL, add, clip);
+        if (c < width) norm_apply_vector(p, at, c, width - c, add, clip);
     }
 }
 
-FC_INLINE vf norm_backward_vector(vf x, vf dy, vf mean, vf a, vf b, vf d) { return dy * a + ((x - mean) * b + d); }
+static void fc_norm_apply(const fc_norm_pass *p) {
+    if (p->residual && p->clip) norm_apply_as(p, 1, 1);
+    else if (p->residual) norm_apply_as(p, 1, 0);
+    else if (p->clip) norm_apply_as(p, 0, 1);
+    else norm_apply_as(p, 0, 0);
+}
 
-static void fc_norm_backward_apply(const float *x, const float *dy, const float *coefficients, float *dx, int64_t size,
-                                   int64_t columns) {
-    const float *mean = coefficients, *a = mean + columns, *b = a + columns, *d = b + columns;
-    for (; size > 0; size -= columns, x += columns, dy += columns, dx += columns) {
-        int64_t c = 0, width = size < columns ? size : columns, n;
-        for (; c + FC_VL <= width; c += FC_VL)
-            v_store(dx + c, norm_backward_vector(v_load(x + c), v_load(dy + c), v_load(mean + c), v_load(a + c),
-                                                 v_load(b + c), v_load(d + c)));
-        if ((n = width - c) > 0)
-            v_store_n(dx + c, norm_backward_vector(v_load_n(x + c, n), v_load_n(dy + c, n), v_load_n(mean + c, n),
-                                                   v_load_n(a + c, n), v_load_n(b + c, n), v_load_n(d + c, n)), n);
+FC_INLINE void norm_backward_vector(const fc_norm_pass *p, int64_t at, int64_t c, int64_t n, int clip) {
+    const float *mean = p->coefficients + c, *a = mean + p->columns, *b = a + p->columns, *d = b + p->columns;
+    const float *scale = d + p->columns, *shift = scale + p->columns;
+    vf x = norm_load(p->x + at + c, n), dz = norm_load(p->dy + at + c, n), m = norm_load(mean, n);
+    vf va = norm_load(a, n), vb = norm_load(b, n), vd = norm_load(d, n);
+    if (clip) dz = norm_clip_backward(norm_forward_vector(x, m, norm_load(scale, n), norm_load(shift, n)), dz, p->limit);
+    norm_store(p->out + at + c, dz * va + ((x - m) * vb + vd), n);
+}
+
+FC_INLINE void norm_backward_apply_as(const fc_norm_pass *p, int clip) {
+    for (int64_t at = 0; at < p->size; at += p->columns) {
+        int64_t c = 0, width = p->size - at < p->columns ? p->size - at : p->columns;
+        for (; c + FC_VL <= width; c += FC_VL) norm_backward_vector(p, at, c, FC_VL, clip);
+        if (c < width) norm_backward_vector(p, at, c, width - c, clip);
     }
+}
+
+static void fc_norm_backward_apply(const fc_norm_pass *p) {
+    if (p->clip) norm_backward_apply_as(p, 1);
+    else norm_backward_apply_as(p, 0);
 }

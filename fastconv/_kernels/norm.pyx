@@ -4,7 +4,7 @@ An array of P pixels and C channels is seen as lines of `columns` floats; a line
 """
 from math import gcd
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 from fastconv._kernels import runtime
@@ -26,20 +26,32 @@ cdef extern from "fastconv.h" nogil:
         float *new_moving_variance
         float *dgamma
         float *dbeta
+        float *scale
+        float *shift
         float *coefficients
         int64_t parts, columns, width, channels, count
         double momentum, epsilon
+    ctypedef struct fc_norm_pass:
+        const float *x
+        const float *residual
+        const float *dy
+        const float *y
+        const float *coefficients
+        float *out
+        int64_t size, columns
+        int32_t clip
+        float limit
     ctypedef struct fc_kernels:
         void (*norm_sums)(const float *x, int64_t size, int64_t columns, double *sums) noexcept nogil
-        void (*norm_backward_sums)(const float *x, const float *dy, const float *mean, int64_t size, int64_t columns,
-                                   double *sums) noexcept nogil
+        void (*norm_backward_sums)(const fc_norm_pass *, double *sums) noexcept nogil
         void (*norm_finish)(const fc_norm *, int64_t c0) noexcept nogil
         void (*norm_inference)(const fc_norm *, int64_t c0) noexcept nogil
         void (*norm_backward_finish)(const fc_norm *, int64_t c0) noexcept nogil
-        void (*norm_apply)(const float *x, const float *coefficients, float *y, int64_t size,
-                           int64_t columns) noexcept nogil
-        void (*norm_backward_apply)(const float *x, const float *dy, const float *coefficients, float *dx, int64_t size,
-                                    int64_t columns) noexcept nogil
+        void (*norm_apply)(const fc_norm_pass *) noexcept nogil
+        void (*norm_backward_apply)(const fc_norm_pass *) noexcept nogil
+
+# Where the activation that follows cuts off: NaN is nowhere. These can be part of a pass.
+LIMITS = {"relu": float("nan"), "relu6": 6.0}
 
 cdef enum:
     CHUNK_BYTES = 131072    # read by one chunk
@@ -70,27 +82,40 @@ cdef int64_t apply_columns(int64_t channels):
     return fold(channels, 16)
 
 
+cdef void set_activation(fc_norm_pass *p, activation):
+    p.clip = activation is not None
+    p.limit = LIMITS[activation] if activation is not None else 0.0
+
+
 cdef struct SumArgs:
-    const float *x
-    const float *dy         # NULL in the forward pass
-    const float *mean       # of `channels` floats
+    fc_norm_pass whole      # coefficients, of `channels` floats each, are in `vectors`
+    const float *vectors[3]
     double *partial
-    int64_t size, size_per_chunk, columns, channels
+    int64_t size_per_chunk, channels
     const fc_kernels *k
 
 
 cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const SumArgs *args = <const SumArgs *>raw
-    cdef int64_t start = chunk * args.size_per_chunk, at = 0
-    cdef int64_t size = min(args.size_per_chunk, args.size - start)
-    if args.dy == NULL:
-        args.k.norm_sums(args.x + start, size, args.columns, args.partial + chunk * 2 * args.columns)
+    cdef fc_norm_pass p = args.whole
+    cdef int64_t start = chunk * args.size_per_chunk, line, at
+    p.size = min(args.size_per_chunk, p.size - start)
+    p.x += start
+    if p.dy == NULL:
+        args.k.norm_sums(p.x, p.size, p.columns, args.partial + chunk * 2 * p.columns)
         return
-    while at < args.columns:
-        memcpy(<float *>scratch + at, args.mean, args.channels * sizeof(float))
-        at += args.channels
-    args.k.norm_backward_sums(args.x + start, args.dy + start, <float *>scratch, size, args.columns,
-                              args.partial + chunk * 3 * args.columns)
+    p.dy += start
+    if p.y != NULL:
+        p.y += start
+    if p.out != NULL:
+        p.out += start
+    p.coefficients = <float *>scratch
+    for line in range(3):
+        at = 0
+        while args.vectors[line] != NULL and at < p.columns:
+            memcpy(<float *>scratch + line * p.columns + at, args.vectors[line], args.channels * sizeof(float))
+            at += args.channels
+    args.k.norm_backward_sums(&p, args.partial + chunk * 3 * p.columns)
 
 
 cdef int64_t sum_chunk_size(int64_t size, int64_t columns):
@@ -110,26 +135,46 @@ def partial_bytes(int64_t size, int64_t channels, int64_t quantities):
 
 
 def coefficient_bytes(int64_t channels, int64_t lines):
-    """Return the bytes of the coefficients: 3 lines forward, 4 backward."""
+    """Return the bytes of the coefficients: see `fc_norm_pass`."""
     return 4 * lines * apply_columns(channels)
 
 
-def sums(str x, str dy, str mean, str partial, int64_t size, int64_t channels):
-    """Return the step that leaves `parts` partial sums in `partial`, float64.
-
-    With ``dy=""`` they are (x, x * x), else (dy, dy * (x - mean), x - mean).
-    """
+cdef sums_step(name, fields, str partial, int64_t size, int64_t channels, activation):
+    """Return a step over partial sums; `fields` is {operand: buffer}."""
     cdef SumArgs args
-    args.x, args.dy, args.mean, args.partial = NULL, NULL, NULL, NULL
-    args.columns, args.channels, args.size = sum_columns(channels), channels, size
-    args.size_per_chunk = sum_chunk_size(size, args.columns)
+    cdef char *base = <char *>&args
+    cdef bint forward = "dy" not in fields
+    args.whole.x, args.whole.residual, args.whole.dy, args.whole.y = NULL, NULL, NULL, NULL
+    args.whole.coefficients, args.whole.out, args.partial = NULL, NULL, NULL
+    args.vectors[0], args.vectors[1], args.vectors[2] = NULL, NULL, NULL
+    args.whole.size, args.whole.columns, args.channels = size, sum_columns(channels), channels
+    set_activation(&args.whole, activation)
+    args.size_per_chunk = sum_chunk_size(size, args.whole.columns)
     args.k = <const fc_kernels *><size_t>runtime.table()
-    operands = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
-                (<char *>&args.mean - <char *>&args, mean, False),
-                (<char *>&args.partial - <char *>&args, partial, True))
-    return Step("batch_norm_backward_sums" if dy else "batch_norm_sums", <size_t>&sums_chunk,
-                (<char *>&args)[:sizeof(args)], operands, parts(size, channels), scratch=4 * args.columns,
-                cost=size * (8 if dy else 4) / 3e4)
+    offsets = {
+        "x": <char *>&args.whole.x - base, "dy": <char *>&args.whole.dy - base, "y": <char *>&args.whole.y - base,
+        "mean": <char *>&args.vectors[0] - base, "scale": <char *>&args.vectors[1] - base,
+        "shift": <char *>&args.vectors[2] - base, "dz": <char *>&args.whole.out - base,
+    }
+    operands = [(offsets[field], buffer, field == "dz") for field, buffer in fields.items()]
+    operands.append((<char *>&args.partial - base, partial, True))
+    return Step(name, <size_t>&sums_chunk, base[:sizeof(args)], operands, parts(size, channels),
+                scratch=0 if forward else 12 * args.whole.columns,
+                cost=size * 4 * (1 if forward else len(fields)) / 3e4)
+
+
+def sums(str x, str partial, int64_t size, int64_t channels):
+    """Return the step that leaves `parts` partial sums of x and x * x in `partial`, float64."""
+    return sums_step("batch_norm_sums", {"x": x}, partial, size, channels, None)
+
+
+def backward_sums(fields, str partial, int64_t size, int64_t channels, activation=None):
+    """Return the step that leaves partial sums of dz, dz * (x - mean) and x - mean, dz the gradient before activation.
+
+    `fields` names the buffers of "x", "dy" and "mean"; with an activation also "scale" and "shift", from which y is
+    made again, or "y", and then perhaps "dz", which is written.
+    """
+    return sums_step("batch_norm_backward_sums", fields, partial, size, channels, activation)
 
 
 cdef struct FinishArgs:
@@ -161,7 +206,7 @@ cdef finish_step(name, int64_t kind, reads, writes, int64_t size, int64_t channe
     n.gamma, n.beta, n.moving_mean, n.moving_variance = NULL, NULL, NULL, NULL
     n.dnew_moving_mean, n.dnew_moving_variance = NULL, NULL
     n.mean, n.inv_std, n.new_moving_mean, n.new_moving_variance = NULL, NULL, NULL, NULL
-    n.dgamma, n.dbeta, n.coefficients = NULL, NULL, NULL
+    n.dgamma, n.dbeta, n.scale, n.shift, n.coefficients = NULL, NULL, NULL, NULL, NULL
     n.parts, n.columns, n.width = parts(size, channels), sum_columns(channels), apply_columns(channels)
     n.channels, n.count = channels, size // max(channels, <int64_t>1)
     n.momentum, n.epsilon = momentum, epsilon
@@ -175,6 +220,7 @@ cdef finish_step(name, int64_t kind, reads, writes, int64_t size, int64_t channe
         "new_moving_mean": <char *>&n.new_moving_mean - base,
         "new_moving_variance": <char *>&n.new_moving_variance - base,
         "dgamma": <char *>&n.dgamma - base, "dbeta": <char *>&n.dbeta - base,
+        "scale": <char *>&n.scale - base, "shift": <char *>&n.shift - base,
         "coefficients": <char *>&n.coefficients - base,
     }
     operands = [(offsets[field], buffer, written)
@@ -185,7 +231,7 @@ cdef finish_step(name, int64_t kind, reads, writes, int64_t size, int64_t channe
 
 
 def finish(reads, writes, int64_t size, int64_t channels, double momentum, double epsilon):
-    """Return the step from the partial sums to mean, inv_std, the new moving statistics and 3 lines of coefficients."""
+    """Return the step from the partial sums to mean, inv_std, scale, shift, moving statistics and coefficients."""
     return finish_step("batch_norm_finish", FINISH, reads, writes, size, channels, momentum, epsilon, True)
 
 
@@ -198,44 +244,66 @@ def inference_coefficients(reads, writes, int64_t size, int64_t channels, double
 
 
 def backward_finish(reads, writes, int64_t size, int64_t channels, double momentum, double epsilon):
-    """Return the step from the partial sums to dgamma, dbeta and 4 lines of coefficients, those that `writes` names."""
+    """Return the step from the partial sums to dgamma, dbeta and coefficients, those that `writes` names.
+
+    The coefficients are 4 lines, with scale and shift among `reads` 6.
+    """
     return finish_step("batch_norm_backward_finish", BACKWARD, reads, writes, size, channels, momentum, epsilon, True)
 
 
 cdef struct ApplyArgs:
-    const float *x
-    const float *dy         # NULL in the forward pass
-    const float *coefficients
-    float *y
-    int64_t size, size_per_chunk, columns
+    fc_norm_pass whole
+    int64_t size_per_chunk
     const fc_kernels *k
 
 
 cdef void apply_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ApplyArgs *args = <const ApplyArgs *>raw
+    cdef fc_norm_pass p = args.whole
     cdef int64_t start = chunk * args.size_per_chunk
-    cdef int64_t size = min(args.size_per_chunk, args.size - start)
-    if args.dy == NULL:
-        args.k.norm_apply(args.x + start, args.coefficients, args.y + start, size, args.columns)
+    p.size = min(args.size_per_chunk, p.size - start)
+    p.x += start
+    p.out += start
+    if p.residual != NULL:
+        p.residual += start
+    if p.dy == NULL:
+        args.k.norm_apply(&p)
     else:
-        args.k.norm_backward_apply(args.x + start, args.dy + start, args.coefficients, args.y + start, size,
-                                   args.columns)
+        p.dy += start
+        args.k.norm_backward_apply(&p)
 
 
-def apply(str x, str dy, str coefficients, str y, int64_t size, int64_t channels):
-    """Return the step ``y = (x - mean) * scale + shift``, or with `dy` ``y = a dy + b (x - mean) + d``.
-
-    `coefficients` holds a line each of mean, scale, shift, or mean, a, b, d. `y` may be `x` or `dy`.
-    """
+cdef apply_step(name, fields, int64_t size, int64_t channels, activation):
+    """Return a pass over all elements; `fields` is {operand: buffer}."""
     cdef ApplyArgs args
-    args.x, args.dy, args.coefficients, args.y = NULL, NULL, NULL, NULL
-    args.size, args.columns = size, apply_columns(channels)
-    args.size_per_chunk = max(1, CHUNK_BYTES // (4 * args.columns)) * args.columns
+    cdef char *base = <char *>&args
+    args.whole.x, args.whole.residual, args.whole.dy, args.whole.y = NULL, NULL, NULL, NULL
+    args.whole.coefficients, args.whole.out = NULL, NULL
+    args.whole.size, args.whole.columns = size, apply_columns(channels)
+    set_activation(&args.whole, activation)
+    args.size_per_chunk = max(1, CHUNK_BYTES // (4 * args.whole.columns)) * args.whole.columns
     args.k = <const fc_kernels *><size_t>runtime.table()
-    operands = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
-                (<char *>&args.coefficients - <char *>&args, coefficients, False),
-                (<char *>&args.y - <char *>&args, y, True))
-    return Step("batch_norm_backward_apply" if dy else "batch_norm_apply", <size_t>&apply_chunk,
-                (<char *>&args)[:sizeof(args)], operands,
-                (size + args.size_per_chunk - 1) // args.size_per_chunk,
-                cost=size * (12 if dy else 8) / 4e4)
+    offsets = {
+        "x": <char *>&args.whole.x - base, "residual": <char *>&args.whole.residual - base,
+        "dy": <char *>&args.whole.dy - base, "coefficients": <char *>&args.whole.coefficients - base,
+        "out": <char *>&args.whole.out - base,
+    }
+    operands = [(offsets[field], buffer, field == "out") for field, buffer in fields.items()]
+    return Step(name, <size_t>&apply_chunk, base[:sizeof(args)], operands,
+                (size + args.size_per_chunk - 1) // args.size_per_chunk, cost=size * 4 * (len(fields) - 1) / 4e4)
+
+
+def apply(fields, int64_t size, int64_t channels, activation=None):
+    """Return the step out = activation((x - mean) * scale + shift + residual), for the buffers in `fields`.
+
+    "coefficients" holds a line each of mean, scale, shift; "residual" may be left out; "out" may be any of the others.
+    """
+    return apply_step("batch_norm_apply", fields, size, channels, activation)
+
+
+def backward_apply(fields, int64_t size, int64_t channels, activation=None):
+    """Return the step out = a dz + b (x - mean) + d, for the buffers in `fields`; "out" may be "x" or "dy".
+
+    "coefficients" holds a line each of mean, a, b, d. Without an activation dz is dy; with one, scale and shift follow.
+    """
+    return apply_step("batch_norm_backward_apply", fields, size, channels, activation)

@@ -2,6 +2,9 @@
 
 Training takes mean and variance from the batch and moves the moving statistics; inference uses those. Source: Ioffe and
 Szegedy, "Batch Normalization" (2015), with the conventions of Keras 3: the moving variance follows the biased variance.
+
+In training, what comes after it in residual networks can be part of the same passes: y = activation(normalised x + residual).
+`fastconv/graph/passes/fuse_norm.py` makes such calls.
 """
 
 from typing import NamedTuple
@@ -9,20 +12,30 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import shapes
+from .._kernels import eltwise
 from .._kernels import norm as kernels
 from ..autograd import apply
 from ..errors import ArgumentError, ShapeError
 from ..op import Case, Op, Plan, Spec, register
+from ._activations import activate, activate_backward
 from ._checks import check_floats, check_rank, check_shape
 
+SAVED = ("mean", "inv_std", "scale", "shift")
+# The last two are what the kernels compute with, the mean rounded to float32: y = activation((x - mean) scale + shift).
 VECTORS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 class TrainAttrs(NamedTuple):
-    """Attributes in training: how much of a moving statistic stays, and what is added to the variance."""
+    """Attributes in training.
+
+    `momentum`: how much of a moving statistic stays. `epsilon`: what is added to the variance. `activation`: None, "relu" or
+    "relu6". `adds`: whether there is a residual.
+    """
 
     momentum: float = 0.99
     epsilon: float = 1e-3
+    activation: str | None = None
+    adds: bool = False
 
 
 class InferenceAttrs(NamedTuple):
@@ -64,8 +77,10 @@ def infer_train(specs, attrs):
         raise ShapeError(
             f"batch_normalization: x is empty: {x.shape}; statistics need at least one element per channel"
         )
+    if attrs.adds:
+        check_shape("batch_normalization", "residual", specs["residual"].shape, x.shape)
     vector = Spec(specs["moving_mean"].shape, x.dtype)
-    return {"y": x, "new_moving_mean": vector, "new_moving_variance": vector, "mean": vector, "inv_std": vector}
+    return {"y": x, **{name: vector for name in ("new_moving_mean", "new_moving_variance", *SAVED)}}
 
 
 def reference_train(arrays, attrs):
@@ -73,20 +88,30 @@ def reference_train(arrays, attrs):
     mean, variance = x.mean(_broadcast_axes(x)), x.var(_broadcast_axes(x))
     inv_std = 1 / np.sqrt(variance + attrs.epsilon)
     keep = attrs.momentum
+    scale = inv_std * arrays.get("gamma", 1)
+    rounded = (mean - mean.astype("float32")) * scale
+    z = (x - mean) * scale + arrays.get("beta", 0) + arrays.get("residual", 0)
     return {
-        "y": (x - mean) * inv_std * arrays.get("gamma", 1) + arrays.get("beta", 0),
+        "y": activate(attrs.activation, z) if attrs.activation else z,
         "new_moving_mean": arrays["moving_mean"] * keep + mean * (1 - keep),
         "new_moving_variance": arrays["moving_variance"] * keep + variance * (1 - keep),
         "mean": mean,
         "inv_std": inv_std,
+        "scale": scale,
+        "shift": arrays.get("beta", 0) - np.where(np.isfinite(rounded), rounded, 0),
     }
 
 
 def reference_train_backward(arrays, attrs, needs):
     x, dy = arrays["x"], arrays["dy"]
     axes = _broadcast_axes(x)
+    if attrs.activation:
+        y = arrays["y"]
+        if not attrs.adds:
+            y = activate(attrs.activation, (x - arrays["mean"]) * arrays["scale"] + arrays["shift"])
+        dy = activate_backward(attrs.activation, y, dy)
     x_hat = (x - arrays["mean"]) * arrays["inv_std"]
-    grads = {"dgamma": (dy * x_hat).sum(axes), "dbeta": dy.sum(axes)}
+    grads = {"dgamma": (dy * x_hat).sum(axes), "dbeta": dy.sum(axes), "dresidual": dy}
     if "x" in needs:
         dx_hat = dy * arrays.get("gamma", 1)
         dx = dx_hat - dx_hat.mean(axes) - x_hat * (dx_hat * x_hat).mean(axes)
@@ -98,18 +123,19 @@ def reference_train_backward(arrays, attrs, needs):
 def plan_train(specs, attrs):
     size, channels = _elements(specs)
     reads = {"partial": "partial", **_names(specs, *VECTORS)}
-    writes = {name: name for name in ("new_moving_mean", "new_moving_variance", "mean", "inv_std", "coefficients")}
+    writes = {name: name for name in ("new_moving_mean", "new_moving_variance", *SAVED, "coefficients")}
+    fields = {"x": "x", "coefficients": "coefficients", "out": "y", **_names(specs, "residual")}
     return Plan(
         phases=(
-            (kernels.sums("x", "", "", "partial", size, channels),),
-            (kernels.finish(reads, writes, size, channels, *attrs),),
-            (kernels.apply("x", "", "coefficients", "y", size, channels),),
+            (kernels.sums("x", "partial", size, channels),),
+            (kernels.finish(reads, writes, size, channels, attrs.momentum, attrs.epsilon),),
+            (kernels.apply(fields, size, channels, attrs.activation),),
         ),
         workspace={
             "partial": kernels.partial_bytes(size, channels, 2),
             "coefficients": kernels.coefficient_bytes(channels, 3),
         },
-        inplace={"y": "x", "new_moving_mean": "moving_mean", "new_moving_variance": "moving_variance"},
+        inplace={"y": "residual" if attrs.adds else "x", **{f"new_{name}": name for name in VECTORS[2:]}},
     )
 
 
@@ -120,20 +146,55 @@ def plan_train(specs, attrs):
 # so dx = a dy + b (x - mean) + d with one a, b, d per channel. The moving statistics add, with m = 1 - momentum, the
 # gradients of mean and variance: m / P dnew_moving_mean + 2 m / P (x - mean) dnew_moving_variance, to d and b.
 # The saved mean is rounded to float32; the kernel sums x - mean as well, and corrects by what it finds.
+#
+# With an activation, dy above is dz = dy activation'(z). Where a residual was added, its gradient is dz: the pass of sums
+# takes it from y and leaves it there for the next pass. Else both passes work z out from x again: that reads less memory.
 def plan_train_backward(specs, attrs, needs):
     size, channels = _elements(specs)
+    if needs == {"residual"}:
+        return _plan_residual_backward(attrs, size)
+    sums = {"x": "x", "dy": "dy", "mean": "mean"}
+    activation, remade, dz, workspace = attrs.activation, (), "dy", {}
+    if activation and attrs.adds:
+        dz = "dresidual" if "residual" in needs else "dz"
+        sums |= {"y": "y", "dz": dz}
+        workspace = {} if "residual" in needs else {"dz": specs["dy"].nbytes}
+    elif activation:
+        remade = ("scale", "shift")
+        sums |= {name: name for name in remade}
     reads = {"partial": "partial", "inv_std": "inv_std"}
-    writes = {"d" + name: "d" + name for name in needs if name != "x"}
-    workspace = {"partial": kernels.partial_bytes(size, channels, 3)}
-    phases = [(kernels.sums("x", "dy", "mean", "partial", size, channels),)]
+    writes = {"d" + name: "d" + name for name in needs if name in VECTORS}
+    workspace["partial"] = kernels.partial_bytes(size, channels, 3)
+    phases = [(kernels.backward_sums(sums, "partial", size, channels, activation),)]
     if "x" in needs:
-        reads |= _names(specs, "mean", "gamma", "dnew_moving_mean", "dnew_moving_variance")
+        reads |= _names(specs, "mean", "gamma", "dnew_moving_mean", "dnew_moving_variance", *remade)
         writes["coefficients"] = "coefficients"
-        workspace["coefficients"] = kernels.coefficient_bytes(channels, 4)
-    phases.append((kernels.backward_finish(reads, writes, size, channels, *attrs),))
+        workspace["coefficients"] = kernels.coefficient_bytes(channels, 4 + len(remade))
+    phases.append((kernels.backward_finish(reads, writes, size, channels, attrs.momentum, attrs.epsilon),))
     if "x" in needs:
-        phases.append((kernels.apply("x", "dy", "coefficients", "dx", size, channels),))
-    return Plan(phases=tuple(phases), workspace=workspace, inplace={"dx": "dy"} if "x" in needs else {})
+        fields = {"x": "x", "dy": dz, "coefficients": "coefficients", "out": "dx"}
+        phases.append((kernels.backward_apply(fields, size, channels, activation if remade else None),))
+    # Where dy becomes the gradient of the residual, dx may have the place of x.
+    inplace = {"dx": "x" if "residual" in needs else "dy"} if "x" in needs else {}
+    residual = _plan_residual_backward(attrs, size) if "residual" in needs else Plan()
+    return Plan(tuple(phases), workspace, inplace={**inplace, **residual.inplace}, alias=residual.alias)
+
+
+def _plan_residual_backward(attrs, size):
+    """Return the plan of the residual's gradient alone, dz."""
+    if not attrs.activation:
+        return Plan(alias={"dresidual": "dy"})
+    step = eltwise.activate_backward(attrs.activation, 0.0, "y", "dy", "dresidual", size)
+    return Plan(phases=((step,),), inplace={"dresidual": "dy"})
+
+
+def keeps_train(attrs, needs):
+    names = {"x", "mean", "inv_std"} if needs - {"residual"} else set()
+    if "x" in needs:
+        names.add("gamma")
+    if attrs.activation:
+        names |= {"y"} if attrs.adds else {"scale", "shift"}
+    return tuple(sorted(names))
 
 
 # ---- inference
@@ -168,7 +229,7 @@ def plan_inference(specs, attrs):
     return Plan(
         prologue=((kernels.inference_coefficients(reads, writes, size, channels, attrs.epsilon),),),
         packed={"coefficients": kernels.coefficient_bytes(channels, 3)},
-        phases=((kernels.apply("x", "", "coefficients", "y", size, channels),),),
+        phases=((kernels.apply({"x": "x", "coefficients": "coefficients", "out": "y"}, size, channels),),),
         inplace={"y": "x"},
     )
 
@@ -183,12 +244,12 @@ def plan_inference_backward(specs, attrs, needs):
         first.append(
             kernels.inference_coefficients(reads, {"coefficients": "coefficients"}, size, channels, attrs.epsilon)
         )
-        second.append(kernels.apply("dy", "", "coefficients", "dx", size, channels))
+        second.append(kernels.apply({"x": "dy", "coefficients": "coefficients", "out": "dx"}, size, channels))
     writes = {"d" + name: "d" + name for name in needs if name != "x"}
     if writes:
         reads = {"partial": "partial", "moving_variance": "moving_variance"}
         workspace["partial"] = kernels.partial_bytes(size, channels, 3)
-        first.append(kernels.sums("x", "dy", "moving_mean", "partial", size, channels))
+        first.append(kernels.backward_sums({"x": "x", "dy": "dy", "mean": "moving_mean"}, "partial", size, channels))
         second.append(kernels.backward_finish(reads, writes, size, channels, 0.0, attrs.epsilon))
     return Plan(phases=(tuple(first), tuple(second)), workspace=workspace, inplace={"dx": "dy"} if "x" in needs else {})
 
@@ -214,9 +275,18 @@ def _cases(attrs):
         yield Case({"x": Spec(x_shape), **{name: vector for name in VECTORS if name in names}}, attrs, positive)
 
 
+def _fused_cases():
+    """What can follow the normalisation: vector tails, folded lines, several partial sums; gamma and beta reach beyond 6."""
+    wide = {name: lambda rng, shape: 4 * rng.standard_normal(shape) for name in ("gamma", "beta")}
+    for x_shape in ((3, 5, 7, 3), (1, 9, 7, 17), (13, 64), (3, 23, 29, 32)):
+        for activation, adds in (("relu", False), ("relu6", False), ("relu", True), ("relu6", True), (None, True)):
+            specs = {"x": Spec(x_shape), **dict.fromkeys(VECTORS, Spec(x_shape[-1:]))}
+            specs |= {"residual": Spec(x_shape)} if adds else {}
+            yield Case(specs, TrainAttrs(0.9, 1e-3, activation, adds), wide)
+
+
+_INPUTS = ("x", "gamma?", "beta?", "moving_mean", "moving_variance")
 _COMMON = {
-    "inputs": ("x", "gamma?", "beta?", "moving_mean", "moving_variance"),
-    "differentiable": frozenset({"x", "gamma", "beta"}),
     "flops": lambda specs, attrs: 8 * specs["x"].size,
     "reduction": lambda specs, attrs: shapes.size(specs["x"].shape[:-1]),
 }
@@ -224,16 +294,18 @@ _COMMON = {
 TRAIN = register(
     Op(
         name="batch_norm_train",
+        inputs=(*_INPUTS, "residual?"),
         outputs=("y", "new_moving_mean", "new_moving_variance"),
-        saved=("mean", "inv_std"),
+        saved=SAVED,
+        differentiable=frozenset({"x", "gamma", "beta", "residual"}),
         attrs=TrainAttrs,
         infer=infer_train,
         reference=reference_train,
         reference_backward=reference_train_backward,
         plan=plan_train,
         plan_backward=plan_train_backward,
-        keeps=lambda attrs, needs: ("x", "mean", "inv_std") + (("gamma",) if "x" in needs else ()),
-        cases=tuple(_cases(TrainAttrs(0.9, 1e-3))),
+        keeps=keeps_train,
+        cases=(*_cases(TrainAttrs(0.9, 1e-3)), *_fused_cases()),
         **_COMMON,
     )
 )
@@ -241,6 +313,8 @@ TRAIN = register(
 INFERENCE = register(
     Op(
         name="batch_norm_inference",
+        inputs=_INPUTS,
+        differentiable=frozenset({"x", "gamma", "beta"}),
         outputs=("y",),
         attrs=InferenceAttrs,
         infer=infer_inference,
@@ -301,5 +375,5 @@ def batch_normalization(x, gamma, beta, moving_mean, moving_variance, training=F
         raise ArgumentError(f"batch_normalization: momentum must be from 0 to 1, got {momentum!r}")
     inputs = (x, gamma, beta, moving_mean, moving_variance)
     if training:
-        return apply(TRAIN, inputs, TrainAttrs(float(momentum), float(epsilon)))
+        return apply(TRAIN, (*inputs, None), TrainAttrs(float(momentum), float(epsilon)))
     return apply(INFERENCE, inputs, InferenceAttrs(float(epsilon)))

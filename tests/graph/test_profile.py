@@ -1,0 +1,26 @@
+"""Timing the parts of a program."""
+
+import numpy as np
+
+import fastconv
+from fastconv import ops
+from fastconv.graph import Program, profile, trace
+from fastconv.op import Spec
+
+
+def test_every_phase_is_timed_and_updates_are_made():
+    count = fastconv.tensor(np.zeros(3, np.float32))
+
+    def fn(x):
+        count.assign(ops.add_n([count, ops.relu(ops.exp(x))]))
+        return {"y": count}
+
+    program = Program(trace(fn, {"x": Spec((3,))}))
+    rows = profile(program, {"x": np.zeros(3)}, rounds=2)
+    assert [(row.node, row.operation, row.steps) for row in rows] == [
+        (0, "exp", ()),  # a host step
+        (1, "relu", ("relu",)),
+        (2, "add_n", ("add_n",)),
+    ]
+    assert all(row.seconds > 0 for row in rows)
+    assert count.numpy().tolist() == [3.0] * 3  # one round does not count, but runs
