@@ -34,6 +34,10 @@ typedef struct {
     int32_t last;          /* apply bias and activation */
     fc_activation activation;
     float alpha;
+    /* Fetched into the second-level cache meanwhile: the block of b that comes next (what is at this address only costs
+     * time if it is not read), and the rows of a after each tile, up to so many whose pointers the table holds. */
+    const float *next_b;
+    int64_t known_rows;
 } fc_tile;
 
 /* The outer-product tile of a weight gradient, or of a product with a transposed left operand:

@@ -10,7 +10,12 @@
 
 _Static_assert(FC_MR <= 14, "FC_EACH_ROWS ends at 14");
 
+FC_INLINE int64_t fc_clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+
 /* ---- a block of rows by one panel */
+
+/* Floats in a line of the cache. */
+enum { FC_LINE = 16 };
 
 /* Sigmoid and tanh are long: they run over the stored rows, not inside every copy of the tile. */
 static void tile_activate(const fc_tile *t, int64_t row, int64_t rows) {
@@ -27,28 +32,37 @@ static void tile_activate(const fc_tile *t, int64_t row, int64_t rows) {
     }
 }
 
-FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const int M) {
+/* `next` and `lines`: this tile's part of the next block of b, and how much of it to fetch with each line of a. */
+FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, const int M) {
     vf sum[FC_MR][FC_NRV];
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
 
+    const int64_t *offsets = t->y_rows + row;
+    FC_UNROLL for (int m = 0; m < M; m++)
+        FC_UNROLL for (int n = 0; n < FC_NR; n += FC_LINE) __builtin_prefetch(t->y + offsets[m] + n, 1, 3);
+
     const float *const *a = t->a + row;
     const float *b = t->b;
-    const int64_t depth = t->depth;
+    const int64_t depth = t->depth, ahead = fc_clamp(t->known_rows - row - M, 0, M);
     for (int64_t tap = 0; tap < t->taps; tap++, a += t->a_tap, b += t->b_tap) {
         const float *p[FC_MR], *q = b;
         FC_UNROLL for (int m = 0; m < M; m++) p[m] = a[m] + t->a_offset;
-        for (int64_t k = 0; k < depth; k++, q += FC_NR) {
-            vf columns[FC_NRV];
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) columns[v] = v_load(q + v * FC_VL);
-            FC_UNROLL for (int m = 0; m < M; m++) {
-                vf x = v_set(p[m][k]);
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += x * columns[v];
+        for (int64_t k = 0; k < depth;) {
+            /* A line of each row; what comes later is fetched at the same pace. */
+            for (int64_t m = 0; m < ahead; m++) __builtin_prefetch(a[M + m] + t->a_offset + k, 0, 2);
+            for (int64_t i = 0; i < lines; i++, next += FC_LINE) __builtin_prefetch(next, 0, 2);
+            for (const int64_t end = depth - k > FC_LINE ? k + FC_LINE : depth; k < end; k++, q += FC_NR) {
+                vf columns[FC_NRV];
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) columns[v] = v_load(q + v * FC_VL);
+                FC_UNROLL for (int m = 0; m < M; m++) {
+                    vf x = v_set(p[m][k]);
+                    FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += x * columns[v];
+                }
             }
         }
     }
 
-    const int64_t *offsets = t->y_rows + row;
     const int full = t->columns == FC_NR;
     int64_t left[FC_NRV];
     FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
@@ -85,19 +99,21 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const int M) {
 }
 
 #define FC_TILE(m) \
-    static __attribute__((noinline)) void tile_##m(const fc_tile *t, int64_t row) { \
-        if (m <= FC_MR) tile_rows(t, row, m <= FC_MR ? m : 1); \
+    static __attribute__((noinline)) void tile_##m(const fc_tile *t, int64_t row, const float *next, int64_t lines) { \
+        if (m <= FC_MR) tile_rows(t, row, next, lines, m <= FC_MR ? m : 1); \
     }
 FC_EACH_ROWS(FC_TILE)
 
 static void fc_tile_run(const fc_tile *t) {
     /* As many tiles as needed, as equal as can be: 32 rows are 6+6+5+5+5+5, not 6+6+6+6+6+2. */
     const int64_t tiles = (t->rows + FC_MR - 1) / FC_MR;
+    const int64_t lines = (FC_NR + tiles - 1) / tiles;
+    const int64_t part = t->taps * ((t->depth + FC_LINE - 1) / FC_LINE) * lines * FC_LINE;
     for (int64_t i = 0, row = 0; i < tiles; i++) {
         const int64_t rows = t->rows / tiles + (i < t->rows % tiles);
         switch (rows) {
 #define FC_CASE(m) \
-    case m: tile_##m(t, row); break;
+    case m: tile_##m(t, row, t->next_b + i * part, lines); break;
             FC_EACH_ROWS(FC_CASE)
 #undef FC_CASE
         }
@@ -168,8 +184,6 @@ static void fc_outer_run(const fc_outer *t) {
 }
 
 /* ---- where the rows of a tile come from */
-
-FC_INLINE int64_t fc_clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
 
 /* The positions j in [0, count) with 0 <= j * step + offset < size: from *low up to *high. */
 FC_INLINE void fc_inside(int64_t offset, int64_t step, int64_t size, int64_t count, int64_t *low, int64_t *high) {

@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 from fastconv._kernels import runtime
 from fastconv._kernels.eltwise import ACTIVATIONS
-from fastconv._kernels.gemm import CHUNK_FLOPS, DEPTH_BLOCK, microseconds, split
+from fastconv._kernels.gemm import CHUNK_FLOPS, DEPTH_BLOCK, band_rows, microseconds, split
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.image cimport align
@@ -28,9 +28,6 @@ cdef extern from "fastconv.h" nogil:
         int64_t vector_length, mr, nr
         void (*tile)(const fc_tile *) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
-
-# Output pixels of a chunk.
-BAND = 96
 
 
 cdef struct ConvolveArgs:
@@ -44,6 +41,7 @@ cdef struct ConvolveArgs:
     int64_t out_planes, out_height, out_width, y_offset, y_image, y_plane, y_row, y_pixel
     int64_t groups, depth, columns, x_group, y_group
     int64_t bands, band, panels, panel_block, panel_blocks, tap_block, depth_block
+    int64_t pointers                    # pixels in the pointer table: the band, and a tile more to be fetched
     fc_activation activation
     float alpha
     const fc_kernels *k
@@ -56,7 +54,7 @@ cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, i
     cdef const int64_t *tap_d = <const int64_t *>(args + 1)
     cdef int64_t done = 0, run, plane, depth, tap, offset, i
     g.x_first_row, g.width, g.x_image, g.x_row = 0, args.width, 0, args.x_row
-    g.x_pixel, g.y_image, g.y_row, g.y_pixel, g.a_tap = args.x_pixel, 0, args.y_row, args.y_pixel, args.band
+    g.x_pixel, g.y_image, g.y_row, g.y_pixel, g.a_tap = args.x_pixel, 0, args.y_row, args.y_pixel, args.pointers
     g.step_h, g.step_w, g.taps_h, g.taps_w = args.step_h, args.step_w, args.taps_h, args.taps_w
     g.tap_h = tap_d + args.taps_d
     g.tap_w = g.tap_h + args.taps_h
@@ -71,7 +69,7 @@ cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, i
             g.x = args.x + (plane // args.out_planes * args.planes + depth) * args.x_plane
             # A plane outside the image is one without rows.
             g.height = args.height if 0 <= depth < args.planes else 0
-            g.a = a + tap * args.taps_h * args.taps_w * args.band + done
+            g.a = a + tap * args.taps_h * args.taps_w * args.pointers + done
             args.k.gather(g)
         offset = plane // args.out_planes * args.y_image + plane % args.out_planes * args.y_plane
         for i in range(run):
@@ -83,12 +81,13 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef const ConvolveArgs *args = <const ConvolveArgs *>raw
     cdef const fc_kernels *k = args.k
     cdef int64_t nr = k.nr, taps = args.taps_d * args.taps_h * args.taps_w, panel, group, column, tap, start
-    cdef int64_t block = chunk % args.panel_blocks
-    cdef int64_t first = chunk // args.panel_blocks * args.band, count = min(args.band, args.pixels - first)
+    cdef int64_t block = chunk % args.panel_blocks, panel_first = block * args.panel_block
+    cdef int64_t first = chunk // args.panel_blocks * args.band, left = args.pixels - first
+    cdef int64_t count = min(args.band, left), known = min(args.pointers, left)
     cdef const float *packed
     cdef const float **a = <const float **>scratch
-    cdef int64_t *y_rows = <int64_t *>(scratch + align(8 * taps * args.band))
-    cdef float *zero = <float *>(<char *>y_rows + align(8 * args.band))
+    cdef int64_t *y_rows = <int64_t *>(scratch + align(8 * taps * args.pointers))
+    cdef float *zero = <float *>(<char *>y_rows + align(8 * args.pointers))
     cdef fc_gather g
     cdef fc_tile t
 
@@ -96,21 +95,24 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         return
     g.zero = zero
     memset(zero, 0, 4 * args.depth * args.groups)
-    gather_band(args, &g, a, y_rows, first, count)
-    t.a_tap, t.b_tap = args.band, args.depth * nr
+    gather_band(args, &g, a, y_rows, first, known)
+    t.a_tap, t.b_tap = args.pointers, args.depth * nr
     t.y_rows, t.rows, t.activation, t.alpha = y_rows, count, args.activation, args.alpha
-    for panel in range(block * args.panel_block, min(args.panels * args.groups, (block + 1) * args.panel_block)):
+    for panel in range(panel_first, min(args.panels * args.groups, panel_first + args.panel_block)):
         group, column = panel // args.panels, panel % args.panels * nr
         packed = args.packed + panel * taps * t.b_tap
         t.columns = min(nr, args.columns - column)
         column += group * args.y_group
         t.y = args.y + args.y_offset + column
         t.bias = args.bias + column if args.bias != NULL else NULL
+        # Only the first panel meets rows that are not in the cache yet.
+        t.known_rows = known if panel == panel_first else 0
         tap = start = 0
         while True:
             t.taps, t.depth = min(args.tap_block, taps - tap), min(args.depth_block, args.depth - start)
-            t.a, t.a_offset = <const float *const *>a + tap * args.band, group * args.x_group + start
+            t.a, t.a_offset = <const float *const *>a + tap * args.pointers, group * args.x_group + start
             t.b = packed + tap * t.b_tap + start * nr
+            t.next_b = t.b + t.taps * t.depth * nr
             t.accumulate = tap > 0 or start > 0
             start += t.depth
             if start >= args.depth:
@@ -161,15 +163,16 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
     args.depth, args.taps_d, args.taps_h, args.taps_w = depth, len(tap_d), len(tap_h), len(tap_w)
     taps = len(tap_d) * len(tap_h) * len(tap_w)
     # Bands run over the borders of images, which keeps tiles full on small maps.
-    args.bands, args.band = split(args.pixels, BAND, k.mr)
     args.panels = -(-columns // k.nr)
+    args.bands, args.band = split(args.pixels, band_rows(4 * groups * args.panels * k.nr * taps * depth), k.mr)
+    args.pointers = args.band + k.mr
     args.panel_blocks, args.panel_block = split(
         groups * args.panels, max(1, CHUNK_FLOPS // (2 * args.band * k.nr * max(1, taps * depth))))
     if depth >= DEPTH_BLOCK:
         args.tap_block, (_, args.depth_block) = 1, split(depth, DEPTH_BLOCK)
     else:
         (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // max(depth, 1)), depth
-    scratch = align(8 * taps * args.band) + align(8 * args.band) + 4 * depth * groups
+    scratch = align(8 * taps * args.pointers) + align(8 * args.pointers) + 4 * depth * groups
     tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_d, *tap_h, *tap_w))
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,

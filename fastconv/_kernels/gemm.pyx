@@ -4,9 +4,11 @@ The right operand is packed in panels of NR columns, `[group][panel][tap][k][NR]
 one straight line. A product walks
 
     chunk: a band of rows x a few panels
-      panel
-        block of k, small enough that its part of the panel stays in the first-level cache
+      block of k
+        panel
           register tiles down the band                                            (C: fc_tile)
+
+While one panel is multiplied, the tiles fetch the next.
 
 A transposed left operand needs no packing either: its rows are the k, and the product is a sum of outer products of
 rows (C: fc_outer).
@@ -17,7 +19,7 @@ from fastconv._kernels import runtime
 from fastconv._kernels.eltwise import ACTIVATIONS
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.table cimport fc_activation, fc_gather, fc_outer, fc_tile
+from fastconv._kernels.table cimport fc_activation, fc_outer, fc_tile
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_epilogue_backward:
@@ -32,16 +34,20 @@ cdef extern from "fastconv.h" nogil:
         int64_t vector_length, mr, nr
         void (*tile)(const fc_tile *) noexcept nogil
         void (*outer)(const fc_outer *) noexcept nogil
-        void (*gather)(const fc_gather *) noexcept nogil
+        void (*strip)(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out,
+                      int64_t out_pixel) noexcept nogil
         void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                            float *out) noexcept nogil
         void (*sum_parts)(const float *parts, int64_t count, int64_t stride, int64_t size, float *out) noexcept nogil
         void (*epilogue_backward)(const fc_epilogue_backward *) noexcept nogil
 
-# The longest block of a reduction: 384 x NR floats of a panel are 24 KiB on AVX2.
-DEPTH_BLOCK = 384
-# Arithmetic of a chunk, about 40 microseconds on AVX2.
+# The longest block of a reduction: its part of a panel streams through the first-level cache from the second.
+DEPTH_BLOCK = 640
+# Arithmetic of a chunk, about 40 microseconds on AVX2; and how many chunks at most share the rows of a product.
 CHUNK_FLOPS = 4_000_000
+CHUNKS = 16
+# Panels that exceed this do not stay in the second-level cache: longer bands read them less often.
+PANELS_STAY = 1 << 19
 
 
 cdef const fc_kernels *kernels() except NULL:
@@ -59,6 +65,11 @@ def split(total, target, multiple=1):
     size = -(-max(total, 1) // parts)
     size = -(-size // multiple) * multiple
     return max(1, -(-total // size)), size
+
+
+def band_rows(packed):
+    """Return how many rows a chunk should have at most, against so many bytes of panels."""
+    return 96 if packed <= PANELS_STAY else 192
 
 
 # ---- packing
@@ -113,7 +124,7 @@ cdef struct ProductArgs:
     const float *bias
     float *y
     int64_t rows, depth, columns, a_row, y_row, a_batch, packed_batch, y_batch
-    int64_t band, bands, panel_block, panel_blocks, depth_block
+    int64_t band, bands, panel_block, panel_blocks, depth_block, strip_row
     fc_activation activation
     float alpha
     const fc_kernels *k
@@ -122,36 +133,44 @@ cdef struct ProductArgs:
 cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ProductArgs *args = <const ProductArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, zero = 0, panel, start
+    cdef int64_t nr = k.nr, panel, row, known, start = 0
     cdef int64_t panels = (args.columns + nr - 1) // nr
     cdef int64_t block = chunk % args.panel_blocks, first = chunk // args.panel_blocks % args.bands * args.band
     cdef int64_t batch = chunk // (args.panel_blocks * args.bands)
-    cdef const float *a = args.a + batch * args.a_batch
+    cdef int64_t panel_first = block * args.panel_block, panel_end = min(panels, panel_first + args.panel_block)
+    cdef const float *a = args.a + batch * args.a_batch + first * args.a_row
     cdef const float *packed = args.packed + batch * args.packed_batch
-    cdef fc_gather g
+    cdef float *y = args.y + batch * args.y_batch + first * args.y_row
+    cdef const float **rows = <const float **>scratch
+    cdef int64_t *y_rows = <int64_t *>scratch + args.band + k.mr
+    cdef float *strip = <float *>(y_rows + args.band + k.mr)
     cdef fc_tile t
-    g.x, g.zero, g.a, g.y_rows = a, a, <const float **>scratch, <int64_t *>scratch + args.band
-    g.x_image, g.x_row, g.x_pixel, g.x_first_row = 0, args.a_row, 0, 0
-    g.height, g.width, g.step_h, g.step_w, g.taps_h, g.taps_w = args.rows, 1, 1, 1, 1, 1
-    g.tap_h, g.tap_w = &zero, &zero
-    g.out_height, g.out_width, g.y_image, g.y_row, g.y_pixel = args.rows, 1, 0, args.y_row, 0
-    g.first, g.count, g.a_tap = first, min(args.band, args.rows - first), args.band
-    k.gather(&g)
-    t.a, t.a_tap, t.b_tap, t.taps = g.a, 0, 0, 1
-    t.y_rows, t.rows, t.activation, t.alpha = g.y_rows, g.count, args.activation, args.alpha
-    for panel in range(block * args.panel_block, min(panels, (block + 1) * args.panel_block)):
-        t.y = args.y + batch * args.y_batch + panel * nr
-        t.columns = min(nr, args.columns - panel * nr)
-        t.bias = args.bias + panel * nr if args.bias != NULL else NULL
-        start = 0
-        while True:
-            t.depth = min(args.depth_block, args.depth - start)
-            t.a_offset, t.b = start, packed + (panel * args.depth + start) * nr
-            t.accumulate, t.last = start > 0, start + t.depth == args.depth
+    t.rows = min(args.band, args.rows - first)
+    known = t.rows if args.strip_row else min(t.rows + k.mr, args.rows - first)
+    for row in range(known):
+        rows[row] = strip + row * args.strip_row if args.strip_row else a + row * args.a_row
+        y_rows[row] = row * args.y_row
+    t.a, t.a_tap, t.b_tap, t.taps, t.known_rows = rows, 0, 0, 1, 0
+    t.y_rows, t.activation, t.alpha = y_rows, args.activation, args.alpha
+    while True:
+        t.depth = min(args.depth_block, args.depth - start)
+        t.accumulate, t.last = start > 0, start + t.depth == args.depth
+        if args.strip_row:
+            k.strip(a + start, args.a_row, t.rows, t.depth, strip, args.strip_row)
+        t.a_offset = 0 if args.strip_row else start
+        for panel in range(panel_first, panel_end):
+            t.y = y + panel * nr
+            t.columns = min(nr, args.columns - panel * nr)
+            t.bias = args.bias + panel * nr if args.bias != NULL else NULL
+            t.b = packed + (panel * args.depth + start) * nr
+            t.next_b = t.b + args.depth * nr if panel + 1 < panel_end else \
+                packed + (panel_first * args.depth + start + t.depth) * nr
+            # Only the first panel meets rows that are not in the cache yet.
+            t.known_rows = known if panel == panel_first else 0
             k.tile(&t)
-            start += t.depth
-            if start >= args.depth:
-                break
+        start += t.depth
+        if start >= args.depth:
+            break
 
 
 def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_row, activation=None, alpha=0.0,
@@ -163,14 +182,20 @@ def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_ro
     args.a, args.packed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, k
     args.rows, args.depth, args.columns, args.a_row, args.y_row = rows, depth, columns, a_row, y_row
     args.a_batch, args.packed_batch, args.y_batch = a_batch, packed_batch, y_batch
-    args.bands, args.band = split(rows, 96, k.mr)
-    args.panel_blocks, args.panel_block = split(panels, max(1, CHUNK_FLOPS // (2 * args.band * k.nr * max(depth, 1))))
+    # More rows a multiple of 4 KiB apart than a set of the first-level cache has ways: a band's block is copied first.
+    strip = 4 * a_row % 4096 == 0 and k.mr > 8 and panels > 1
+    args.bands, args.band = split(rows, 96 if strip else band_rows(4 * panels * k.nr * depth), k.mr)
+    flops = 2 * rows * depth * columns
+    args.panel_blocks, args.panel_block = split(
+        panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
+    args.strip_row = (args.depth_block // k.vector_length + 2) * k.vector_length if strip else 0
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
     return Step("product", <size_t>&product_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
-                batches * args.bands * args.panel_blocks, scratch=16 * args.band,
+                batches * args.bands * args.panel_blocks,
+                scratch=16 * (args.band + k.mr) + 4 * args.band * args.strip_row,
                 cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)
 
 

@@ -22,6 +22,8 @@ cdef extern from "fastconv.h" nogil:
         int32_t accumulate, last
         fc_activation activation
         float alpha
+        const float *next_b
+        int64_t known_rows
     ctypedef struct fc_outer:
         const float *x
         const float *dy

@@ -156,12 +156,13 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
     t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
     t.y_rows, t.rows, t.columns = offsets, source.count, nr
-    t.bias, t.accumulate, t.last, t.activation, t.alpha = NULL, 0, 0, FC_ACT_NONE, 0
+    t.bias, t.accumulate, t.last, t.activation, t.alpha, t.known_rows = NULL, 0, 0, FC_ACT_NONE, 0, 0
     for matrix in range(MATRICES):
         for panel in range(first_panel, end_panel):
             t.y = m + ((panel - first_panel) * MATRICES + matrix) * args.block * nr
             t.a_offset = matrix * source.v_matrix
             t.b = args.transformed + (matrix * args.panels + panel) * size
+            t.next_b = t.b + size
             k.tile(&t)
 
     out.m_matrix = args.block * nr
@@ -204,6 +205,7 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
     t.columns = min(k.nr, args.columns - panel * k.nr)
     t.bias = args.bias + panel * k.nr if args.bias != NULL else NULL
     t.accumulate, t.last, t.activation, t.alpha = 0, 1, args.activation, args.alpha
+    t.next_b, t.known_rows = t.b + 9 * t.b_tap, 0
     for r in range(row, min(row + 2, args.out_height)):
         g.first = (tile // per_image * args.out_height + r) * args.out_width + column
         k.gather(&g)
