@@ -121,19 +121,30 @@ typedef struct {
     uint8_t *suspect; /* -> [count]: outputs of the tile, as summed here, are not finite */
 } fc_winograd_output;
 
-/* A depthwise convolution of `rows` pixels: y[row][c] = activation(bias[c] + sum over taps of a[tap][row][c] * w[tap][c]).
- * For the gradient of the kernel y is the gradient of the output, and dw[tap][c] (+)= sum over rows of a * y.
+/* A window that moves over an image: tap (h, k) of output (i, j) reads row first_h + i * step_h + h * spread_h, column
+ * first_w + j * step_w + k * spread_w of x; taps that read outside height x width are left out.
  */
 typedef struct {
-    const float *const *a; /* [tap][row] pointers */
-    int64_t a_tap, taps;
-    const float *w, *bias; /* bias may be NULL */
-    float *dw;
-    const int64_t *w_taps; /* offset of each tap in w and dw */
+    const float *x;
+    int64_t height, width, x_row, x_pixel;
+    int64_t first_h, first_w, step_h, step_w;
+    int64_t spread_h, spread_w, taps_h, taps_w;   /* spreads are positive */
     float *y;
-    const int64_t *y_rows;
-    int64_t rows, channels;
-    int32_t accumulate; /* add to what dw holds */
+    int64_t rows, columns, y_row, y_pixel;        /* the outputs */
+} fc_window;
+
+/* A depthwise convolution of some rows of an image:
+ *
+ *   y[i][j][c] = activation(bias[c] + sum over taps of x[...][...][c] * w[h][k][c])
+ *
+ * For the gradients y is the gradient of the output, and dw[h][k][c] += sum over outputs of x * y, dbias[c] += sum of y.
+ */
+typedef struct {
+    fc_window window;
+    const float *w, *bias;
+    float *dw, *dbias;     /* both biases may be NULL */
+    int64_t w_row, w_tap;  /* strides of w and dw; may be negative */
+    int64_t channels;
     fc_activation activation;
     float alpha;
 } fc_depthwise;

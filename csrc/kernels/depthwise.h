@@ -1,83 +1,294 @@
-/* Depthwise convolution: vectors run over channels, four pixels (or four taps) share what they load.
+/* Depthwise convolution: vectors run over channels.
  *
- * Everything is loaded before anything is computed: a load of a part of a vector branches, and between branches the
- * compiler fuses no multiply with its add, so that the bits would depend on how many pixels share a block. */
+ * Forward and backward data, for the usual numbers and spacings of taps: a block of neighbouring outputs keeps its sums
+ * in registers and takes in the columns of x one after the other, each loaded once for all the taps that meet it. Then
+ * come the next channels of the same block, so that memory is read and written in long runs. Everything else goes
+ * pixel by pixel. Taps that meet the padding are left out.
+ *
+ * The gradient of the kernel keeps the sums of a box of taps in registers and runs along a row of dy. */
 
-#define FC_DEPTHWISE 4
+#define FC_UNROLL_ALL _Pragma("GCC unroll 64")
 
-/* M pixels, V vectors of channels from c on, of which the last has `left` elements. */
-FC_INLINE void depthwise_pixels(const fc_depthwise *t, int64_t row, int64_t c, int64_t left, const int M, const int V) {
-    vf sum[FC_DEPTHWISE][2];
-    FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int v = 0; v < V; v++)
-            sum[m][v] = t->bias ? v_load_some(t->bias + c + v * FC_VL, left) : v_zero();
-    const float *const *a = t->a + row;
-    for (int64_t tap = 0; tap < t->taps; tap++, a += t->a_tap) {
-        const float *w = t->w + t->w_taps[tap] + c;
-        FC_UNROLL for (int v = 0; v < V; v++) {
-            vf weight = v_load_some(w + v * FC_VL, left), x[FC_DEPTHWISE];
-            FC_UNROLL for (int m = 0; m < M; m++) x[m] = v_load_some(a[m] + c + v * FC_VL, left);
-            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += x[m] * weight;
+/* Outputs of a block: enough sums to hide the latency of the multiply-add, in 32 registers or 16. */
+enum { FC_BLOCK = FC_MR >= 8 ? 14 : 7 };
+
+/* Taps of a row that are unrolled, at most. */
+enum { FC_TAPS = 7 };
+
+/* The next vector of channels; the last one overlaps its neighbour where the channels do not fill it. */
+FC_INLINE int64_t depthwise_next(int64_t c, int64_t channels) {
+    return c + 2 * FC_VL <= channels || c + FC_VL == channels ? c + FC_VL : channels - FC_VL;
+}
+
+/* Fetch so many vectors into the second-level cache. The hardware sees a long run coming only if it is asked for in
+ * order, which the walk over pixels and channels does not do; so the next row is asked for while this one is computed. */
+FC_INLINE void depthwise_fetch(const float *p, int64_t vectors) {
+    for (int64_t i = 0; i < vectors; i++) __builtin_prefetch(p + i * FC_VL, 0, 2);
+}
+
+/* Where a block starts: x and w at the first of the `taps` kernel rows that are inside the image, x in the column of
+ * the first tap of the first output; of the columns from there, left <= q < right are in the image. `ahead` is what
+ * the next row of outputs will be the first to read, or NULL. */
+typedef struct {
+    const float *x, *w, *ahead;
+    int64_t taps, left, right;
+    float *y;
+} depthwise_block;
+
+/* P outputs of a row. */
+FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, const int P, const int KW,
+                               const int STEP) {
+    const fc_window *g = &t->window;
+    const int64_t x_pixel = g->x_pixel, x_row = g->x_row * g->spread_h, y_pixel = g->y_pixel;
+    const int64_t left = b->left, right = b->right;
+    const float *ahead = b->ahead;
+    float *y = b->y;
+    for (int64_t c = 0; c < t->channels; c = depthwise_next(c, t->channels)) {
+        vf sum[FC_BLOCK];
+        FC_UNROLL for (int p = 0; p < P; p++) sum[p] = t->bias ? v_load(t->bias + c) : v_zero();
+        for (int64_t tap = 0; tap < b->taps; tap++) {
+            const float *column = b->x + tap * x_row + c;
+            vf weight[FC_TAPS];
+            FC_UNROLL for (int k = 0; k < KW; k++) weight[k] = v_load(b->w + tap * t->w_row + k * t->w_tap + c);
+            FC_UNROLL_ALL for (int q = 0; q < (P - 1) * STEP + KW; q++, column += x_pixel) {
+                if (q < left || q >= right) continue;
+                const vf value = v_load(column);
+                FC_UNROLL for (int k = 0; k < KW; k++) {
+                    const int p = (q - k) / STEP;
+                    if (q >= k && p < P && p * STEP == q - k) sum[p] += value * weight[k];
+                }
+            }
+        }
+        if (ahead) {
+            for (int64_t h = 0; h < g->step_h; h++)
+                depthwise_fetch(ahead + h * g->x_row + c * (P * STEP), P * STEP);
+            depthwise_fetch(y + g->y_row + c * P, P);
+        }
+        FC_UNROLL for (int p = 0; p < P; p++)
+            v_store(y + p * y_pixel + c, t->activation == FC_ACT_RELU ? v_relu(sum[p]) : sum[p]);
+    }
+}
+
+typedef void (*depthwise_fn)(const fc_depthwise *, const depthwise_block *);
+
+/* f(taps in a row, step), also for backward data of strided convolutions, where the taps are spread over phases. */
+#define FC_EACH_SLIDE(f) f(1, 1) f(2, 1) f(3, 1) f(4, 1) f(5, 1) f(7, 1) f(3, 2) f(5, 2) f(7, 2)
+#define FC_SLIDE_OF(p, kw, step) \
+    static void depthwise_slide_##p##_##kw##_##step(const fc_depthwise *t, const depthwise_block *b) { \
+        depthwise_slide(t, b, p == 14 ? FC_BLOCK : p, kw, step); \
+    }
+#define FC_SLIDE(kw, step) FC_SLIDE_OF(14, kw, step) FC_SLIDE_OF(7, kw, step) FC_SLIDE_OF(4, kw, step)
+FC_EACH_SLIDE(FC_SLIDE)
+
+/* The function for a row of so many outputs, or NULL; *block is how many it makes at once. */
+static depthwise_fn depthwise_find(const fc_depthwise *t, int64_t *block) {
+    const fc_window *g = &t->window;
+    if (t->channels < FC_VL || g->columns < 4 || g->spread_w != 1) return NULL;
+    /* Blocks of a row overlap where they do not fill it: take those that waste least, the longer ones if in doubt. */
+    static const int64_t sizes[] = {FC_BLOCK, 7, 4};
+    int best = 2;
+    for (int i = 1; i >= 0; i--) {
+        const int64_t now = (g->columns + sizes[best] - 1) / sizes[best] * (sizes[best] + 1);
+        const int64_t other = (g->columns + sizes[i] - 1) / sizes[i] * (sizes[i] + 1);
+        if (sizes[i] <= g->columns && other <= now) best = i;
+    }
+    *block = sizes[best];
+#define FC_CASE(kw, step) \
+    if (g->taps_w == kw && g->step_w == step) { \
+        static const depthwise_fn slides[] = {depthwise_slide_14_##kw##_##step, depthwise_slide_7_##kw##_##step, \
+                                              depthwise_slide_4_##kw##_##step}; \
+        return slides[best]; \
+    }
+    FC_EACH_SLIDE(FC_CASE)
+#undef FC_CASE
+    return NULL;
+}
+
+/* One output, V vectors of channels, of which the last has n elements. All is loaded before it is used: a partial load
+ * branches, and between branches the compiler fuses no multiply with its add. */
+FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, int64_t taps_w,
+                               float *y, int64_t c, int64_t n, const int V) {
+    const fc_window *g = &t->window;
+    vf sum[4];
+    FC_UNROLL for (int v = 0; v < V; v++) sum[v] = t->bias ? v_load_some(t->bias + c + v * FC_VL, n) : v_zero();
+    for (int64_t h = 0; h < taps_h; h++) {
+        for (int64_t k = 0; k < taps_w; k++) {
+            vf value[4], weight[4];
+            const float *from = x + h * g->spread_h * g->x_row + k * g->spread_w * g->x_pixel + c;
+            FC_UNROLL for (int v = 0; v < V; v++) {
+                value[v] = v_load_some(from + v * FC_VL, n);
+                weight[v] = v_load_some(w + h * t->w_row + k * t->w_tap + c + v * FC_VL, n);
+            }
+            FC_UNROLL for (int v = 0; v < V; v++) sum[v] += value[v] * weight[v];
         }
     }
-    FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int v = 0; v < V; v++) v_store_some(
-            t->y + t->y_rows[row + m] + c + v * FC_VL, v_activate(sum[m][v], t->activation, t->alpha), left);
+    FC_UNROLL for (int v = 0; v < V; v++)
+        v_store_some(y + c + v * FC_VL, t->activation == FC_ACT_RELU ? v_relu(sum[v]) : sum[v], n);
+}
+
+static void depthwise_pixels(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, float *y) {
+    const fc_window *g = &t->window;
+    for (int64_t j = 0; j < g->columns; j++) {
+        int64_t low, high, c = 0;
+        const int64_t column = j * g->step_w + g->first_w;
+        fc_inside(column, g->spread_w, g->width, g->taps_w, &low, &high);
+        const float *from = x + (column + low * g->spread_w) * g->x_pixel, *weights = w + low * t->w_tap;
+        for (; c + 4 * FC_VL <= t->channels; c += 4 * FC_VL)
+            depthwise_pixel(t, from, weights, taps_h, high - low, y + j * g->y_pixel, c, FC_VL, 4);
+        for (; c < t->channels; c += FC_VL)
+            depthwise_pixel(t, from, weights, taps_h, high - low, y + j * g->y_pixel, c, t->channels - c, 1);
+    }
 }
 
 static void fc_depthwise_run(const fc_depthwise *t) {
-    int64_t c = 0;
-    for (; c + 2 * FC_VL <= t->channels; c += 2 * FC_VL) {
-        int64_t row = 0;
-        for (; row + FC_DEPTHWISE <= t->rows; row += FC_DEPTHWISE) depthwise_pixels(t, row, c, FC_VL, FC_DEPTHWISE, 2);
-        for (; row < t->rows; row++) depthwise_pixels(t, row, c, FC_VL, 1, 2);
-    }
-    for (; c < t->channels; c += FC_VL) {
-        int64_t row = 0;
-        for (; row + FC_DEPTHWISE <= t->rows; row += FC_DEPTHWISE)
-            depthwise_pixels(t, row, c, t->channels - c, FC_DEPTHWISE, 1);
-        for (; row < t->rows; row++) depthwise_pixels(t, row, c, t->channels - c, 1, 1);
+    const fc_window *g = &t->window;
+    int64_t block = 0;
+    const depthwise_fn slide = depthwise_find(t, &block);
+    for (int64_t i = 0; i < g->rows; i++) {
+        int64_t low, high;
+        const int64_t row = i * g->step_h + g->first_h;
+        fc_inside(row, g->spread_h, g->height, g->taps_h, &low, &high);
+        const float *x = g->x + (row + low * g->spread_h) * g->x_row, *w = t->w + low * t->w_row;
+        float *y = g->y + i * g->y_row;
+        if (!slide) depthwise_pixels(t, x, w, high - low, y);
+        for (int64_t j = 0; slide && j < g->columns; j += block) {
+            const int64_t from = j + block <= g->columns ? j : g->columns - block;
+            const int64_t column = from * g->step_w + g->first_w;
+            depthwise_block b = {.w = w, .taps = high - low, .y = y + from * g->y_pixel};
+            b.x = x + column * g->x_pixel;
+            fc_inside(column, 1, g->width, (block - 1) * g->step_w + g->taps_w, &b.left, &b.right);
+            if (t->channels == g->x_pixel)
+                b.ahead = g->x + (row + (g->taps_h - 1) * g->spread_h + 1) * g->x_row +
+                          (column + g->taps_w - 1) * g->x_pixel;
+            slide(t, &b);
+        }
+        if (t->activation > FC_ACT_RELU)
+            for (int64_t j = 0; j < g->columns; j++, y += g->y_pixel)
+                fc_activate(y, y, t->channels, t->activation, t->alpha);
     }
 }
 
-/* M taps: w[tap][c] (+)= sum over rows of a[tap][row][c] * y[row][c]. */
-FC_INLINE void depthwise_taps(const fc_depthwise *t, int64_t tap, int64_t c, int64_t left, const int M, const int V) {
-    vf sum[FC_DEPTHWISE][2];
-    FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_zero();
-    const float *const *a = t->a + tap * t->a_tap;
-    for (int64_t row = 0; row < t->rows; row++, a++) {
-        const float *y = t->y + t->y_rows[row] + c;
-        FC_UNROLL for (int v = 0; v < V; v++) {
-            vf dy = v_load_some(y + v * FC_VL, left), x[FC_DEPTHWISE];
-            FC_UNROLL for (int m = 0; m < M; m++) x[m] = v_load_some(a[m * t->a_tap] + c + v * FC_VL, left);
-            FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += x[m] * dy;
+/* ---- the gradients of kernel and bias */
+
+/* A run of outputs from..end of a row, and the first tap of a box: x at this tap of output 0, which reads `column`. Of
+ * the outputs low..high all taps of the box are inside the image. `ahead` as in depthwise_block. */
+typedef struct {
+    const float *x, *dy, *ahead;
+    float *dw;
+    int64_t column, from, end, low, high;
+} depthwise_run;
+
+/* n channels from c on, n <= FC_VL, of a box of KH x KW taps. */
+FC_INLINE void depthwise_outer(const fc_depthwise *t, const depthwise_run *r, int64_t c, int64_t n, const int KH,
+                               const int KW) {
+    const fc_window *g = &t->window;
+    const int64_t x_row = g->spread_h * g->x_row, x_tap = g->spread_w * g->x_pixel, x_step = g->step_w * g->x_pixel;
+    float *dw = r->dw + c;
+    vf sum[5][FC_TAPS];
+    FC_UNROLL for (int h = 0; h < KH; h++)
+        FC_UNROLL for (int k = 0; k < KW; k++) sum[h][k] = v_load_some(dw + h * t->w_row + k * t->w_tap, n);
+    if (r->ahead) {
+        const int64_t length = r->end - r->from;
+        for (int64_t h = 0; h < g->step_h; h++)
+            depthwise_fetch(r->ahead + h * g->x_row + c * length * g->step_w, length * g->step_w);
+        depthwise_fetch(r->dy + r->from * g->y_pixel + g->y_row + c * length, length);
+    }
+    const float *x = r->x + r->from * x_step + c, *dy = r->dy + r->from * g->y_pixel + c;
+    for (int64_t j = r->from; j < r->end; j++, x += x_step, dy += g->y_pixel) {
+        const vf d = v_load_some(dy, n);
+        if (j >= r->low && j < r->high) {
+            vf value[5][FC_TAPS];
+            FC_UNROLL for (int h = 0; h < KH; h++)
+                FC_UNROLL for (int k = 0; k < KW; k++) value[h][k] = v_load_some(x + h * x_row + k * x_tap, n);
+            FC_UNROLL for (int h = 0; h < KH; h++)
+                FC_UNROLL for (int k = 0; k < KW; k++) sum[h][k] += value[h][k] * d;
+            continue;
+        }
+        FC_UNROLL for (int k = 0; k < KW; k++) {
+            const int64_t at = j * g->step_w + r->column + k * g->spread_w;
+            if (at < 0 || at >= g->width) continue;
+            vf value[5];
+            FC_UNROLL for (int h = 0; h < KH; h++) value[h] = v_load_some(x + h * x_row + k * x_tap, n);
+            FC_UNROLL for (int h = 0; h < KH; h++) sum[h][k] += value[h] * d;
         }
     }
-    FC_UNROLL for (int m = 0; m < M; m++) {
-        FC_UNROLL for (int v = 0; v < V; v++) {
-            float *w = t->dw + t->w_taps[tap + m] + c + v * FC_VL;
-            v_store_some(w, t->accumulate ? v_load_some(w, left) + sum[m][v] : sum[m][v], left);
-        }
-    }
+    FC_UNROLL for (int h = 0; h < KH; h++)
+        FC_UNROLL for (int k = 0; k < KW; k++) v_store_some(dw + h * t->w_row + k * t->w_tap, sum[h][k], n);
 }
+
+FC_INLINE void depthwise_box(const fc_depthwise *t, const depthwise_run *r, const int KH, const int KW) {
+    int64_t c = 0;
+    for (; c + FC_VL <= t->channels; c += FC_VL) depthwise_outer(t, r, c, FC_VL, KH, KW);
+    const int64_t left = t->channels - c;
+    if (left > 0 && left < FC_VL) depthwise_outer(t, r, c, left, KH, KW);
+}
+
+/* Rows of a box: as many sums as hide the latency of the multiply-add, and as there are registers for. */
+#define FC_BOX_ROWS(kw) (kw <= 2 ? 4 : kw == 3 ? 3 : kw == 4 ? 2 : kw == 5 ? (FC_MR >= 8 ? 5 : 2) : 1)
+#define FC_EACH_BOX(f) f(1) f(2) f(3) f(4) f(5) f(7)
+
+/* So many rows of taps. */
+#define FC_BOX(kw) \
+    static void depthwise_box_##kw(const fc_depthwise *t, depthwise_run r, int64_t rows) { \
+        for (int64_t now; rows > 0; rows -= now) { \
+            now = rows >= FC_BOX_ROWS(kw) ? FC_BOX_ROWS(kw) : 1; \
+            if (now > 1) { \
+                depthwise_box(t, &r, FC_BOX_ROWS(kw), kw); \
+            } else { \
+                depthwise_box(t, &r, 1, kw); \
+            } \
+            r.x += now * t->window.spread_h * t->window.x_row; \
+            r.dw += now * t->w_row; \
+            r.ahead = NULL; \
+        } \
+    }
+FC_EACH_BOX(FC_BOX)
+
+/* Outputs of a run: few enough for the first-level cache to keep their lines while the boxes of taps pass. */
+enum { FC_RUN = 28 };
 
 static void fc_depthwise_backward_kernel_run(const fc_depthwise *t) {
-    int64_t c = 0;
-    for (; c + 2 * FC_VL <= t->channels; c += 2 * FC_VL) {
-        int64_t tap = 0;
-        for (; tap + FC_DEPTHWISE <= t->taps; tap += FC_DEPTHWISE) depthwise_taps(t, tap, c, FC_VL, FC_DEPTHWISE, 2);
-        for (; tap < t->taps; tap++) depthwise_taps(t, tap, c, FC_VL, 1, 2);
-    }
-    for (; c < t->channels; c += FC_VL) {
-        int64_t tap = 0;
-        for (; tap + FC_DEPTHWISE <= t->taps; tap += FC_DEPTHWISE)
-            depthwise_taps(t, tap, c, t->channels - c, FC_DEPTHWISE, 1);
-        for (; tap < t->taps; tap++) depthwise_taps(t, tap, c, t->channels - c, 1, 1);
+    const fc_window *g = &t->window;
+    const int64_t runs = (g->columns + FC_RUN - 1) / FC_RUN;
+    for (int64_t i = 0; i < g->rows; i++) {
+        int64_t low, high;
+        const int64_t row = i * g->step_h + g->first_h;
+        fc_inside(row, g->spread_h, g->height, g->taps_h, &low, &high);
+        for (int64_t run = 0; run < runs; run++) {
+            depthwise_run r = {.from = run * g->columns / runs, .end = (run + 1) * g->columns / runs};
+            r.dy = g->y + i * g->y_row;
+            if (t->channels == g->x_pixel)
+                r.ahead = g->x + (row + (g->taps_h - 1) * g->spread_h + 1) * g->x_row +
+                          (r.from * g->step_w + g->first_w + (g->taps_w - 1) * g->spread_w) * g->x_pixel;
+            for (int64_t k = 0, now; k < g->taps_w; k += now, r.ahead = NULL) {
+                const int64_t left = g->taps_w - k;
+                int64_t first, last;
+                now = left >= 7 ? 7 : left == 6 ? 3 : left;
+                r.column = g->first_w + k * g->spread_w;
+                r.x = g->x + (row + low * g->spread_h) * g->x_row + r.column * g->x_pixel;
+                r.dw = t->dw + low * t->w_row + k * t->w_tap;
+                fc_inside(r.column, g->step_w, g->width, g->columns, &r.low, &last);
+                fc_inside(r.column + (now - 1) * g->spread_w, g->step_w, g->width, g->columns, &first, &r.high);
+                switch (now) {
+#define FC_CASE(kw) \
+    case kw: depthwise_box_##kw(t, r, high - low); break;
+                    FC_EACH_BOX(FC_CASE)
+#undef FC_CASE
+                }
+            }
+            if (!t->dbias) continue;
+            for (int64_t c = 0; c < t->channels; c += FC_VL) {
+                const int64_t n = t->channels - c;
+                vf sum = v_load_some(t->dbias + c, n);
+                for (int64_t j = r.from; j < r.end; j++) sum += v_load_some(r.dy + j * g->y_pixel + c, n);
+                v_store_some(t->dbias + c, sum, n);
+            }
+        }
     }
 }
 
-/* Each of n elements `count` times, and back: sums of `count` neighbours. */
+/* ---- more than one output per channel: each of n elements `count` times, and back, sums of `count` neighbours */
+
 static void fc_repeat(const float *x, float *y, int64_t n, int64_t count) {
     for (int64_t i = 0; i < n; i++)
         for (int64_t m = 0; m < count; m++) y[i * count + m] = x[i];

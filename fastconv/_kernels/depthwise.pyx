@@ -1,9 +1,10 @@
 """Depthwise convolution: every channel by its own kernel.
 
-The same pointers a[tap][pixel] as in `conv` make one kernel serve forward and backward data. More than one output per
-input channel is rare: then x is repeated, and its gradient folded, in steps of their own.
+A chunk is a band of rows of one image and a block of its channels, few enough that their weights stay in the
+first-level cache. More than one output per input channel is rare: then the chunk works on a copy of its rows of x with
+each channel repeated, or adds neighbouring channels of the gradient that it made.
 """
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
@@ -11,31 +12,32 @@ from fastconv._kernels.eltwise import ACTIVATIONS
 from fastconv._kernels.gemm import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation, fc_gather
+from fastconv._kernels.image cimport align
+from fastconv._kernels.table cimport fc_activation, fc_window
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_depthwise:
-        const float *const *a
-        int64_t a_tap, taps
+        fc_window window
         const float *w
         const float *bias
         float *dw
-        const int64_t *w_taps
-        float *y
-        const int64_t *y_rows
-        int64_t rows, channels
-        int32_t accumulate
+        float *dbias
+        int64_t w_row, w_tap, channels
         fc_activation activation
         float alpha
     ctypedef struct fc_kernels:
-        void (*gather)(const fc_gather *) noexcept nogil
+        int64_t vector_length
         void (*depthwise)(const fc_depthwise *) noexcept nogil
         void (*depthwise_backward_kernel)(const fc_depthwise *) noexcept nogil
         void (*repeat)(const float *x, float *y, int64_t n, int64_t count) noexcept nogil
         void (*fold)(const float *x, float *y, int64_t n, int64_t count) noexcept nogil
 
-# Output pixels of a block.
-BAND = 96
+# Multiply-adds of a chunk: some ten microseconds.
+CHUNK_PRODUCTS = 1 << 20
+# Weights of a block of channels.
+BLOCK_BYTES = 16384
+# Partial gradients of a kernel.
+PARTS = 32
 
 
 cdef struct DepthwiseArgs:
@@ -44,149 +46,173 @@ cdef struct DepthwiseArgs:
     const float *bias
     float *y
     float *dkernel
-    int64_t pixels, channels
-    int64_t height, width, step_h, step_w, taps_h, taps_w, out_height, out_width, y_offset, y_image, y_row, y_pixel
-    int64_t band, bands, parts
-    fc_activation activation
-    float alpha
+    float *dbias
+    fc_depthwise t              # of the whole image; the chunk narrows it to its rows and channels
+    int64_t w_offset, y_offset, x_image, y_image
+    int64_t rows_total, band, bands, block, blocks, parts
+    int64_t repeat, fold        # x has so many times fewer channels, or y
     const fc_kernels *k
-    # followed by tap_h, tap_w and the offset of each tap in the kernel
 
 
-cdef void gather_band(const DepthwiseArgs *args, int64_t band, fc_depthwise *t, char *scratch) noexcept nogil:
-    """Fill the pointers of one band of outputs."""
-    cdef int64_t taps = args.taps_h * args.taps_w
-    cdef fc_gather g
-    g.a, g.a_tap = <const float **>scratch, args.band
-    g.y_rows = <int64_t *>scratch + taps * args.band
-    g.zero = <const float *>(g.y_rows + args.band)
-    memset(<void *>g.zero, 0, 4 * args.channels)
-    g.x, g.x_first_row, g.height, g.width = args.x, 0, args.height, args.width
-    g.x_image, g.x_row = args.height * args.width * args.channels, args.width * args.channels
-    g.x_pixel = args.channels
-    g.step_h, g.step_w, g.taps_h, g.taps_w = args.step_h, args.step_w, args.taps_h, args.taps_w
-    g.tap_h = <const int64_t *>(args + 1)
-    g.tap_w = g.tap_h + args.taps_h
-    g.out_height, g.out_width = args.out_height, args.out_width
-    g.y_image, g.y_row, g.y_pixel = args.y_image, args.y_row, args.y_pixel
-    g.first = band * args.band
-    g.count = min(args.band, args.pixels - g.first)
-    args.k.gather(&g)
-    t.a, t.a_tap, t.taps = <const float *const *>g.a, args.band, taps
-    t.w_taps = g.tap_w + args.taps_w
-    t.y_rows, t.rows, t.channels = g.y_rows, g.count, args.channels
+cdef void narrow(const DepthwiseArgs *args, fc_depthwise *t, int64_t image, int64_t row, int64_t rows, int64_t block,
+                 char *scratch) noexcept nogil:
+    """Make t the rows row ... row + rows of an image and a block of channels; x is repeated into scratch."""
+    cdef int64_t channel = block * args.block, first, last
+    cdef fc_window *g = &t.window
+    t[0] = args.t
+    t.channels = args.block if block + 1 < args.blocks else args.t.channels - channel
+    g.first_h += row * g.step_h
+    g.rows = rows
+    g.x = args.x + image * args.x_image + channel
+    g.y = args.y + args.y_offset + image * args.y_image + row * g.y_row + channel
+    if args.repeat > 1:
+        first = max(g.first_h, 0)
+        last = min(g.first_h + (rows - 1) * g.step_h + (g.taps_h - 1) * g.spread_h + 1, g.height)
+        if last > first:
+            args.k.repeat(g.x + first * g.x_row // args.repeat, <float *>scratch,
+                          (last - first) * g.x_row // args.repeat, args.repeat)
+        g.x = <float *>scratch
+        g.first_h -= first
+        g.height = max(0, last - first)
 
 
 cdef void depthwise_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const DepthwiseArgs *args = <const DepthwiseArgs *>raw
+    cdef int64_t block = chunk % args.blocks, band = chunk // args.blocks % args.bands, row = band * args.band
+    cdef int64_t i, j
+    cdef float *y
+    cdef float *sums
     cdef fc_depthwise t
-    gather_band(args, chunk, &t, scratch)
-    t.w, t.bias, t.y = args.kernel, args.bias, args.y + args.y_offset
-    t.activation, t.alpha = args.activation, args.alpha
+    narrow(args, &t, chunk // (args.blocks * args.bands), row, min(args.band, args.rows_total - row), block, scratch)
+    t.w = args.kernel + args.w_offset + block * args.block
+    t.bias = args.bias + block * args.block if args.bias != NULL else NULL
+    if args.fold == 1:
+        args.k.depthwise(&t)
+        return
+    y, t.window.y = t.window.y, <float *>scratch
+    t.window.y_pixel, t.window.y_row = t.channels, t.window.columns * t.channels
     args.k.depthwise(&t)
+    for i in range(t.window.rows):
+        for j in range(t.window.columns):
+            sums = <float *>scratch + i * t.window.y_row + j * t.channels
+            args.k.fold(sums, y + i * args.t.window.y_row + j * args.t.window.y_pixel, t.channels // args.fold,
+                        args.fold)
 
 
 cdef void depthwise_backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const DepthwiseArgs *args = <const DepthwiseArgs *>raw
-    cdef int64_t first = chunk * args.bands // args.parts, band
+    cdef int64_t block = chunk % args.blocks, part = chunk // args.blocks, channels = args.t.channels, tap
+    cdef int64_t row = part * args.rows_total // args.parts, end = (part + 1) * args.rows_total // args.parts, rows
+    cdef int64_t per_image = args.t.window.rows, taps = args.t.window.taps_h * args.t.window.taps_w
     cdef fc_depthwise t
-    for band in range(first, (chunk + 1) * args.bands // args.parts):
-        gather_band(args, band, &t, scratch)
-        t.dw, t.y = args.dkernel + chunk * args.taps_h * args.taps_w * args.channels, args.y
-        t.accumulate = band > first
+    cdef float *dw = args.dkernel + part * taps * channels + block * args.block
+    cdef float *dbias = args.dbias + part * channels + block * args.block if args.dbias != NULL else NULL
+    t.channels = args.block if block + 1 < args.blocks else channels - block * args.block
+    for tap in range(taps):
+        memset(dw + tap * channels, 0, 4 * t.channels)
+    if dbias != NULL:
+        memset(dbias, 0, 4 * t.channels)
+    while row < end:
+        rows = min(args.band, min(end - row, per_image - row % per_image))
+        narrow(args, &t, row // per_image, row % per_image, rows, block, scratch)
+        t.dw, t.dbias = dw, dbias
         args.k.depthwise_backward_kernel(&t)
+        row += rows
 
 
-cdef _fill(DepthwiseArgs *args, images, channels, x_size, steps, taps, out_size, y_strides, y_offset):
-    """Set the geometry; returns (bytes after the struct, scratch)."""
-    tap_h, tap_w, offsets = taps
-    args.x, args.kernel, args.bias, args.y, args.dkernel = NULL, NULL, NULL, NULL, NULL
-    args.k = <const fc_kernels *><size_t>runtime.table()
-    args.pixels, args.channels = images * out_size[0] * out_size[1], channels
-    args.height, args.width = x_size
-    args.step_h, args.step_w = steps
-    args.taps_h, args.taps_w = len(tap_h), len(tap_w)
-    args.out_height, args.out_width = out_size
-    args.y_image, args.y_row, args.y_pixel = y_strides
+cdef _progression(reads, weights):
+    """Return (first, spread, first weight, stride of the weights) of taps along one axis, from left to right."""
+    if len(reads) == 1:
+        return reads[0], 1, weights[0], 0
+    if reads[1] < reads[0]:
+        reads, weights = reads[::-1], weights[::-1]
+    return reads[0], reads[1] - reads[0], weights[0], weights[1] - weights[0]
+
+
+cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold):
+    """Set the geometry; returns the scratch bytes of a chunk."""
+    tap_h, tap_w, positions = taps
+    cdef fc_window *g = &args.t.window
+    cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    args.k = k
+    args.x, args.kernel, args.bias, args.y, args.dkernel, args.dbias = NULL, NULL, NULL, NULL, NULL, NULL
+    args.t.channels, args.repeat, args.fold = channels, repeat, fold
+    g.height, g.width = x_size
+    g.x_row, g.x_pixel = g.width * channels, channels
+    args.x_image = g.height * g.x_row // repeat
+    g.step_h, g.step_w = steps
+    if not positions:   # a phase of backward data that no tap reaches
+        tap_h, tap_w, positions = (0,), (0,), (0,)
+        g.height = 0
+    g.taps_h, g.taps_w = len(tap_h), len(tap_w)
+    g.first_h, g.spread_h, first_h, w_row = _progression(tap_h, positions[::len(tap_w)])
+    g.first_w, g.spread_w, first_w, w_tap = _progression(tap_w, positions[:len(tap_w)])
+    args.w_offset = (first_h + first_w - positions[0]) * channels
+    args.t.w_row, args.t.w_tap = w_row * channels, w_tap * channels
+    g.rows, g.columns = out_size
+    args.y_image, g.y_row, g.y_pixel = y_strides
     args.y_offset = y_offset
-    args.bands, args.band = split(args.pixels, BAND, 4)
-    args.parts = 1
-    tail = b"".join(int(n).to_bytes(8, "little", signed=True) for n in (*tap_h, *tap_w, *offsets))
-    return tail, 8 * (len(offsets) + 1) * args.band + 4 * channels
+
+    vectors = max(1, channels // k.vector_length)
+    if repeat * fold > 1:
+        args.blocks, args.block = 1, channels
+    else:
+        args.blocks, size = split(vectors, max(1, BLOCK_BYTES // (4 * k.vector_length * len(positions))))
+        args.block = size * k.vector_length
+    args.bands, args.band = split(g.rows, max(1, CHUNK_PRODUCTS // max(1, g.columns * args.block * len(positions))))
+    if repeat > 1:
+        rows = (args.band - 1) * g.step_h + (g.taps_h - 1) * g.spread_h + 1
+        return align(4 * min(max(rows, 1), g.height) * g.x_row)
+    return align(4 * args.band * g.columns * channels) if fold > 1 else 0
 
 
 def _cost(pixels, taps, channels):
-    return 4 * microseconds(2.0 * pixels * taps * channels) + pixels * channels / 1e4
+    return 2 * microseconds(2.0 * pixels * taps * channels) + pixels * channels / 1e4
 
 
 def depthwise(str x, str kernel, bias, str y, *, images, channels, x_size, steps, taps, out_size, y_strides, y_offset=0,
-              activation=None, alpha=0.0):
+              activation=None, alpha=0.0, repeat=1, fold=1):
     """Return the step of a depthwise convolution.
 
-    `taps` is (tap_h, tap_w, offsets): where the taps of output 0 read, and where each lies in the kernel.
+    Parameters
+    ----------
+    channels : int
+        Those of the convolution itself: x has `repeat` times fewer, each of which is used so often; y has `fold` times
+        fewer, each the sum of so many neighbours.
+    taps : (tap_h, tap_w, positions)
+        Where the taps of output 0 read, evenly spaced, and where each of tap_h x tap_w lies in the kernel.
+
     The rest is as in `conv.convolve`.
     """
     cdef DepthwiseArgs args
-    tail, scratch = _fill(&args, images, channels, x_size, steps, taps, out_size, y_strides, y_offset)
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
-    return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)] + tail,
+    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold)
+    args.rows_total, args.parts = args.t.window.rows, 1
+    args.t.activation, args.t.alpha = ACTIVATIONS[activation], alpha
+    return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.kernel - <char *>&args, kernel, False),
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
-                args.bands, scratch=scratch, cost=_cost(args.pixels, len(taps[2]), channels))
+                images * args.bands * args.blocks, scratch=scratch,
+                cost=_cost(images * out_size[0] * out_size[1], len(taps[2]), channels))
 
 
-def backward_kernel(str x, str dy, str dkernel, *, images, channels, x_size, steps, taps, out_size, y_strides):
-    """Return (phases, workspace) of the gradient of a depthwise kernel."""
+def backward_kernel(str x, str dy, str dkernel, dbias, *, images, channels, x_size, steps, taps, out_size, y_strides,
+                    repeat=1):
+    """Return (phases, workspace) of the gradient of a depthwise kernel, and of a bias unless `dbias` is None."""
     cdef DepthwiseArgs args
-    tail, scratch = _fill(&args, images, channels, x_size, steps, taps, out_size, y_strides, 0)
-    args.parts = min(args.bands, 16)
-    size = len(taps[2]) * channels
-    partial = "dkernel_parts" if args.parts > 1 else dkernel
-    args.activation, args.alpha = FC_ACT_NONE, 0
+    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, 0, repeat, 1)
+    args.rows_total = images * args.t.window.rows
+    args.parts = max(1, min(args.rows_total, PARTS // args.blocks, images * args.bands))
+    args.t.activation, args.t.alpha = ACTIVATIONS[None], 0
+    sizes = {dkernel: len(taps[2]) * channels} | ({dbias: channels} if dbias is not None else {})
+    partial = {name: name + "_parts" if args.parts > 1 else name for name in sizes}
     step = Step("depthwise_backward_kernel", <size_t>&depthwise_backward_kernel_chunk,
-                (<char *>&args)[:sizeof(args)] + tail,
+                (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, dy, False),
-                 (<char *>&args.dkernel - <char *>&args, partial, True)),
-                args.parts, scratch=scratch, cost=_cost(args.pixels, len(taps[2]), channels))
+                 (<char *>&args.dkernel - <char *>&args, partial[dkernel], True),
+                 (<char *>&args.dbias - <char *>&args, partial.get(dbias), True)),
+                args.parts * args.blocks, scratch=scratch,
+                cost=_cost(images * out_size[0] * out_size[1], len(taps[2]), channels))
     if args.parts == 1:
         return ((step,),), {}
-    return ((step,), (sum_parts(partial, dkernel, args.parts, size),)), {partial: 4 * args.parts * size}
-
-
-# ---- more than one output per channel
-
-cdef struct RepeatArgs:
-    const float *x
-    float *y
-    int64_t size, count, chunk_size
-    bint fold
-    const fc_kernels *k
-
-
-cdef void repeat_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
-    cdef const RepeatArgs *args = <const RepeatArgs *>raw
-    cdef int64_t start = chunk * args.chunk_size, n = min(args.size - start, args.chunk_size)
-    if args.fold:
-        args.k.fold(args.x + start * args.count, args.y + start, n, args.count)
-    else:
-        args.k.repeat(args.x + start, args.y + start * args.count, n, args.count)
-
-
-cdef _repeat(name, str x, str y, size, count, fold):
-    cdef RepeatArgs args
-    args.x, args.y, args.size, args.count, args.fold = NULL, NULL, size, count, fold
-    args.k = <const fc_kernels *><size_t>runtime.table()
-    chunks, args.chunk_size = split(size, 8192)
-    return Step(name, <size_t>&repeat_chunk, (<char *>&args)[:sizeof(args)],
-                ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
-                chunks, cost=size * count / 1e3)
-
-
-def repeat(str x, str y, size, count):
-    """Return the step that writes each of `size` elements `count` times."""
-    return _repeat("repeat", x, y, size, count, False)
-
-
-def fold(str x, str y, size, count):
-    """Return the step that sums `count` neighbours to each of `size` elements."""
-    return _repeat("fold", x, y, size, count, True)
+    sums = tuple(sum_parts(partial[name], name, args.parts, size) for name, size in sizes.items())
+    return ((step,), sums), {partial[name]: 4 * args.parts * size for name, size in sizes.items()}

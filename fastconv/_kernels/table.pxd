@@ -43,5 +43,10 @@ cdef extern from "fastconv.h" nogil:
         const float **a
         int64_t a_tap
         int64_t *y_rows
+    ctypedef struct fc_window:
+        const float *x
+        int64_t height, width, x_row, x_pixel, first_h, first_w, step_h, step_w, spread_h, spread_w, taps_h, taps_w
+        float *y
+        int64_t rows, columns, y_row, y_pixel
 
 ctypedef void (*chunk_fn)(const void *args, int64_t chunk, char *scratch) noexcept nogil

@@ -8,10 +8,6 @@ from . import _convolution as common
 from ._epilogue import after_epilogue, plan_epilogue_backward
 
 
-def _forward_taps(geometry, attrs, channels):
-    return *common.reads(geometry, attrs), [tap * channels for tap in range(prod(geometry.kernel))]
-
-
 def _lower(x, kernel, attrs):
     """Return the shapes and attributes of a call in two dimensions: in one dimension there is one row of pixels."""
     if len(attrs.strides) == 2:
@@ -21,76 +17,60 @@ def _lower(x, kernel, attrs):
     return (x[0], 1, *x[1:]), (1, *kernel), attrs._replace(padding=padding, **steps)
 
 
+def _forward_grid(x, geometry, channels, attrs):
+    """Return what the forward step and the gradient of the kernel have in common: how the taps move over x."""
+    return {
+        "images": x[0],
+        "channels": channels,
+        "x_size": geometry.size,
+        "steps": attrs.strides,
+        "taps": (*common.reads(geometry, attrs), list(range(prod(geometry.kernel)))),
+        "out_size": geometry.out,
+        "y_strides": common.pixel_strides(geometry.out, channels),
+        "repeat": channels // x[3],
+    }
+
+
 def plan_forward(x, kernel, multiplier, bias, attrs):
     x, kernel, attrs = _lower(x, kernel, attrs)
-    geometry = common.geometry(x, kernel, attrs)
-    n, c, pixels = x[0], x[-1], prod(x[:-1])
-    channels = c * multiplier
-    workspace, phases = {}, ()
-    if multiplier > 1:
-        workspace = {"x_repeated": 4 * pixels * channels}
-        phases = ((kernels.repeat("x", "x_repeated", pixels * c, multiplier),),)
     step = kernels.depthwise(
-        "x_repeated" if multiplier > 1 else "x",
+        "x",
         "kernel",
         "bias" if bias else None,
         "y",
-        images=n,
-        channels=channels,
-        x_size=geometry.size,
-        steps=attrs.strides,
-        taps=_forward_taps(geometry, attrs, channels),
-        out_size=geometry.out,
-        y_strides=common.pixel_strides(geometry.out, channels),
         activation=attrs.epilogue.activation,
         alpha=attrs.epilogue.alpha,
+        **_forward_grid(x, common.geometry(x, kernel, attrs), x[3] * multiplier, attrs),
     )
-    return Plan(phases=(*phases, (step,)), workspace=workspace)
+    return Plan(phases=((step,),))
 
 
 def plan_gradients(x, kernel, multiplier, y, attrs, needs):
     x, kernel, attrs = _lower(x, kernel, attrs)
     geometry = common.geometry(x, kernel, attrs)
-    n, c, pixels = x[0], x[-1], prod(x[:-1])
-    channels = c * multiplier
-    dz, epilogue, workspace = plan_epilogue_backward(y, attrs.epilogue, needs)
+    channels = x[3] * multiplier
+    # Without an activation the gradient of the kernel passes over all of dy anyway, and sums it on its way.
+    sums_bias = needs >= {"kernel", "bias"} and attrs.epilogue.activation is None
+    dz, epilogue, workspace = plan_epilogue_backward(y, attrs.epilogue, needs - {"bias"} if sums_bias else needs)
     plans = []
     if "kernel" in needs:
-        before = ()
-        if multiplier > 1:
-            workspace["x_repeated"] = 4 * pixels * channels
-            before = ((kernels.repeat("x", "x_repeated", pixels * c, multiplier),),)
-        steps, more = kernels.backward_kernel(
-            "x_repeated" if multiplier > 1 else "x",
-            dz,
-            "dkernel",
-            images=n,
-            channels=channels,
-            x_size=geometry.size,
-            steps=attrs.strides,
-            taps=_forward_taps(geometry, attrs, channels),
-            out_size=geometry.out,
-            y_strides=common.pixel_strides(geometry.out, channels),
-        )
-        plans.append((*before, *steps))
+        grid = _forward_grid(x, geometry, channels, attrs)
+        steps, more = kernels.backward_kernel("x", dz, "dkernel", "dbias" if sums_bias else None, **grid)
+        plans.append(steps)
         workspace |= more
     if "x" in needs:
-        target = "dx" if multiplier == 1 else "dx_repeated"
         steps = [
             kernels.depthwise(
                 dz,
                 "kernel",
                 None,
-                target,
+                "dx",
                 channels=channels,
-                taps=(*walk.reads, [tap * channels for tap in walk.taps]),
+                taps=(*walk.reads, walk.taps),
+                fold=multiplier,
                 **walk.grid,
             )
-            for walk in common.backward_data_walks(geometry, attrs, n, channels)
+            for walk in common.backward_data_walks(geometry, attrs, x[0], x[3])
         ]
-        after = ()
-        if multiplier > 1:
-            workspace[target] = 4 * pixels * channels
-            after = ((kernels.fold(target, "dx", pixels * c, multiplier),),)
-        plans.append((tuple(steps), *after))
+        plans.append((tuple(steps),))
     return Plan(phases=after_epilogue(dz, epilogue, *plans), workspace=workspace)

@@ -89,6 +89,11 @@ CASES = (
     _case((1, 9, 8, 5), (2, 3, 5, 3), dilation_rate=(2, 3), epilogue=Epilogue("leaky_relu", 0.2)),
     _case((1, 11, 11, 33), (5, 5, 33, 1), padding="same", epilogue=Epilogue("sigmoid")),
     _case((1, 4, 4, 2), (1, 1, 2, 1), strides=(3, 2)),
+    _case((1, 4, 29, 18), (3, 3, 18, 1), padding="same", epilogue=Epilogue("relu")),  # blocks of a row overlap
+    _case((2, 5, 16, 20), (5, 5, 20, 1), strides=(2, 2), padding="same"),
+    _case((1, 8, 15, 97), (7, 7, 97, 1), padding="same", epilogue=Epilogue("tanh")),  # more than a block of channels
+    _case((1, 9, 10, 16), (6, 6, 16, 1), strides=(3, 1), padding="same", bias=False),
+    _case((2, 7, 9, 6), (3, 3, 6, 4), strides=(2, 2), padding="same"),
     _case((1, 3, 2, 3), (2, 3, 3, 1), strides=(5, 19), padding=((7, 9), (30, 11))),  # more padding than image
 )
 
