@@ -1,4 +1,6 @@
 /* Batch normalisation: the chain of kernels, each compared with what the formulas in double give from the inputs. */
+#include <float.h>
+
 #include "check.h"
 
 enum { PARTS = 2, BLOCK = 64 }; /* the finishing kernels do BLOCK channels in a call */
@@ -48,11 +50,14 @@ static fc_norm make_norm(const batch *b, const double *partial, float *coefficie
     };
 }
 
-static void expect_normal(const batch *b, output y, const double *mean, const double *variance) {
+/* A finite limit: clipped to 0 ... limit. */
+static void expect_normal(const batch *b, output y, const double *mean, const double *variance, const float *residual,
+                          double limit) {
     for (int64_t i = 0; i < b->size; i++) {
         const int64_t c = i % b->channels;
         const double scaled = (b->x[i] - mean[c]) / sqrt(variance[c] + EPSILON) * b->gamma[c];
-        put(y, i, scaled + b->beta[c], fabs(scaled) + fabs(b->beta[c]) + 1);
+        const double z = scaled + b->beta[c] + (residual ? residual[i] : 0);
+        put(y, i, isinf(limit) ? z : fmin(fmax(z, 0), limit), fabs(scaled) + fabs(b->beta[c]) + 1);
     }
     expect(y, SUM);
 }
@@ -96,15 +101,31 @@ static void forward_case(const batch *b) {
 
     testing("norm_apply");
     output y = new_output(b->size);
-    k->norm_apply(b->x, coefficients, y.got, b->size, b->columns);
-    expect_normal(b, y, b->mean, b->variance);
+    fc_norm_pass pass = {.x = b->x, .coefficients = coefficients, .out = y.got, .size = b->size, .columns = b->columns};
+    k->norm_apply(&pass);
+    expect_normal(b, y, b->mean, b->variance, NULL, INFINITY);
+
+    /* With a sum and ReLU in the same pass, cut off at 1 or not. */
+    pass.residual = b->dy;
+    k->norm_apply(&pass);
+    expect_normal(b, y, b->mean, b->variance, b->dy, INFINITY);
+    pass.clip = 1;
+    for (int add = 0; add < 2; add++) {
+        pass.residual = add ? b->dy : NULL;
+        FOR_EACH (limit, 1, 2) {
+            pass.limit = limit == 1 ? 1.0f : NAN;
+            k->norm_apply(&pass);
+            expect_normal(b, y, b->mean, b->variance, pass.residual, limit == 1 ? 1 : FLT_MAX);
+        }
+    }
+    pass.residual = NULL, pass.clip = 0;
 
     testing("norm_inference");
     double *moving_mean = fresh(channels * 8), *moving_variance = fresh(channels * 8);
     for (int64_t c = 0; c < channels; c++) moving_mean[c] = b->moving_mean[c], moving_variance[c] = b->moving_variance[c];
     for (int64_t c0 = 0; c0 < channels; c0 += BLOCK) k->norm_inference(&p, c0);
-    k->norm_apply(b->x, coefficients, y.got, b->size, b->columns);
-    expect_normal(b, y, moving_mean, moving_variance);
+    k->norm_apply(&pass);
+    expect_normal(b, y, moving_mean, moving_variance, NULL, INFINITY);
 }
 
 static void backward_case(const batch *b) {
@@ -119,7 +140,9 @@ static void backward_case(const batch *b) {
     for (int part = 0; part < PARTS; part++) {
         const int64_t start = part_start(b, part), end = part_start(b, part + 1);
         double *sums = partial + part * 3 * columns;
-        k->norm_backward_sums(b->x + start, b->dy + start, mean, end - start, columns, sums);
+        fc_norm_pass pass = {.x = b->x + start, .dy = b->dy + start, .coefficients = mean, .size = end - start,
+                             .columns = columns};
+        k->norm_backward_sums(&pass, sums);
         for (int64_t column = 0; column < columns; column++) {
             double want[3] = {0}, scale[3] = {0};
             for (int64_t i = start + column; i < end; i += columns) {
@@ -156,8 +179,47 @@ static void backward_case(const batch *b) {
     expect(dgamma, SUM);
     expect(dbeta, SUM);
     testing("norm_backward_apply");
-    k->norm_backward_apply(b->x, b->dy, coefficients, dx.got, b->size, columns);
+    fc_norm_pass pass = {.x = b->x, .dy = b->dy, .coefficients = coefficients, .out = dx.got, .size = b->size,
+                         .columns = columns};
+    k->norm_backward_apply(&pass);
     expect(dx, SUM);
+}
+
+/* The gradient before a ReLU cut off at 1, whose y is known or made again from x: as the plain kernels do it with a
+ * gradient that has zeros where nothing goes through. */
+static void clip_case(const batch *b) {
+    const int64_t columns = b->columns;
+    float *coefficients = fresh(6 * columns * 4), *y = fresh(b->size * 4), *masked = fresh(b->size * 4);
+    double *sums = fresh(3 * columns * 8), *want = fresh(3 * columns * 8);
+    output dz = new_output(b->size), dx = new_output(b->size);
+    for (int64_t i = 0; i < 6 * columns; i++) /* mean, scale, shift; or mean, a, b, d, scale, shift */
+        coefficients[i] = i / columns ? 0.25f * (float)(i / columns) : (float)b->mean[i % b->channels];
+    fc_norm_pass p = {.x = b->x, .dy = b->dy, .coefficients = coefficients, .out = y, .size = b->size, .columns = columns,
+                      .clip = 1, .limit = 1};
+    k->norm_apply(&p);
+    for (int64_t i = 0; i < b->size; i++) {
+        masked[i] = y[i] > 0 && y[i] < 1 ? b->dy[i] : 0;
+        put(dz, i, masked[i], 0);
+    }
+    p.clip = 0, p.dy = masked;
+    k->norm_backward_sums(&p, want);
+    p.clip = 1, p.dy = b->dy, p.out = NULL;
+    testing("norm_backward_sums"); /* y made again from x */
+    k->norm_backward_sums(&p, sums);
+    for (int64_t i = 0; i < 3 * columns; i++) expect_near(sums[i], want[i], want[i], 0);
+    p.y = y, p.out = dz.got;
+    k->norm_backward_sums(&p, sums);
+    for (int64_t i = 0; i < 3 * columns; i++) expect_near(sums[i], want[i], want[i], 0);
+    expect(dz, 0);
+
+    testing("norm_backward_apply");
+    memcpy(coefficients + 4 * columns, coefficients + columns, 2 * columns * 4); /* scale and shift as before */
+    p.clip = 0, p.y = NULL, p.dy = masked, p.out = y;
+    k->norm_backward_apply(&p);
+    for (int64_t i = 0; i < b->size; i++) put(dx, i, y[i], 0);
+    p.clip = 1, p.dy = b->dy, p.out = dx.got;
+    k->norm_backward_apply(&p);
+    expect(dx, 0);
 }
 
 void test_norm(void) {
@@ -166,6 +228,7 @@ void test_norm(void) {
             const batch b = make_batch(channels, fold);
             forward_case(&b);
             backward_case(&b);
+            clip_case(&b);
             release();
         }
 }
