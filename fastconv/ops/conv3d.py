@@ -34,7 +34,7 @@ def conv3d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
         Zeros around x; "same" gives ceil(size / stride) outputs.
     groups : int
         Group g of the outputs sees only group g of the input channels.
-    activation : {None, "relu", "leaky_relu", "sigmoid", "tanh"}
+    activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
 
     Returns
