@@ -238,10 +238,11 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, pad
     if boxes == 0 or size == 0:
         return ((runtime.zero(dkernel, 4 * size),),), {}
     flops = 2.0 * args.samples * out_planes * rows * cols * size
-    # A large gradient: split it by kernel rows and panels; a small one is all in each part.
+    # A large gradient: split it by kernel rows and panels; a small one is all in each part. Three taps or more
+    # share the copies of a box.
     args.tap_blocks = args.panel_blocks = 1
     if size * 4 > SPLIT_BYTES:
-        args.tap_blocks = kh
+        args.tap_blocks = min(kh, -(-kh * kw // 3))
         args.panel_blocks = groups * args.panels
     args.panel_blocks, args.panel_block = split(groups * args.panels, -(-groups * args.panels // args.panel_blocks))
     units = kd * args.tap_blocks * args.panel_blocks
