@@ -3,7 +3,7 @@
 from .. import activations, initializers, ops
 from ..errors import ShapeError
 from .base import Layer
-from .conv2d import fused_name
+from .convolution import fused_name
 from .images import check_count
 
 

@@ -1,6 +1,7 @@
 """What the layers on images share: the order of the axes, and the checks of rank and channels.
 
-Everything inside works on (N, H, W, C). A layer with ``data_format="channels_first"`` turns its input and its output around.
+Everything inside works on channels last: (N, L, C), (N, H, W, C) or (N, D, H, W, C), as the layer's `rank` says. A layer
+with ``data_format="channels_first"`` turns its input and its output around.
 """
 
 from .. import shapes
@@ -20,10 +21,10 @@ def check_data_format(layer, data_format):
     return data_format
 
 
-def check_pair(layer, value, name):
-    """Return an int or a pair as a pair."""
+def check_per_axis(layer, value, name):
+    """Return an int, or one per spatial axis, as one per spatial axis."""
     try:
-        return shapes.per_axis(value, name)
+        return shapes.per_axis(value, name, layer.rank)
     except ArgumentError as error:
         raise ArgumentError(f"{layer._title()}: {error}") from None
 
@@ -35,17 +36,20 @@ def check_count(layer, value, name):
     return int(value)
 
 
-def check_padding(layer, padding):
-    """Return "valid", "same", or numbers ((top, bottom), (left, right))."""
+def check_padding(layer, padding, names=("valid", "same")):
+    """Return one of `names`, or numbers: a pair (before, after) per spatial axis."""
+    if isinstance(padding, str) and padding.lower() in names:
+        return padding.lower()
     try:
-        numbers = shapes.normalize_padding(padding)
+        return shapes.normalize_padding(padding, rank=layer.rank)
     except ArgumentError as error:
         raise ArgumentError(f"{layer._title()}: {error}") from None
-    return padding.lower() if isinstance(padding, str) else numbers
 
 
 class ImageLayer(Layer):
-    """A layer on four axes. A subclass has `call_channels_last(inputs)`."""
+    """A layer on images of `rank` spatial axes. A subclass has `call_channels_last(inputs)`."""
+
+    rank = 2
 
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
@@ -56,10 +60,11 @@ class ImageLayer(Layer):
         return self.data_format == "channels_first"
 
     def _check_rank(self, shape):
-        if len(shape) != 4:
-            axes = "(batch, channels, height, width)" if self._first else "(batch, height, width, channels)"
-            hint = "; images without a channel axis need one, x[..., None]" if len(shape) == 3 else ""
-            raise ShapeError(f"inputs must have 4 dimensions {axes}, got shape {tuple(shape)}{hint}")
+        if len(shape) != self.rank + 2:
+            axes = ["steps"] if self.rank == 1 else shapes.AXES[self.rank]
+            axes = ", ".join(["batch", "channels", *axes] if self._first else ["batch", *axes, "channels"])
+            hint = "; images without a channel axis need one, x[..., None]" if len(shape) == self.rank + 1 else ""
+            raise ShapeError(f"inputs must have {self.rank + 2} dimensions ({axes}), got shape {tuple(shape)}{hint}")
 
     def _channels(self, shape):
         """Return the number of channels in the input shape of a layer whose weights depend on it."""
@@ -82,9 +87,10 @@ class ImageLayer(Layer):
         self._check_rank(inputs.shape)
         if not self._first:
             return self.call_channels_last(inputs)
-        y = self.call_channels_last(inputs.transpose(0, 2, 3, 1))
-        return y.transpose(0, 3, 1, 2) if y.ndim == 4 else y
+        last = self.rank + 1
+        y = self.call_channels_last(inputs.transpose(0, *range(2, last + 1), 1))
+        return y.transpose(0, last, *range(1, last)) if y.ndim == inputs.ndim else y
 
     def call_channels_last(self, inputs):
-        """Compute the outputs from inputs (N, H, W, C)."""
+        """Compute the outputs from inputs, channels last."""
         raise NotImplementedError(f"{type(self).__name__} must define call_channels_last")

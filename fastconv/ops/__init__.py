@@ -32,10 +32,13 @@ _FILES = {
     "dropout": "dropout",
     "elementwise": "abs add divide exp log maximum minimum multiply negative power sqrt square subtract",
     "getitem": "getitem",
-    "global_pool": "global_avg_pool2d global_max_pool2d",
+    "global_pool": " ".join(f"global_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (1, 2, 3)),
     "matmul": "matmul",
     "max_pool2d": "max_pool2d",
     "mean_squared_error": "mean_squared_error",
+    "pad": "pad",
+    "pool1d": "avg_pool1d max_pool1d",
+    "pool3d": "avg_pool3d max_pool3d",
     "reduce": "max mean sum",
     "reshape": "flatten reshape",
     "rmsprop": "rmsprop_update",
@@ -45,6 +48,7 @@ _FILES = {
     "sum_pool2d": "sum_pool2d",
     "threshold": "threshold",
     "transpose": "transpose",
+    "upsample": "upsample",
 }
 FUNCTIONS = {function: file for file, functions in _FILES.items() for function in functions.split()}
 

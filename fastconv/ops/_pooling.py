@@ -1,5 +1,6 @@
 """What max, average and sum pooling share: attributes, shapes, the walk over window positions, plans, sample calls."""
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +15,12 @@ from ._checks import check_images
 class Attrs(NamedTuple):
     """Attributes of a pooling over windows."""
 
-    pool_size: tuple[int, int]
-    strides: tuple[int, int]
-    padding: str | tuple[tuple[int, int], tuple[int, int]]  # "same", or ((top, bottom), (left, right))
+    pool_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: str | tuple[tuple[int, int], ...]  # "same", or ((top, bottom), (left, right))
 
 
-def attributes(pool_size, strides, padding):
+def attributes(pool_size, strides, padding, rank=2):
     """Return `Attrs` from what a user wrote; `strides` None means `pool_size`.
 
     Raises
@@ -27,15 +28,15 @@ def attributes(pool_size, strides, padding):
     ArgumentError
         When one of them is not understood, or a window could lie wholly in the padding.
     """
-    pool_size = shapes.per_axis(pool_size, "pool_size")
-    strides = pool_size if strides is None else shapes.per_axis(strides, "strides")
-    padding = shapes.normalize_padding(padding)
+    pool_size = shapes.per_axis(pool_size, "pool_size", rank)
+    strides = pool_size if strides is None else shapes.per_axis(strides, "strides", rank)
+    padding = shapes.normalize_padding(padding, rank=rank)
     if padding != "same":
         for axis, pads in enumerate(padding):
             if max(pads) >= pool_size[axis]:
                 raise ArgumentError(
                     f"padding must be smaller than pool_size, so that every window holds a pixel; got padding "
-                    f"{pads} with pool_size {pool_size[axis]} along the {('height', 'width')[axis]}"
+                    f"{pads} with pool_size {pool_size[axis]} along the {shapes.AXES[rank][axis]}"
                 )
     return Attrs(pool_size, strides, padding)
 
@@ -43,9 +44,9 @@ def attributes(pool_size, strides, padding):
 def infer(specs, attrs, what):
     """Return the `Spec` of y."""
     x = specs["x"]
-    check_images(what, "x", x)
-    n, h, w, c = x.shape
-    out = shapes.output_sizes((h, w), attrs.pool_size, attrs.strides, attrs.padding, what="pooling window")
+    check_images(what, "x", x, len(attrs.pool_size))
+    n, *size, c = x.shape
+    out = shapes.output_sizes(size, attrs.pool_size, attrs.strides, attrs.padding, what="pooling window")
     return Spec((n, *out, c), x.dtype)
 
 
@@ -91,7 +92,7 @@ def spread(x_shape, attrs, share):
 
 def index_dtype(attrs):
     """Return the dtype that can count the positions of a window."""
-    return "uint8" if attrs.pool_size[0] * attrs.pool_size[1] <= 255 else "int32"
+    return "uint8" if prod(attrs.pool_size) <= 255 else "int32"
 
 
 def plan(specs, attrs, kind, wide_index=None):
@@ -114,19 +115,18 @@ def _arguments(kind, source, target, specs, attrs, wide_index):
 
 def reads_per_pixel(specs, attrs):
     """Return the most terms that one element of y or dx is a sum of."""
-    return attrs.pool_size[0] * attrs.pool_size[1]
+    return prod(attrs.pool_size)
 
 
 def flops(specs, attrs):
     """Return the arithmetic of a forward call: one operation for each position of each window."""
-    x = specs["x"].shape
-    (oh, ow), _ = geometry(x, attrs)
-    return x[0] * oh * ow * x[3] * attrs.pool_size[0] * attrs.pool_size[1]
+    n, *size, c = specs["x"].shape
+    return n * c * prod(attrs.pool_size) * prod(shapes.output_sizes(size, *attrs))
 
 
 def case(x_shape, pool_size, strides=None, padding="valid"):
     """Return a sample call."""
-    return Case({"x": Spec(x_shape)}, attributes(pool_size, strides, padding))
+    return Case({"x": Spec(x_shape)}, attributes(pool_size, strides, padding, len(x_shape) - 2))
 
 
 CASES = (

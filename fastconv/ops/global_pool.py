@@ -1,4 +1,4 @@
-"""Global pooling: the mean or the maximum of each channel over a whole image. Pooling with one window."""
+"""Global pooling: the mean or the maximum of each channel over a whole image, sequence or volume. Pooling with one window."""
 
 import math
 from typing import NamedTuple
@@ -17,124 +17,136 @@ class Attrs(NamedTuple):
     keepdims: bool = False
 
 
-def _infer(specs, attrs, what):
+def _infer(specs, attrs, what, rank):
     x = specs["x"]
-    check_images(what, "x", x)
-    n, _, _, c = x.shape
-    return Spec((n, 1, 1, c) if attrs.keepdims else (n, c), x.dtype)
+    check_images(what, "x", x, rank)
+    n, *size, c = x.shape
+    return Spec((n, *(1,) * rank, c) if attrs.keepdims else (n, c), x.dtype)
 
 
-def _window(specs):
-    """Return the pooling attributes of one window over the whole image."""
-    size = specs["x"].shape[1:3]
-    return _pooling.Attrs(size, size, ((0, 0), (0, 0)))
+def _plane(specs):
+    """Return (specs, pooling attributes) of one window over a whole image of two spatial axes, the same bytes."""
+    x = specs["x"]
+    n, *rows, width, c = x.shape
+    size = (math.prod(rows), width)
+    return {"x": x._replace(shape=(n, *size, c))}, _pooling.Attrs(size, size, ((0, 0), (0, 0)))
 
 
 # ---- average
 
 
-def infer_average(specs, attrs):
-    return {"y": _infer(specs, attrs, "global_avg_pool2d")}
-
-
 def reference_average(arrays, attrs):
-    return {"y": arrays["x"].mean(axis=(1, 2), keepdims=attrs.keepdims)}
+    x = arrays["x"]
+    return {"y": x.mean(axis=tuple(range(1, x.ndim - 1)), keepdims=attrs.keepdims)}
 
 
 def reference_average_backward(arrays, attrs, needs):
-    (n, h, w, c), dy = arrays["x"].shape, arrays["dy"]
-    return {"dx": np.broadcast_to(dy.reshape(n, 1, 1, c) / (h * w), (n, h, w, c))}
+    x_shape, dy = arrays["x"].shape, arrays["dy"]
+    n, *size, c = x_shape
+    return {"dx": np.broadcast_to(dy.reshape(n, *(1,) * len(size), c) / math.prod(size), x_shape)}
 
 
 def plan_average(specs, attrs):
-    return _pooling.plan(specs, _window(specs), "average")
+    return _pooling.plan(*_plane(specs), "average")
 
 
 # y = sum of x / (H W): every pixel of dx is dy / (H W).
 def plan_average_backward(specs, attrs, needs):
-    return _pooling.plan_backward(specs, _window(specs), "average")
+    return _pooling.plan_backward(*_plane(specs), "average")
 
 
 # ---- maximum
 
 
-def infer_max(specs, attrs):
-    n, _, _, c = specs["x"].shape if len(specs["x"].shape) == 4 else (None,) * 4
-    return {"y": _infer(specs, attrs, "global_max_pool2d"), "index": Spec((n, c), "int32")}
-
-
 def reference_max(arrays, attrs):
     x = arrays["x"]
-    n, h, w, c = x.shape
-    pixels = x.reshape(n, h * w, c)
+    n, *size, c = x.shape
+    pixels = x.reshape(n, math.prod(size), c)
     index = pixels.argmax(axis=1)  # the first maximum; a NaN counts as one
     y = np.take_along_axis(pixels, index[:, None], axis=1)
-    return {"y": y.reshape((n, 1, 1, c) if attrs.keepdims else (n, c)), "index": index.astype("int32")}
+    return {"y": y.reshape((n, *(1,) * len(size), c) if attrs.keepdims else (n, c)), "index": index.astype("int32")}
 
 
 def reference_max_backward(arrays, attrs, needs):
-    n, h, w, c = arrays["x"].shape
-    mine = arrays["index"][:, None] == np.arange(h * w)[:, None]
-    return {"dx": np.where(mine, arrays["dy"].reshape(n, 1, c), 0).reshape(n, h, w, c)}
+    x_shape = arrays["x"].shape
+    n, *size, c = x_shape
+    mine = arrays["index"][:, None] == np.arange(math.prod(size))[:, None]
+    return {"dx": np.where(mine, arrays["dy"].reshape(n, 1, c), 0).reshape(x_shape)}
 
 
 def plan_max(specs, attrs):
-    return _pooling.plan(specs, _window(specs), "max", wide_index=True)
+    return _pooling.plan(*_plane(specs), "max", wide_index=True)
 
 
 # y = x[index]: the pixel that the index names takes dy, all others zero.
 def plan_max_backward(specs, attrs, needs):
-    return _pooling.plan_backward(specs, _window(specs), "max", wide_index=True)
+    return _pooling.plan_backward(*_plane(specs), "max", wide_index=True)
 
 
-CASES = tuple(
-    Case({"x": Spec(shape)}, Attrs(keepdims))
-    for shape, keepdims in (
+_CASES = {
+    1: (((1, 1, 1), False), ((3, 7, 33), True), ((2, 300, 9), False)),
+    2: (
         ((1, 1, 1, 1), False),
         ((3, 2, 3, 7), True),
         ((1, 5, 3, 33), False),
         ((2, 7, 7, 8), True),
         ((1, 17, 16, 3), False),
         ((1, 16, 17, 129), False),  # more than one chunk of channels
-    )
-)
-
-_COMMON = {
-    "inputs": ("x",),
-    "outputs": ("y",),
-    "attrs": Attrs,
-    "differentiable": frozenset({"x"}),
-    "cases": CASES,
-    "flops": lambda specs, attrs: math.prod(specs["x"].shape),
+    ),
+    3: (((1, 1, 1, 1, 1), False), ((3, 2, 3, 2, 17), True), ((2, 7, 5, 3, 8), False)),
 }
 
-AVERAGE = register(
-    Op(
-        name="global_avg_pool2d",
-        infer=infer_average,
+
+def _declare(kind, rank, **more):
+    name = f"global_{kind}_pool{rank}d"
+
+    def infer(specs, attrs):
+        y = _infer(specs, attrs, name, rank)
+        index = {"index": Spec((y.shape[0], y.shape[-1]), "int32")} if "saved" in more else {}
+        return {"y": y, **index}
+
+    return register(
+        Op(
+            name=name,
+            inputs=("x",),
+            outputs=("y",),
+            attrs=Attrs,
+            infer=infer,
+            differentiable=frozenset({"x"}),
+            cases=tuple(Case({"x": Spec(shape)}, Attrs(keepdims)) for shape, keepdims in _CASES[rank]),
+            flops=lambda specs, attrs: math.prod(specs["x"].shape),
+            **more,
+        )
+    )
+
+
+AVERAGE = {
+    rank: _declare(
+        "avg",
+        rank,
         reference=reference_average,
         reference_backward=reference_average_backward,
         plan=plan_average,
         plan_backward=plan_average_backward,
         linear=("x",),
-        reduction=lambda specs, attrs: math.prod(specs["x"].shape[1:3]),
-        **_COMMON,
+        reduction=lambda specs, attrs: math.prod(specs["x"].shape[1:-1]),
     )
-)
+    for rank in _CASES
+}
 
-MAX = register(
-    Op(
-        name="global_max_pool2d",
-        infer=infer_max,
+MAX = {
+    rank: _declare(
+        "max",
+        rank,
         reference=reference_max,
         reference_backward=reference_max_backward,
         plan=plan_max,
         plan_backward=plan_max_backward,
         saved=("index",),
         keeps=lambda attrs, needs: ("index",),
-        **_COMMON,
     )
-)
+    for rank in _CASES
+}
 
 
 def global_avg_pool2d(x, keepdims=False):
@@ -161,7 +173,7 @@ def global_avg_pool2d(x, keepdims=False):
     >>> global_avg_pool2d(np.arange(8, dtype="float32").reshape(1, 2, 2, 2)).numpy().tolist()
     [[3.0, 4.0]]
     """
-    return apply(AVERAGE, (x,), Attrs(bool(keepdims)))
+    return apply(AVERAGE[2], (x,), Attrs(bool(keepdims)))
 
 
 def global_max_pool2d(x, keepdims=False):
@@ -188,4 +200,24 @@ def global_max_pool2d(x, keepdims=False):
     >>> global_max_pool2d(np.arange(8, dtype="float32").reshape(1, 2, 2, 2)).numpy().tolist()
     [[6.0, 7.0]]
     """
-    return apply(MAX, (x,), Attrs(bool(keepdims)))
+    return apply(MAX[2], (x,), Attrs(bool(keepdims)))
+
+
+def global_avg_pool1d(x, keepdims=False):
+    """Mean of each channel over sequences (N, L, C); see `global_avg_pool2d`."""
+    return apply(AVERAGE[1], (x,), Attrs(bool(keepdims)))
+
+
+def global_max_pool1d(x, keepdims=False):
+    """Largest value of each channel over sequences (N, L, C); see `global_max_pool2d`."""
+    return apply(MAX[1], (x,), Attrs(bool(keepdims)))
+
+
+def global_avg_pool3d(x, keepdims=False):
+    """Mean of each channel over volumes (N, D, H, W, C); see `global_avg_pool2d`."""
+    return apply(AVERAGE[3], (x,), Attrs(bool(keepdims)))
+
+
+def global_max_pool3d(x, keepdims=False):
+    """Largest value of each channel over volumes (N, D, H, W, C); see `global_max_pool2d`."""
+    return apply(MAX[3], (x,), Attrs(bool(keepdims)))

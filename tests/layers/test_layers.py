@@ -84,10 +84,11 @@ def test_defaults_are_those_of_keras():
         parameters = inspect.signature(cls.__init__).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
 
+    made = layers.Conv2D(1, 1)
+    assert (made.strides, made.padding, made.dilation_rate, made.groups) == ((1, 1), "valid", (1, 1), 1)
     conv = defaults(layers.Conv2D)
-    assert (conv["strides"], conv["padding"], conv["dilation_rate"], conv["groups"]) == ((1, 1), "valid", (1, 1), 1)
     assert (conv["kernel_initializer"], conv["bias_initializer"]) == ("glorot_uniform", "zeros")
-    assert defaults(layers.MaxPooling2D)["pool_size"] == (2, 2)
+    assert layers.MaxPooling2D().pool_size == (2, 2)
     norm = defaults(layers.BatchNormalization)
     assert (norm["momentum"], norm["epsilon"], norm["axis"]) == (0.99, 1e-3, -1)
     assert defaults(layers.LeakyReLU)["negative_slope"] == 0.3
