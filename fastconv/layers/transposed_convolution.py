@@ -67,7 +67,7 @@ class _Transposed(WindowLayer):
     def _output_padding(self, value):
         if value is None:
             return None
-        values = (value,) * self.rank if isinstance(value, int) else tuple(value)
+        values = value if isinstance(value, (list, tuple)) else (value,) * self.rank
         if len(values) != self.rank or not all(
             isinstance(n, int) and 0 <= n < stride for n, stride in zip(values, self.strides, strict=True)
         ):
@@ -75,7 +75,7 @@ class _Transposed(WindowLayer):
                 f"{self._title()}: output_padding must be None, or per axis an integer >= 0 and below the stride "
                 f"{self.strides}, got {value!r}"
             )
-        return values
+        return tuple(values)
 
     def build(self, input_shape):
         """Make ``kernel`` and ``bias``."""

@@ -129,6 +129,7 @@ def test_transposed_convolution_undoes_shapes_of_a_convolution():
         (lambda: layers.Conv2D(4, 3, padding="causal", name="me"), "padding"),
         (lambda: layers.Conv3D(4, (3, 3), name="me"), "kernel_size"),
         (lambda: layers.Conv2DTranspose(4, 3, strides=2, output_padding=2, name="me"), "output_padding"),
+        (lambda: layers.Conv2DTranspose(4, 3, strides=2, output_padding=0.5, name="me"), "output_padding"),
         (lambda: layers.Conv2DTranspose(4, 3, strides=2, dilation_rate=2, name="me"), "dilation_rate"),
         (lambda: layers.SeparableConv2D(0, 3, name="me"), "filters"),
         (lambda: layers.MaxPooling3D((2, 2), name="me"), "pool_size"),
