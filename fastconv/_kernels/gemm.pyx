@@ -10,7 +10,7 @@ one straight line. A product walks
 
 While one panel is multiplied, the tiles fetch the next.
 
-A transposed left operand needs no packing either: its rows are the k, and the product is a sum of outer products of
+A transposed left operand needs no transposition: its rows are the k, and the product is a sum of outer products of
 rows (C: fc_outer).
 """
 from libc.stdint cimport int64_t
@@ -207,6 +207,7 @@ cdef struct TransposedArgs:
     float *y
     int64_t depth, rows, columns, a_row, b_row, b_panel, y_row, a_batch, b_batch, y_batch
     int64_t row_block, row_blocks, panel_block, panel_blocks, depth_block
+    int64_t strip                       # floats of a row of the copied tiles; 0: read in place
     const fc_kernels *k
 
 
@@ -214,30 +215,43 @@ cdef void transposed_chunk(const void *raw, int64_t chunk, char *scratch) noexce
     cdef const TransposedArgs *args = <const TransposedArgs *>raw
     cdef const fc_kernels *k = args.k
     cdef int64_t nr = k.nr, panel, start, row, tiles, tile, size, rows
+    cdef float *strip
     cdef int64_t panels = (args.columns + nr - 1) // nr
     cdef int64_t block = chunk % args.panel_blocks
     cdef int64_t first = chunk // args.panel_blocks % args.row_blocks * args.row_block
     cdef int64_t batch = chunk // (args.panel_blocks * args.row_blocks)
+    cdef const float *a = args.a + batch * args.a_batch + first
+    cdef int64_t panel_first = block * args.panel_block
     cdef fc_outer t
     rows = min(args.row_block, args.rows - first)
     tiles = (rows + k.mr - 1) // k.mr
     t.images, t.height, t.x_image, t.x_row, t.dy_image, t.dy_row = 1, 1, 0, 0, 0, 0
-    t.x_pixel, t.dy_pixel, t.dw_row, t.ahead_lines = args.a_row, args.b_row, args.y_row, 0
+    t.x_pixel = args.strip if args.strip else args.a_row
+    t.dy_pixel, t.dw_row = args.b_row, args.y_row
     start = 0
     while True:
         t.width = min(args.depth_block, args.depth - start)
         t.accumulate = start > 0
-        for panel in range(block * args.panel_block, min(panels, (block + 1) * args.panel_block)):
+        # Of packed panels, each tile fetches its share of the next.
+        t.ahead_lines = t.width * nr // (16 * tiles) if args.b_row == nr else 0
+        for panel in range(panel_first, min(panels, panel_first + args.panel_block)):
             t.columns = min(nr, args.columns - panel * nr)
             t.dy = args.b + batch * args.b_batch + panel * args.b_panel + start * args.b_row
-            row = first
+            t.ahead = <const char *>(t.dy + args.b_panel)
+            row = 0
             for tile in range(tiles):
                 size = rows // tiles + (tile < rows % tiles)
                 t.rows = size
-                t.x = args.a + batch * args.a_batch + start * args.a_row + row
-                t.dw = args.y + batch * args.y_batch + row * args.y_row + panel * nr
+                t.x = a + start * args.a_row + row
+                if args.strip:
+                    strip = <float *>scratch + tile * args.depth_block * args.strip
+                    if panel == panel_first:
+                        k.strip(t.x, args.a_row, t.width, size, strip, args.strip)
+                    t.x = strip
+                t.dw = args.y + batch * args.y_batch + (first + row) * args.y_row + panel * nr
                 k.outer(&t)
                 row += size
+                t.ahead += 64 * t.ahead_lines
         start += t.width
         if start >= args.depth:
             break
@@ -253,14 +267,18 @@ def transposed_product(str a, str b, str y, *, depth, rows, columns, a_row, b_ro
     args.depth, args.rows, args.columns, args.a_row, args.y_row = depth, rows, columns, a_row, y_row
     args.a_batch, args.b_batch, args.y_batch = a_batch, b_batch, y_batch
     args.b_row, args.b_panel = (k.nr, depth * k.nr) if packed else (b_row, k.nr)
-    args.row_blocks, args.row_block = split(rows, 8 * k.mr, k.mr)
+    args.row_blocks, args.row_block = split(rows, 192, k.mr)
+    flops = 2 * depth * rows * columns
     args.panel_blocks, args.panel_block = split(
-        panels, max(1, CHUNK_FLOPS // (2 * args.row_block * k.nr * max(depth, 1))))
+        panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.row_block * k.nr * max(depth, 1))))
     _, args.depth_block = split(depth, 128)
+    # Rows a power of two apart fall into a few sets of the first-level cache; tiles used several times are copied.
+    args.strip = -(-k.mr // k.vector_length) * k.vector_length if args.panel_block > 1 else 0
+    scratch = 4 * args.depth_block * args.row_block // k.mr * args.strip
     return Step("transposed_product", <size_t>&transposed_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.b - <char *>&args, b, False),
                  (<char *>&args.y - <char *>&args, y, True)),
-                batches * args.row_blocks * args.panel_blocks,
+                batches * args.row_blocks * args.panel_blocks, scratch=scratch,
                 cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)
 
 

@@ -2,6 +2,9 @@
 
 from .._kernels import gemm
 
+# A product with a transposed left operand of more rows than this reads the right one often enough to pack it.
+PACK_ROWS = 256
+
 
 def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches=1, a_batched=True, b_batched=True):
     """Return (phases, workspace) of y (m, n) = op(a) op(b), the operands given by buffer name.
@@ -10,7 +13,7 @@ def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches
     """
     a_batch, b_batch = m * k * a_batched, k * n * b_batched
     common = dict(depth=k, rows=m, columns=n, y_row=n, batches=batches, a_batch=a_batch, y_batch=m * n)
-    if transpose_a and not transpose_b:
+    if transpose_a and not transpose_b and m <= PACK_ROWS:
         return ((gemm.transposed_product(a, b, y, a_row=m, b_row=n, b_batch=b_batch, **common),),), {}
     name, pack, nbytes = pack_right(b, k, n, transpose_b, batches if b_batched else 1)
     packed_batch = nbytes // 4 // max(batches, 1) if b_batched else 0

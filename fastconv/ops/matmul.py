@@ -146,6 +146,9 @@ CASES = (
     _case((2, 5, 3), (2, 4, 5), True, True),
     _case((2, 800), (800, 3)),
     _case((98, 20), (20, 18)),
+    # More rows, and a longer sum, than one block; rows 4 KiB apart.
+    _case((150, 261), (150, 49), True),
+    _case((16, 1024), (1024, 33)),
 )
 
 OP = register(
