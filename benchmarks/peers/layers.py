@@ -39,7 +39,7 @@ class Layer:
         stride = f" s{self.stride}" if self.stride > 1 else ""
         what = {"conv": "", "max_pool": " max", "avg_pool": " average", "batch_norm": " batch norm"}[self.kind]
         window = f" {self.kernel}x{self.kernel}" if self.kind != "batch_norm" else ""
-        grouped = {1: "", c: " depthwise"}.get(self.groups, f" groups {self.groups}") if self.kind == "conv" else ""
+        grouped = {c: " depthwise", 1: ""}.get(self.groups, f" groups {self.groups}") if self.kind == "conv" else ""
         return f"{h}x{w}x{c}{arrow}{window}{stride}{what}{grouped} b{n}"
 
     @property
