@@ -133,18 +133,20 @@ typedef struct {
     int64_t rows, columns, y_row, y_pixel;        /* the outputs */
 } fc_window;
 
-/* A depthwise convolution of some rows of an image:
+/* A depthwise convolution of some rows of an image, or a grouped one of `depth` channels per group, both of x and of y,
+ * that divide the vector length as the vector length divides `channels`:
  *
- *   y[i][j][c] = activation(bias[c] + sum over taps of x[...][...][c] * w[h][k][c])
+ *   y[i][j][c] = activation(bias[c] + sum over taps, d < depth of x[...][...][c / depth * depth + d] * w[h][k][d][c])
  *
- * For the gradients y is the gradient of the output, and dw[h][k][c] += sum over outputs of x * y, dbias[c] += sum of y.
+ * For the gradients y is the gradient of the output, and dw[h][k][d][c] += sum over outputs of x * y, dbias[c] += sum of y.
  */
 typedef struct {
     fc_window window;
     const float *w, *bias;
     float *dw, *dbias;     /* both biases may be NULL */
     int64_t w_row, w_tap;  /* strides of w and dw; may be negative */
-    int64_t channels;
+    int64_t w_depth;
+    int64_t channels, depth; /* depth: 1, or at least 4 */
     fc_activation activation;
     float alpha;
 } fc_depthwise;

@@ -1,11 +1,14 @@
-/* Depthwise convolution: vectors run over channels.
+/* Depthwise convolution, and grouped convolution with few channels per group: vectors run over channels.
  *
  * Forward and backward data, for the usual numbers and spacings of taps: a block of neighbouring outputs keeps its sums
  * in registers and takes in the columns of x one after the other, each loaded once for all the taps that meet it. Then
  * come the next channels of the same block, so that memory is read and written in long runs. Everything else goes
  * pixel by pixel. Taps that meet the padding are left out.
  *
- * The gradient of the kernel keeps the sums of a box of taps in registers and runs along a row of dy. */
+ * The gradient of the kernel keeps the sums of a box of taps in registers and runs along a row of dy.
+ *
+ * In a grouped convolution a vector holds whole groups, as many channels of y as of x. What the k-th weights multiply is
+ * the k-th channel of each group, spread over the lanes of its group by a permutation of the vector that was loaded. */
 
 #define FC_UNROLL_ALL _Pragma("GCC unroll 64")
 
@@ -18,6 +21,13 @@ enum { FC_TAPS = 7 };
 /* The next vector of channels; the last one overlaps its neighbour where the channels do not fill it. */
 FC_INLINE int64_t depthwise_next(int64_t c, int64_t channels) {
     return c + 2 * FC_VL <= channels || c + FC_VL == channels ? c + FC_VL : channels - FC_VL;
+}
+
+/* The lanes that hold channel 0 of each lane's group; depth is a power of two. */
+FC_INLINE vi depthwise_lanes(const fc_depthwise *t) {
+    vi lanes;
+    for (int i = 0; i < FC_VL; i++) lanes[i] = i;
+    return lanes & -(int32_t)t->depth;
 }
 
 /* Fetch so many vectors into the second-level cache. The hardware sees a long run coming only if it is asked for in
@@ -37,26 +47,34 @@ typedef struct {
 
 /* P outputs of a row. */
 FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, const int P, const int KW,
-                               const int STEP) {
+                               const int STEP, const int GROUPED) {
     const fc_window *g = &t->window;
     const int64_t x_pixel = g->x_pixel, x_row = g->x_row * g->spread_h, y_pixel = g->y_pixel;
     const int64_t left = b->left, right = b->right;
     const float *ahead = b->ahead;
     float *y = b->y;
+    const vi lanes = GROUPED ? depthwise_lanes(t) : (vi){0};
+    const int64_t depth = GROUPED ? t->depth : 1;
     for (int64_t c = 0; c < t->channels; c = depthwise_next(c, t->channels)) {
         vf sum[FC_BLOCK];
         FC_UNROLL for (int p = 0; p < P; p++) sum[p] = t->bias ? v_load(t->bias + c) : v_zero();
-        for (int64_t tap = 0; tap < b->taps; tap++) {
-            const float *column = b->x + tap * x_row + c;
+        for (int64_t i = 0, tap = 0, d = 0; i < b->taps * depth; i++) {
+            const float *column = b->x + tap * x_row + c, *w = b->w + tap * t->w_row + d * t->w_depth + c;
+            const vi lane = lanes + (int32_t)d;
             vf weight[FC_TAPS];
-            FC_UNROLL for (int k = 0; k < KW; k++) weight[k] = v_load(b->w + tap * t->w_row + k * t->w_tap + c);
+            FC_UNROLL for (int k = 0; k < KW; k++) weight[k] = v_load(w + k * t->w_tap);
             FC_UNROLL_ALL for (int q = 0; q < (P - 1) * STEP + KW; q++, column += x_pixel) {
                 if (q < left || q >= right) continue;
-                const vf value = v_load(column);
+                vf value = v_load(column);
+                if (GROUPED) value = v_permute(value, lane);
                 FC_UNROLL for (int k = 0; k < KW; k++) {
                     const int p = (q - k) / STEP;
                     if (q >= k && p < P && p * STEP == q - k) sum[p] += value * weight[k];
                 }
+            }
+            if (++d == depth) {
+                d = 0;
+                tap++;
             }
         }
         if (ahead) {
@@ -75,7 +93,10 @@ typedef void (*depthwise_fn)(const fc_depthwise *, const depthwise_block *);
 #define FC_EACH_SLIDE(f) f(1, 1) f(2, 1) f(3, 1) f(4, 1) f(5, 1) f(7, 1) f(3, 2) f(5, 2) f(7, 2)
 #define FC_SLIDE_OF(p, kw, step) \
     static void depthwise_slide_##p##_##kw##_##step(const fc_depthwise *t, const depthwise_block *b) { \
-        depthwise_slide(t, b, p == 14 ? FC_BLOCK : p, kw, step); \
+        depthwise_slide(t, b, p == 14 ? FC_BLOCK : p, kw, step, 0); \
+    } \
+    static void grouped_slide_##p##_##kw##_##step(const fc_depthwise *t, const depthwise_block *b) { \
+        depthwise_slide(t, b, p == 14 ? FC_BLOCK : p, kw, step, 1); \
     }
 #define FC_SLIDE(kw, step) FC_SLIDE_OF(14, kw, step) FC_SLIDE_OF(7, kw, step) FC_SLIDE_OF(4, kw, step)
 FC_EACH_SLIDE(FC_SLIDE)
@@ -95,9 +116,10 @@ static depthwise_fn depthwise_find(const fc_depthwise *t, int64_t *block) {
     *block = sizes[best];
 #define FC_CASE(kw, step) \
     if (g->taps_w == kw && g->step_w == step) { \
-        static const depthwise_fn slides[] = {depthwise_slide_14_##kw##_##step, depthwise_slide_7_##kw##_##step, \
-                                              depthwise_slide_4_##kw##_##step}; \
-        return slides[best]; \
+        static const depthwise_fn slides[2][3] = { \
+            {depthwise_slide_14_##kw##_##step, depthwise_slide_7_##kw##_##step, depthwise_slide_4_##kw##_##step}, \
+            {grouped_slide_14_##kw##_##step, grouped_slide_7_##kw##_##step, grouped_slide_4_##kw##_##step}}; \
+        return slides[t->depth > 1][best]; \
     }
     FC_EACH_SLIDE(FC_CASE)
 #undef FC_CASE
@@ -109,15 +131,18 @@ static depthwise_fn depthwise_find(const fc_depthwise *t, int64_t *block) {
 FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, int64_t taps_w,
                                float *y, int64_t c, int64_t n, const int V) {
     const fc_window *g = &t->window;
+    const vi lanes = depthwise_lanes(t);
     vf sum[4];
     FC_UNROLL for (int v = 0; v < V; v++) sum[v] = t->bias ? v_load_some(t->bias + c + v * FC_VL, n) : v_zero();
     for (int64_t h = 0; h < taps_h; h++) {
-        for (int64_t k = 0; k < taps_w; k++) {
+        for (int64_t i = 0; i < taps_w * t->depth; i++) {
+            const int64_t k = i / t->depth, d = i % t->depth;
             vf value[4], weight[4];
             const float *from = x + h * g->spread_h * g->x_row + k * g->spread_w * g->x_pixel + c;
             FC_UNROLL for (int v = 0; v < V; v++) {
                 value[v] = v_load_some(from + v * FC_VL, n);
-                weight[v] = v_load_some(w + h * t->w_row + k * t->w_tap + c + v * FC_VL, n);
+                if (t->depth > 1) value[v] = v_permute(value[v], lanes + (int32_t)d);
+                weight[v] = v_load_some(w + h * t->w_row + k * t->w_tap + d * t->w_depth + c + v * FC_VL, n);
             }
             FC_UNROLL for (int v = 0; v < V; v++) sum[v] += value[v] * weight[v];
         }
@@ -176,17 +201,21 @@ typedef struct {
     const float *x, *dy, *ahead;
     float *dw;
     int64_t column, from, end, low, high;
+    int64_t d; /* the first channel of a group */
 } depthwise_run;
 
-/* n channels from c on, n <= FC_VL, of a box of KH x KW taps. */
+/* n channels from c on, n <= FC_VL, of a box of KH x KW taps, or of the weights KH to a tap from r->d on. */
 FC_INLINE void depthwise_outer(const fc_depthwise *t, const depthwise_run *r, int64_t c, int64_t n, const int KH,
-                               const int KW) {
+                               const int KW, const int GROUPED) {
     const fc_window *g = &t->window;
-    const int64_t x_row = g->spread_h * g->x_row, x_tap = g->spread_w * g->x_pixel, x_step = g->step_w * g->x_pixel;
+    const vi lanes = GROUPED ? depthwise_lanes(t) + (int32_t)r->d : (vi){0};
+    const int64_t w_row = GROUPED ? t->w_depth : t->w_row;
+    const int64_t x_row = GROUPED ? 0 : g->spread_h * g->x_row, x_tap = g->spread_w * g->x_pixel;
+    const int64_t x_step = g->step_w * g->x_pixel;
     float *dw = r->dw + c;
     vf sum[5][FC_TAPS];
     FC_UNROLL for (int h = 0; h < KH; h++)
-        FC_UNROLL for (int k = 0; k < KW; k++) sum[h][k] = v_load_some(dw + h * t->w_row + k * t->w_tap, n);
+        FC_UNROLL for (int k = 0; k < KW; k++) sum[h][k] = v_load_some(dw + h * w_row + k * t->w_tap, n);
     if (r->ahead) {
         const int64_t length = r->end - r->from;
         for (int64_t h = 0; h < g->step_h; h++)
@@ -200,6 +229,9 @@ FC_INLINE void depthwise_outer(const fc_depthwise *t, const depthwise_run *r, in
             vf value[5][FC_TAPS];
             FC_UNROLL for (int h = 0; h < KH; h++)
                 FC_UNROLL for (int k = 0; k < KW; k++) value[h][k] = v_load_some(x + h * x_row + k * x_tap, n);
+            if (GROUPED)
+                FC_UNROLL for (int h = 0; h < KH; h++)
+                    FC_UNROLL for (int k = 0; k < KW; k++) value[h][k] = v_permute(value[h][k], lanes + h);
             FC_UNROLL for (int h = 0; h < KH; h++)
                 FC_UNROLL for (int k = 0; k < KW; k++) sum[h][k] += value[h][k] * d;
             continue;
@@ -209,22 +241,26 @@ FC_INLINE void depthwise_outer(const fc_depthwise *t, const depthwise_run *r, in
             if (at < 0 || at >= g->width) continue;
             vf value[5];
             FC_UNROLL for (int h = 0; h < KH; h++) value[h] = v_load_some(x + h * x_row + k * x_tap, n);
+            if (GROUPED)
+                FC_UNROLL for (int h = 0; h < KH; h++) value[h] = v_permute(value[h], lanes + h);
             FC_UNROLL for (int h = 0; h < KH; h++) sum[h][k] += value[h] * d;
         }
     }
     FC_UNROLL for (int h = 0; h < KH; h++)
-        FC_UNROLL for (int k = 0; k < KW; k++) v_store_some(dw + h * t->w_row + k * t->w_tap, sum[h][k], n);
+        FC_UNROLL for (int k = 0; k < KW; k++) v_store_some(dw + h * w_row + k * t->w_tap, sum[h][k], n);
 }
 
-FC_INLINE void depthwise_box(const fc_depthwise *t, const depthwise_run *r, const int KH, const int KW) {
+FC_INLINE void depthwise_box(const fc_depthwise *t, const depthwise_run *r, const int KH, const int KW,
+                             const int GROUPED) {
     int64_t c = 0;
-    for (; c + FC_VL <= t->channels; c += FC_VL) depthwise_outer(t, r, c, FC_VL, KH, KW);
+    for (; c + FC_VL <= t->channels; c += FC_VL) depthwise_outer(t, r, c, FC_VL, KH, KW, GROUPED);
     const int64_t left = t->channels - c;
-    if (left > 0 && left < FC_VL) depthwise_outer(t, r, c, left, KH, KW);
+    if (!GROUPED && left > 0 && left < FC_VL) depthwise_outer(t, r, c, left, KH, KW, 0);
 }
 
 /* Rows of a box: as many sums as hide the latency of the multiply-add, and as there are registers for. */
 #define FC_BOX_ROWS(kw) (kw <= 2 ? 4 : kw == 3 ? 3 : kw == 4 ? 2 : kw == 5 ? (FC_MR >= 8 ? 5 : 2) : 1)
+#define FC_GROUP_BOX(kw) (kw <= (FC_MR >= 8 ? 3 : 2) ? 4 : 2) /* channels of a group in a box: divides depth */
 #define FC_EACH_BOX(f) f(1) f(2) f(3) f(4) f(5) f(7)
 
 /* So many rows of taps. */
@@ -233,13 +269,23 @@ FC_INLINE void depthwise_box(const fc_depthwise *t, const depthwise_run *r, cons
         for (int64_t now; rows > 0; rows -= now) { \
             now = rows >= FC_BOX_ROWS(kw) ? FC_BOX_ROWS(kw) : 1; \
             if (now > 1) { \
-                depthwise_box(t, &r, FC_BOX_ROWS(kw), kw); \
+                depthwise_box(t, &r, FC_BOX_ROWS(kw), kw, 0); \
             } else { \
-                depthwise_box(t, &r, 1, kw); \
+                depthwise_box(t, &r, 1, kw, 0); \
             } \
             r.x += now * t->window.spread_h * t->window.x_row; \
             r.dw += now * t->w_row; \
             r.ahead = NULL; \
+        } \
+    } \
+    static void grouped_box_##kw(const fc_depthwise *t, depthwise_run r, int64_t rows) { \
+        const int64_t depth = t->depth; \
+        float *const dw = r.dw; \
+        for (int64_t h = 0; h < rows; h++, r.x += t->window.spread_h * t->window.x_row) { \
+            for (r.d = 0; r.d < depth; r.d += FC_GROUP_BOX(kw), r.ahead = NULL) { \
+                r.dw = dw + h * t->w_row + r.d * t->w_depth; \
+                depthwise_box(t, &r, FC_GROUP_BOX(kw), kw, 1); \
+            } \
         } \
     }
 FC_EACH_BOX(FC_BOX)
@@ -271,7 +317,7 @@ static void fc_depthwise_backward_kernel_run(const fc_depthwise *t) {
                 fc_inside(r.column + (now - 1) * g->spread_w, g->step_w, g->width, g->columns, &first, &r.high);
                 switch (now) {
 #define FC_CASE(kw) \
-    case kw: depthwise_box_##kw(t, r, high - low); break;
+    case kw: (t->depth > 1 ? grouped_box_##kw : depthwise_box_##kw)(t, r, high - low); break;
                     FC_EACH_BOX(FC_CASE)
 #undef FC_CASE
                 }

@@ -46,6 +46,17 @@ FC_INLINE void v_store_n(float *p, vf v, int64_t n) {
 /* Where the mask (all ones or zero, as comparisons give it) is set, a, else b. */
 FC_INLINE vf v_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 
+/* Lane i of the result is lane lanes[i] of v. */
+FC_INLINE vf v_permute(vf v, vi lanes) {
+#ifdef __clang__
+    vf result = {0};
+    for (int i = 0; i < FC_VL; i++) result[i] = v[lanes[i]];
+    return result;
+#else
+    return __builtin_shuffle(v, lanes);
+#endif
+}
+
 /* NaN in either argument comes through. */
 FC_INLINE vf v_max(vf a, vf b) { return v_select((a > b) | (a != a), a, b); }
 FC_INLINE vf v_min(vf a, vf b) { return v_select((a < b) | (a != a), a, b); }

@@ -1,4 +1,4 @@
-"""Depthwise convolution: every channel by its own kernel.
+"""Depthwise convolution: every channel by its own kernel; and grouped convolution with few channels per group.
 
 A chunk is a band of rows of one image and a block of its channels, few enough that their weights stay in the
 first-level cache. More than one output per input channel is rare: then the chunk works on a copy of its rows of x with
@@ -22,7 +22,7 @@ cdef extern from "fastconv.h" nogil:
         const float *bias
         float *dw
         float *dbias
-        int64_t w_row, w_tap, channels
+        int64_t w_row, w_tap, w_depth, channels, depth
         fc_activation activation
         float alpha
     ctypedef struct fc_kernels:
@@ -34,8 +34,9 @@ cdef extern from "fastconv.h" nogil:
 
 # Multiply-adds of a chunk: some ten microseconds.
 CHUNK_PRODUCTS = 1 << 20
-# Weights of a block of channels.
+# Weights of a block of channels; those of groups are used more often once loaded, and may come from the second level.
 BLOCK_BYTES = 16384
+GROUPED_BLOCK_BYTES = 131072
 # Partial gradients of a kernel.
 PARTS = 32
 
@@ -101,15 +102,16 @@ cdef void depthwise_chunk(const void *raw, int64_t chunk, char *scratch) noexcep
 
 cdef void depthwise_backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const DepthwiseArgs *args = <const DepthwiseArgs *>raw
-    cdef int64_t block = chunk % args.blocks, part = chunk // args.blocks, channels = args.t.channels, tap
+    cdef int64_t block = chunk % args.blocks, part = chunk // args.blocks, channels = args.t.channels, line
     cdef int64_t row = part * args.rows_total // args.parts, end = (part + 1) * args.rows_total // args.parts, rows
-    cdef int64_t per_image = args.t.window.rows, taps = args.t.window.taps_h * args.t.window.taps_w
+    cdef int64_t per_image = args.t.window.rows
+    cdef int64_t lines = args.t.window.taps_h * args.t.window.taps_w * args.t.depth
     cdef fc_depthwise t
-    cdef float *dw = args.dkernel + part * taps * channels + block * args.block
+    cdef float *dw = args.dkernel + part * lines * channels + block * args.block
     cdef float *dbias = args.dbias + part * channels + block * args.block if args.dbias != NULL else NULL
     t.channels = args.block if block + 1 < args.blocks else channels - block * args.block
-    for tap in range(taps):
-        memset(dw + tap * channels, 0, 4 * t.channels)
+    for line in range(lines):
+        memset(dw + line * channels, 0, 4 * t.channels)
     if dbias != NULL:
         memset(dbias, 0, 4 * t.channels)
     while row < end:
@@ -129,14 +131,15 @@ cdef _progression(reads, weights):
     return reads[0], reads[1] - reads[0], weights[0], weights[1] - weights[0]
 
 
-cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold):
+cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth):
     """Set the geometry; returns the scratch bytes of a chunk."""
     tap_h, tap_w, positions = taps
     cdef fc_window *g = &args.t.window
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.k = k
     args.x, args.kernel, args.bias, args.y, args.dkernel, args.dbias = NULL, NULL, NULL, NULL, NULL, NULL
-    args.t.channels, args.repeat, args.fold = channels, repeat, fold
+    args.t.channels, args.t.depth, args.t.w_depth = channels, depth, channels
+    args.repeat, args.fold = repeat, fold
     g.height, g.width = x_size
     g.x_row, g.x_pixel = g.width * channels, channels
     args.x_image = g.height * g.x_row // repeat
@@ -147,8 +150,8 @@ cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strid
     g.taps_h, g.taps_w = len(tap_h), len(tap_w)
     g.first_h, g.spread_h, first_h, w_row = _progression(tap_h, positions[::len(tap_w)])
     g.first_w, g.spread_w, first_w, w_tap = _progression(tap_w, positions[:len(tap_w)])
-    args.w_offset = (first_h + first_w - positions[0]) * channels
-    args.t.w_row, args.t.w_tap = w_row * channels, w_tap * channels
+    args.w_offset = (first_h + first_w - positions[0]) * depth * channels
+    args.t.w_row, args.t.w_tap = w_row * depth * channels, w_tap * depth * channels
     g.rows, g.columns = out_size
     args.y_image, g.y_row, g.y_pixel = y_strides
     args.y_offset = y_offset
@@ -157,9 +160,11 @@ cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strid
     if repeat * fold > 1:
         args.blocks, args.block = 1, channels
     else:
-        args.blocks, size = split(vectors, max(1, BLOCK_BYTES // (4 * k.vector_length * len(positions))))
+        block_bytes = GROUPED_BLOCK_BYTES if depth > 1 else BLOCK_BYTES
+        args.blocks, size = split(vectors, max(1, block_bytes // (4 * k.vector_length * len(positions) * depth)))
         args.block = size * k.vector_length
-    args.bands, args.band = split(g.rows, max(1, CHUNK_PRODUCTS // max(1, g.columns * args.block * len(positions))))
+    products = g.columns * args.block * len(positions) * depth
+    args.bands, args.band = split(g.rows, max(1, CHUNK_PRODUCTS // max(1, products)))
     if repeat > 1:
         rows = (args.band - 1) * g.step_h + (g.taps_h - 1) * g.spread_h + 1
         return align(4 * min(max(rows, 1), g.height) * g.x_row)
@@ -171,7 +176,7 @@ def _cost(pixels, taps, channels):
 
 
 def depthwise(str x, str kernel, bias, str y, *, images, channels, x_size, steps, taps, out_size, y_strides, y_offset=0,
-              activation=None, alpha=0.0, repeat=1, fold=1):
+              activation=None, alpha=0.0, repeat=1, fold=1, depth=1):
     """Return the step of a depthwise convolution.
 
     Parameters
@@ -179,31 +184,33 @@ def depthwise(str x, str kernel, bias, str y, *, images, channels, x_size, steps
     channels : int
         Those of the convolution itself: x has `repeat` times fewer, each of which is used so often; y has `fold` times
         fewer, each the sum of so many neighbours.
+    depth : int
+        Channels of x, and of y, in a group, as `holds_groups` allows them; 1: depthwise.
     taps : (tap_h, tap_w, positions)
         Where the taps of output 0 read, evenly spaced, and where each of tap_h x tap_w lies in the kernel.
 
     The rest is as in `conv.convolve`.
     """
     cdef DepthwiseArgs args
-    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold)
+    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth)
     args.rows_total, args.parts = args.t.window.rows, 1
     args.t.activation, args.t.alpha = ACTIVATIONS[activation], alpha
     return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.kernel - <char *>&args, kernel, False),
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
                 images * args.bands * args.blocks, scratch=scratch,
-                cost=_cost(images * out_size[0] * out_size[1], len(taps[2]), channels))
+                cost=_cost(images * out_size[0] * out_size[1], len(taps[2]) * depth, channels))
 
 
 def backward_kernel(str x, str dy, str dkernel, dbias, *, images, channels, x_size, steps, taps, out_size, y_strides,
-                    repeat=1):
+                    repeat=1, depth=1):
     """Return (phases, workspace) of the gradient of a depthwise kernel, and of a bias unless `dbias` is None."""
     cdef DepthwiseArgs args
-    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, 0, repeat, 1)
+    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, 0, repeat, 1, depth)
     args.rows_total = images * args.t.window.rows
     args.parts = max(1, min(args.rows_total, PARTS // args.blocks, images * args.bands))
     args.t.activation, args.t.alpha = ACTIVATIONS[None], 0
-    sizes = {dkernel: len(taps[2]) * channels} | ({dbias: channels} if dbias is not None else {})
+    sizes = {dkernel: len(taps[2]) * depth * channels} | ({dbias: channels} if dbias is not None else {})
     partial = {name: name + "_parts" if args.parts > 1 else name for name in sizes}
     step = Step("depthwise_backward_kernel", <size_t>&depthwise_backward_kernel_chunk,
                 (<char *>&args)[:sizeof(args)],
@@ -211,8 +218,42 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, channels, x_si
                  (<char *>&args.dkernel - <char *>&args, partial[dkernel], True),
                  (<char *>&args.dbias - <char *>&args, partial.get(dbias), True)),
                 args.parts * args.blocks, scratch=scratch,
-                cost=_cost(images * out_size[0] * out_size[1], len(taps[2]), channels))
+                cost=_cost(images * out_size[0] * out_size[1], len(taps[2]) * depth, channels))
     if args.parts == 1:
         return ((step,),), {}
     sums = tuple(sum_parts(partial[name], name, args.parts, size) for name, size in sizes.items())
     return ((step,), sums), {partial[name]: 4 * args.parts * size for name, size in sizes.items()}
+
+
+# ---- groups
+
+def holds_groups(depth, columns, channels):
+    """Tell whether the kernels do groups of `depth` channels of x, `columns` of y: they must fill vectors."""
+    length = (<const fc_kernels *><size_t>runtime.table()).vector_length
+    # Vectors of four have no permutation that is worth its name.
+    return depth == columns and depth in (4, 8) and length >= 8 and length % depth == 0 and channels % length == 0
+
+
+cdef struct TransposeArgs:
+    const float *kernel
+    float *out
+    int64_t channels, depth
+
+
+cdef void transpose_chunk(const void *raw, int64_t tap, char *scratch) noexcept nogil:
+    cdef const TransposeArgs *args = <const TransposeArgs *>raw
+    cdef int64_t depth = args.depth, d, c
+    cdef const float *kernel = args.kernel + tap * depth * args.channels
+    cdef float *out = args.out + tap * depth * args.channels
+    for d in range(depth):
+        for c in range(args.channels):
+            out[d * args.channels + c] = kernel[c % depth * args.channels + c // depth * depth + d]
+
+
+def transpose_groups(str kernel, str out, *, taps, channels, depth):
+    """Return the step that swaps channels of x and y within each group: what backward data multiplies."""
+    cdef TransposeArgs args
+    args.kernel, args.out, args.channels, args.depth = NULL, NULL, channels, depth
+    return Step("transpose_groups", <size_t>&transpose_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.kernel - <char *>&args, kernel, False), (<char *>&args.out - <char *>&args, out, True)),
+                taps, cost=taps * depth * channels / 1e3)

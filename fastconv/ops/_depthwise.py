@@ -1,4 +1,4 @@
-"""Plans of depthwise convolutions, for depthwise_conv2d and for conv2d with one input channel per group."""
+"""Plans of depthwise convolutions, for depthwise_conv2d and conv2d, and of conv2d with few channels per group."""
 
 from math import prod
 
@@ -17,7 +17,7 @@ def _lower(x, kernel, attrs):
     return (x[0], 1, *x[1:]), (1, *kernel), attrs._replace(padding=padding, **steps)
 
 
-def _forward_grid(x, geometry, channels, attrs):
+def _forward_grid(x, geometry, channels, attrs, depth):
     """Return what the forward step and the gradient of the kernel have in common: how the taps move over x."""
     return {
         "images": x[0],
@@ -28,10 +28,11 @@ def _forward_grid(x, geometry, channels, attrs):
         "out_size": geometry.out,
         "y_strides": common.pixel_strides(geometry.out, channels),
         "repeat": channels // x[3],
+        "depth": depth,
     }
 
 
-def plan_forward(x, kernel, multiplier, bias, attrs):
+def plan_forward(x, kernel, multiplier, bias, attrs, depth=1):
     x, kernel, attrs = _lower(x, kernel, attrs)
     step = kernels.depthwise(
         "x",
@@ -40,37 +41,43 @@ def plan_forward(x, kernel, multiplier, bias, attrs):
         "y",
         activation=attrs.epilogue.activation,
         alpha=attrs.epilogue.alpha,
-        **_forward_grid(x, common.geometry(x, kernel, attrs), x[3] * multiplier, attrs),
+        **_forward_grid(x, common.geometry(x, kernel, attrs), x[3] * multiplier, attrs, depth),
     )
     return Plan(phases=((step,),))
 
 
-def plan_gradients(x, kernel, multiplier, y, attrs, needs):
+def plan_gradients(x, kernel, multiplier, y, attrs, needs, depth=1):
     x, kernel, attrs = _lower(x, kernel, attrs)
     geometry = common.geometry(x, kernel, attrs)
     channels = x[3] * multiplier
     # Without an activation the gradient of the kernel passes over all of dy anyway, and sums it on its way.
     sums_bias = needs >= {"kernel", "bias"} and attrs.epilogue.activation is None
     dz, epilogue, workspace = plan_epilogue_backward(y, attrs.epilogue, needs - {"bias"} if sums_bias else needs)
-    plans = []
+    plans, packed, prologue = [], {}, ()
     if "kernel" in needs:
-        grid = _forward_grid(x, geometry, channels, attrs)
+        grid = _forward_grid(x, geometry, channels, attrs, depth)
         steps, more = kernels.backward_kernel("x", dz, "dkernel", "dbias" if sums_bias else None, **grid)
         plans.append(steps)
         workspace |= more
     if "x" in needs:
+        weights = "kernel"
+        if depth > 1:
+            weights, taps = "packed", prod(geometry.kernel)
+            packed = {weights: 4 * taps * depth * channels}
+            prologue = ((kernels.transpose_groups("kernel", weights, taps=taps, channels=channels, depth=depth),),)
         steps = [
             kernels.depthwise(
                 dz,
-                "kernel",
+                weights,
                 None,
                 "dx",
                 channels=channels,
                 taps=(*walk.reads, walk.taps),
                 fold=multiplier,
+                depth=depth,
                 **walk.grid,
             )
             for walk in common.backward_data_walks(geometry, attrs, x[0], x[3])
         ]
         plans.append((tuple(steps),))
-    return Plan(phases=after_epilogue(dz, epilogue, *plans), workspace=workspace)
+    return Plan(phases=after_epilogue(dz, epilogue, *plans), workspace=workspace, packed=packed, prologue=prologue)

@@ -30,6 +30,11 @@ CASES = (
     case((1, 3, 2, 4), (2, 3, 4, 5), strides=(1, 1), padding=((5, 6), (7, 8)), dilation_rate=(2, 1)),
     case((2, 4, 4, 400), (1, 1, 400, 18)),
     case((2, 5, 4, 150), (3, 3, 150, 40), padding="same"),
+    # Groups of 4 and 8 channels, which fill vectors.
+    case((2, 5, 9, 32), (3, 3, 8, 32), padding="same", groups=4, epilogue=Epilogue("relu")),
+    case((1, 6, 17, 32), (3, 3, 4, 32), padding="same", groups=8),
+    case((1, 7, 8, 16), (3, 3, 8, 16), strides=(2, 2), padding="same", groups=2),
+    case((2, 5, 6, 16), (2, 6, 4, 16), dilation_rate=(2, 1), padding="same", groups=4, epilogue=Epilogue("tanh")),
     # Winograd: odd and even maps, channels around vectors and panels, padding beyond a tile, several blocks of everything.
     case((2, 6, 5, 12), (3, 3, 12, 31), epilogue=Epilogue("relu")),
     case((1, 8, 4, 16), (3, 3, 16, 32), padding="same", epilogue=Epilogue("sigmoid")),

@@ -8,7 +8,7 @@ maps use too seldom. docs/adr/0005-winograd.md has the measurements behind the b
 import os
 from math import prod
 
-from ..._kernels import conv_shallow
+from ..._kernels import conv_shallow, depthwise
 from .. import _convolution as common
 
 # Below this many input or output channels the transforms cost what the products save.
@@ -24,6 +24,13 @@ def choose(channels, outputs, geometry, attrs):
     near = all(step <= size for step, size in zip(attrs.strides, geometry.kernel, strict=True))
     if attrs.groups == channels > 1 and len(geometry.size) < 3:
         return "depthwise"
+    groups = attrs.groups
+    if (
+        groups > 1
+        and len(geometry.size) < 3
+        and depthwise.holds_groups(channels // groups, outputs // groups, channels)
+    ):
+        return "grouped"
     if attrs.groups > 1 or {*attrs.dilation_rate} != {1}:
         return "direct"
     if channels < conv_shallow.CHANNELS and near:
@@ -58,7 +65,7 @@ def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilat
     str
         "direct": a sum over the taps of the kernel. "shallow": the same for few input channels, from copied rows of the
         image. "winograd_2x2": Winograd's F(2x2, 3x3), for 3x3 kernels with stride 1 and enough channels. "depthwise": each
-        output channel reads one input channel.
+        output channel reads one input channel. "grouped": groups of 4 or 8 channels that fill vectors.
 
     Examples
     --------

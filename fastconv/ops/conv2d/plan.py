@@ -58,6 +58,8 @@ def plan(specs, attrs):
     if call.algorithm == "depthwise":
         # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
         return depthwise.plan_forward(specs["x"].shape, specs["kernel"].shape, call.columns, bias, attrs)
+    if call.algorithm == "grouped":
+        return depthwise.plan_forward(specs["x"].shape, specs["kernel"].shape, 1, bias, attrs, call.depth)
     step, packed, prologue = forward(call, "x", "y", "bias" if bias else None, attrs.epilogue)
     return Plan(phases=((step,),), packed=packed, prologue=prologue)
 
@@ -76,6 +78,9 @@ def plan_backward(specs, attrs, needs):
     if call.algorithm == "depthwise":
         x, kernel = specs["x"].shape, specs["kernel"].shape
         return depthwise.plan_gradients(x, kernel, call.columns, specs["y"], attrs, needs)
+    if call.algorithm == "grouped":
+        x, kernel = specs["x"].shape, specs["kernel"].shape
+        return depthwise.plan_gradients(x, kernel, 1, specs["y"], attrs, needs, call.depth)
     dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     phases, packed, prologue = [], {}, ()
     if "kernel" in needs:
