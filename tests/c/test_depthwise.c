@@ -1,72 +1,100 @@
-/* Depthwise convolution and the two helpers of its channel multiplier. */
+/* Depthwise convolution, its gradients, and the two helpers of its channel multiplier. */
 #include "check.h"
 
-static void depthwise_case(int64_t rows, int64_t channels, int64_t taps, int variant) {
-    const int64_t row = channels + 3;
-    const float **a = fresh(taps * rows * sizeof *a);
-    int64_t *y_rows = fresh(rows * 8), *w_taps = fresh(taps * 8);
-    for (int64_t i = 0; i < taps * rows; i++) a[i] = random_floats(channels, -1, 1);
-    for (int64_t m = 0; m < rows; m++) y_rows[m] = (rows - 1 - m) * row;
-    for (int64_t tap = 0; tap < taps; tap++) w_taps[tap] = (taps - 1 - tap) * channels;
-    output y = new_output(rows * row), dw = new_output(taps * channels);
+/* Taps, steps, spreads, the first tap of the first output, outputs. */
+static const int64_t windows[][10] = {
+    {3, 3, 1, 1, 1, 1, -1, -1, 6, 37}, {3, 3, 1, 1, 1, 1, -1, -1, 3, 5}, {3, 3, 2, 2, 1, 1, 0, -1, 3, 18},
+    {5, 5, 1, 1, 1, 1, -2, -2, 6, 14}, {5, 5, 2, 2, 1, 1, -2, -1, 4, 9}, {3, 3, 1, 1, 2, 2, -2, -2, 6, 9},
+    {1, 1, 1, 1, 1, 1, 0, 0, 4, 7},    {2, 4, 1, 2, 1, 1, -1, -1, 6, 8}, {7, 7, 1, 1, 1, 1, -3, -3, 6, 11},
+    {3, 9, 3, 1, 1, 1, -1, -8, 3, 21}, {2, 2, 1, 1, 1, 1, -1, 0, 4, 3},  {6, 6, 1, 1, 2, 3, -5, -9, 6, 12},
+};
+enum { WINDOWS = sizeof windows / sizeof *windows, HEIGHT = 6 };
+
+/* for every tap of output (i, j) inside the image: `at` in x, `of` in w, both of channel c */
+#define FOR_EACH_TAP(t, g, i, j, c) \
+    for (int64_t tap = 0, h, w, at, of; tap < (g)->taps_h * (g)->taps_w; tap++) \
+        if (h = (g)->first_h + (i) * (g)->step_h + tap / (g)->taps_w * (g)->spread_h, \
+            w = (g)->first_w + (j) * (g)->step_w + tap % (g)->taps_w * (g)->spread_w, \
+            at = h * (g)->x_row + w * (g)->x_pixel + (c), \
+            of = tap / (g)->taps_w * (t)->w_row + tap % (g)->taps_w * (t)->w_tap + (c), \
+            h >= 0 && h < (g)->height && w >= 0 && w < (g)->width)
+
+static void depthwise_case(const int64_t *q, int64_t channels, int variant) {
+    const int64_t gap = variant % 3, width = (q[9] - 1) * q[3] + q[7] + 1 + variant % 2;
+    const int64_t taps = q[0] * q[1], weights = taps * channels;
     fc_depthwise t = {
-        .a = a, .a_tap = rows, .taps = taps, .w = random_floats(taps * channels, -1, 1),
-        .bias = variant & 1 ? random_floats(channels, -1, 1) : NULL, .w_taps = w_taps, .y = y.got, .y_rows = y_rows,
-        .rows = rows, .channels = channels, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
+        .window = {.height = HEIGHT, .width = width, .x_pixel = channels + gap, .first_h = q[6], .first_w = q[7],
+                   .step_h = q[2], .step_w = q[3], .spread_h = q[4], .spread_w = q[5], .taps_h = q[0], .taps_w = q[1],
+                   .rows = q[8], .columns = q[9], .y_pixel = channels + gap},
+        .w_row = q[1] * channels, .w_tap = channels, .channels = channels, .activation = variant % ACTIVATIONS,
+        .alpha = 0.25f,
     };
+    fc_window *g = &t.window;
+    if (g->width < 1) g->width = 1;
+    g->x_row = g->width * g->x_pixel + 2 * gap;
+    g->y_row = g->columns * g->y_pixel + 2 * gap;
+    g->x = random_floats(g->height * g->x_row, -1, 1);
+    const float *w = random_floats(weights, -1, 1);
+    output y = new_output(g->rows * g->y_row), dw = new_output(weights), dbias = new_output(channels);
+    t.w = w, t.dw = dw.got;
+    if (variant & 1) t.bias = random_floats(channels, -1, 1), t.dbias = dbias.got;
+    if (variant & 2) { /* from the last tap to the first, as backward data asks for it */
+        t.w += weights - channels, t.dw += weights - channels;
+        t.w_row = -t.w_row, t.w_tap = -t.w_tap;
+    }
     testing("depthwise");
-    for (int64_t m = 0; m < rows; m++)
-        for (int64_t c = 0; c < channels; c++) {
-            double sum = t.bias ? t.bias[c] : 0, scale = fabs(sum);
-            for (int64_t tap = 0; tap < taps; tap++) {
-                const double term = (double)a[tap * rows + m][c] * t.w[w_taps[tap] + c];
-                sum += term, scale += fabs(term);
-            }
-            sum = activation(sum, t.activation, t.alpha);
-            put(y, y_rows[m] + c, sum, scale + fabs(sum));
-        }
+    g->y = y.got;
+    for (int64_t p = 0; p < g->rows * g->columns * channels; p++) {
+        const int64_t c = p % channels, j = p / channels % g->columns, i = p / channels / g->columns;
+        double sum = t.bias ? t.bias[c] : 0, scale = fabs(sum);
+        FOR_EACH_TAP (&t, g, i, j, c) sum += (double)g->x[at] * t.w[of], scale += fabsf(g->x[at] * t.w[of]);
+        sum = activation(sum, t.activation, t.alpha);
+        put(y, i * g->y_row + j * g->y_pixel + c, sum, scale + fabs(sum));
+    }
     k->depthwise(&t);
     expect(y, taps + 1 + ACTIVATION_ROUNDINGS);
 
     testing("depthwise_backward_kernel");
-    t.y = random_floats(rows * row, -1, 1);
-    t.dw = dw.got;
-    t.accumulate = variant & 1;
-    for (int64_t tap = 0; tap < taps; tap++)
-        for (int64_t c = 0; c < channels; c++) {
-            double sum = 0, scale = 0;
-            for (int64_t m = 0; m < rows; m++) {
-                const double term = (double)a[tap * rows + m][c] * t.y[y_rows[m] + c];
-                sum += term, scale += fabs(term);
-            }
-            if (t.accumulate) sum += dw.got[w_taps[tap] + c] = random_float(-1, 1), scale += 1;
-            put(dw, w_taps[tap] + c, sum, scale);
-        }
+    float *dy = random_floats(g->rows * g->y_row, -1, 1);
+    g->y = dy;
+    const int64_t base = t.dw - dw.got;
+    for (int64_t i = 0; i < weights; i++) dw.got[i] = random_float(-1, 1), put(dw, i, dw.got[i], 1);
+    for (int64_t c = 0; t.dbias && c < channels; c++) dbias.got[c] = random_float(-1, 1), put(dbias, c, dbias.got[c], 1);
+    for (int64_t p = 0; p < g->rows * g->columns * channels; p++) {
+        const int64_t c = p % channels, j = p / channels % g->columns, i = p / channels / g->columns;
+        const float d = dy[i * g->y_row + j * g->y_pixel + c];
+        FOR_EACH_TAP (&t, g, i, j, c)
+            put(dw, base + of, dw.want[base + of] + (double)g->x[at] * d, dw.scale[base + of] + fabsf(g->x[at] * d));
+        if (t.dbias) put(dbias, c, dbias.want[c] + d, dbias.scale[c] + fabsf(d));
+    }
     k->depthwise_backward_kernel(&t);
-    expect(dw, rows + 1);
+    expect(dw, g->rows * g->columns + 1);
+    expect(dbias, g->rows * g->columns + 1);
+    release();
+}
+
+static void test_repeat_and_fold(int64_t n, int64_t count) {
+    const float *x = random_floats(n * count, -1, 1);
+    output repeated = new_output(n * count), folded = new_output(n);
+    for (int64_t i = 0; i < n * count; i++) {
+        put(repeated, i, x[i / count], 0);
+        if (i % count == 0) put(folded, i / count, 0, 0);
+        put(folded, i / count, folded.want[i / count] + x[i], folded.scale[i / count] + fabsf(x[i]));
+    }
+    testing("repeat");
+    k->repeat(x, repeated.got, n, count);
+    expect(repeated, 0);
+    testing("fold");
+    k->fold(x, folded.got, n, count);
+    expect(folded, count);
     release();
 }
 
 void test_depthwise(void) {
     int variant = 0;
-    FOR_EACH (rows, 1, 3, 4, 5, 9)
+    for (int i = 0; i < WINDOWS; i++)
         FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 2 * VL - 1, 2 * VL, 2 * VL + 1, 5 * VL + 2)
-            FOR_EACH (taps, 1, 4, 9, 25) depthwise_case(rows, channels, taps, variant++);
+            depthwise_case(windows[i], channels, variant++);
     FOR_EACH (n, 1, 17)
-        FOR_EACH (count, 1, 2, 5) {
-            const float *x = random_floats(n * count, -1, 1);
-            output repeated = new_output(n * count), folded = new_output(n);
-            for (int64_t i = 0; i < n * count; i++) {
-                put(repeated, i, x[i / count], 0);
-                if (i % count == 0) put(folded, i / count, 0, 0);
-                put(folded, i / count, folded.want[i / count] + x[i], folded.scale[i / count] + fabsf(x[i]));
-            }
-            testing("repeat");
-            k->repeat(x, repeated.got, n, count);
-            expect(repeated, 0);
-            testing("fold");
-            k->fold(x, folded.got, n, count);
-            expect(folded, count);
-            release();
-        }
+        FOR_EACH (count, 1, 2, 5) test_repeat_and_fold(n, count);
 }
