@@ -95,13 +95,14 @@ typedef struct {
     float alpha;
 } fc_shallow;
 
-/* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j)
- * reads 4 x 4 pixels from row first_row + 2 i, column first_column + 2 j of x on; `zero` (of `channels`) is what it sees
- * outside. v: 16 matrices [tile][v_tile], v_tile at least `channels` rounded up to whole vectors.
+/* Winograd's transform of the inputs, or of the gradients of the outputs, of `count` tiles from `first` on (flattened over
+ * image, row, column): tile (i, j) reads 4 x 4 pixels, or 2 x 2, from row first_row + 2 i, column first_column + 2 j of x
+ * on; `zero` (of `channels`) is what it sees outside. v: 16 matrices [tile][v_tile]; of inputs, whole vectors of channels
+ * are written, of gradients, whole panels.
  */
 typedef struct {
     const float *x, *zero;
-    int64_t height, width, channels;
+    int64_t height, width, channels, x_pixel;
     int64_t first_row, first_column;
     int64_t tiles_h, tiles_w, first, count;
     float *v;
@@ -262,6 +263,11 @@ typedef struct {
     void (*winograd_kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix);
     void (*winograd_input)(const fc_winograd_input *);
     void (*winograd_output)(const fc_winograd_output *);
+    void (*winograd_gradient)(const fc_winograd_input *);
+    /* n floats of nine taps of the kernel's gradient, `tap` apart, from the sum over `count` parts, `part` apart, of 16
+     * matrices, `matrix` apart; returns whether all are finite */
+    int (*winograd_dkernel)(const float *parts, int64_t count, int64_t part, int64_t matrix, int64_t n, float *dkernel,
+                            int64_t tap);
 
     /* kernels/eltwise.h */
     void (*activate)(const float *x, float *y, int64_t n, fc_activation activation, float alpha);

@@ -65,26 +65,32 @@ FC_INLINE void winograd_input_vector(const float *const (*d)[4], int64_t ahead, 
     winograd_input_row(d[1], d[3], 3, c, n, v + 12 * matrix, matrix);
 }
 
-static void fc_winograd_input_run(const fc_winograd_input *t) {
-    const int64_t per_image = t->tiles_h * t->tiles_w, whole = t->channels / FC_VL * FC_VL;
-    const int64_t ahead = 2 * t->channels * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
-    for (int64_t i = 0; i < t->count; i++) {
-        const int64_t tile = t->first + i, n = tile / per_image;
-        const int64_t row = t->first_row + 2 * (tile % per_image / t->tiles_w);
-        const int64_t column = t->first_column + 2 * (tile % t->tiles_w);
-        const float *d[4][4];
-        for (int r = 0; r < 4; r++) {
-            for (int c = 0; c < 4; c++) {
-                const int64_t h = row + r, w = column + c;
-                const int inside = h >= 0 && h < t->height && w >= 0 && w < t->width;
-                d[r][c] = inside ? t->x + ((n * t->height + h) * t->width + w) * t->channels : t->zero;
-            }
+/* d[r][c]: the pixel of x that row r, column c of a tile of size x size reads. */
+FC_INLINE void winograd_pixels(const fc_winograd_input *t, int64_t tile, const int size, const float *d[size][size]) {
+    const int64_t per_image = t->tiles_h * t->tiles_w, n = tile / per_image;
+    const int64_t row = t->first_row + 2 * (tile % per_image / t->tiles_w);
+    const int64_t column = t->first_column + 2 * (tile % t->tiles_w);
+    for (int r = 0; r < size; r++) {
+        for (int c = 0; c < size; c++) {
+            const int64_t h = row + r, w = column + c;
+            const int inside = h >= 0 && h < t->height && w >= 0 && w < t->width;
+            d[r][c] = inside ? t->x + ((n * t->height + h) * t->width + w) * t->x_pixel : t->zero;
         }
+    }
+}
+
+static void fc_winograd_input_run(const fc_winograd_input *t) {
+    const int64_t whole = t->channels / FC_VL * FC_VL;
+    const int64_t ahead = 2 * t->x_pixel * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
+    for (int64_t i = 0; i < t->count; i++) {
+        const float *d[4][4];
+        winograd_pixels(t, t->first + i, 4, d);
+        const float *const (*pixels)[4] = (const float *const (*)[4])d;
         float *v = t->v + i * t->v_tile;
         for (int64_t c = 0; c < whole; c += FC_VL)
-            winograd_input_vector((const float *const (*)[4])d, ahead, c, FC_VL, v + c, t->v_matrix);
+            winograd_input_vector(pixels, ahead, c, FC_VL, v + c, t->v_matrix);
         if (whole < t->channels)
-            winograd_input_vector((const float *const (*)[4])d, ahead, whole, t->channels - whole, v + whole, t->v_matrix);
+            winograd_input_vector(pixels, ahead, whole, t->channels - whole, v + whole, t->v_matrix);
     }
 }
 
@@ -126,4 +132,66 @@ static void fc_winograd_output_run(const fc_winograd_output *t) {
         }
         t->suspect[i] = v_sum(check) != 0;
     }
+}
+
+/* ---- the kernel's gradient: dg = G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G */
+
+/* One row of A dy A^T from one of A dy. */
+FC_INLINE void winograd_gradient_row(vf first, vf second, float *z, int64_t matrix) {
+    v_store(z, first);
+    v_store(z + matrix, first + second);
+    v_store(z + 2 * matrix, first - second);
+    v_store(z + 3 * matrix, -second);
+}
+
+FC_INLINE void winograd_gradient_vector(const float *const (*d)[2], int64_t c, int64_t n, float *z, int64_t matrix) {
+    vf a = v_load_some(d[0][0] + c, n), b = v_load_some(d[0][1] + c, n);
+    vf e = v_load_some(d[1][0] + c, n), f = v_load_some(d[1][1] + c, n);
+    winograd_gradient_row(a, b, z, matrix);
+    winograd_gradient_row(a + e, b + f, z + 4 * matrix, matrix);
+    winograd_gradient_row(a - e, b - f, z + 8 * matrix, matrix);
+    winograd_gradient_row(-e, -f, z + 12 * matrix, matrix);
+}
+
+static void fc_winograd_gradient_run(const fc_winograd_input *t) {
+    const int64_t whole = t->channels / FC_VL * FC_VL, padded = (t->channels + FC_NR - 1) / FC_NR * FC_NR;
+    for (int64_t i = 0; i < t->count; i++) {
+        const float *d[2][2];
+        winograd_pixels(t, t->first + i, 2, d);
+        const float *const (*pixels)[2] = (const float *const (*)[2])d;
+        float *z = t->v + i * t->v_tile;
+        for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(pixels, c, FC_VL, z + c, t->v_matrix);
+        for (int64_t c = whole; c < padded; c += FC_VL) {
+            const int64_t left = t->channels - c;
+            winograd_gradient_vector(pixels, c, left > 0 ? left : 0, z + c, t->v_matrix);
+        }
+    }
+}
+
+static int fc_winograd_dkernel(const float *parts, int64_t count, int64_t part, int64_t matrix, int64_t n,
+                               float *dkernel, int64_t tap) {
+    vf check = v_zero();
+    for (int64_t i = 0; i < n; i += FC_VL) {
+        const int64_t left = n - i;
+        vf s[3][4]; /* G^T along the columns */
+        FC_UNROLL for (int c = 0; c < 4; c++) {
+            vf u[4];
+            FC_UNROLL for (int r = 0; r < 4; r++) {
+                const float *p = parts + (4 * r + c) * matrix + i;
+                u[r] = v_load_some(p, left);
+                for (int64_t m = 1; m < count; m++) u[r] += v_load_some(p + m * part, left);
+            }
+            vf sum = 0.5f * (u[1] + u[2]);
+            s[0][c] = u[0] + sum, s[1][c] = 0.5f * (u[1] - u[2]), s[2][c] = sum + u[3];
+        }
+        FC_UNROLL for (int r = 0; r < 3; r++) {
+            vf sum = 0.5f * (s[r][1] + s[r][2]);
+            vf w[3] = {s[r][0] + sum, 0.5f * (s[r][1] - s[r][2]), sum + s[r][3]};
+            FC_UNROLL for (int c = 0; c < 3; c++) {
+                check += 0.0f * w[c];
+                v_store_some(dkernel + (3 * r + c) * tap + i, w[c], left);
+            }
+        }
+    }
+    return v_sum(check) == 0;
 }

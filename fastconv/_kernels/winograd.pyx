@@ -27,7 +27,7 @@ cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_winograd_input:
         const float *x
         const float *zero
-        int64_t height, width, channels, first_row, first_column, tiles_h, tiles_w, first, count
+        int64_t height, width, channels, x_pixel, first_row, first_column, tiles_h, tiles_w, first, count
         float *v
         int64_t v_tile, v_matrix
     ctypedef struct fc_winograd_output:
@@ -144,7 +144,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     memset(zero, 0, 4 * args.depth)
 
     source.x, source.zero = args.x, zero
-    source.height, source.width, source.channels = args.height, args.width, args.depth
+    source.height, source.width, source.channels, source.x_pixel = args.height, args.width, args.depth, args.depth
     source.first_row, source.first_column = args.first_row, args.first_column
     source.tiles_h, source.tiles_w = args.tiles_h, args.tiles_w
     source.first = chunk // args.panel_blocks * args.block
@@ -234,7 +234,7 @@ def convolve(str x, str packed, str transformed, bias, str y, *, images, x_size,
     args.tiles_h, args.tiles_w = -(-out_size[0] // 2), -(-out_size[1] // 2)
     args.tiles = images * args.tiles_h * args.tiles_w
     # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.
-    args.v_tile = -(-depth // 16) * 16 | 16
+    args.v_tile = align(4 * depth) // 4 | 16
     fit = TILE_BYTES // (4 * MATRICES * (args.v_tile + args.panels * k.nr))
     heavy = transformed_bytes(depth, columns) > WEIGHT_BYTES
     blocks, args.block = split(args.tiles, MAX_TILES if heavy else min(max(fit, MIN_TILES), MAX_TILES), k.mr)

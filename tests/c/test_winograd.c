@@ -1,9 +1,11 @@
-/* Winograd's three transforms, each against the product of matrices that defines it: L d L^T. */
+/* Winograd's transforms, each against the product of matrices that defines it: L d L^T. */
 #include "check.h"
 
 static const double BT[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
 static const double G[4][4] = {{1}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
 static const double AT[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};
+static const double A[4][4] = {{1}, {1, 1}, {1, -1}, {0, -1}};
+static const double GT[3][4] = {{1, 0.5, 0.5, 0}, {0, 0.5, -0.5, 0}, {0, 0.5, 0.5, 1}};
 enum { ROUNDINGS = 8 };
 
 /* Element (r, c) of L d L^T, and the sum of its terms' magnitudes. */
@@ -37,30 +39,54 @@ static void test_kernel(void) {
 
 enum { IMAGES = 2, H = 7, W = 6, TILES_H = 4, TILES_W = 3, FIRST = 2, COUNT = IMAGES * TILES_H * TILES_W - 3 };
 
-static void test_input(int64_t channels) {
-    testing("winograd_input");
-    const int64_t v_tile = (channels + VL - 1) / VL * VL, v_matrix = COUNT * v_tile + 4;
+/* The transform of tiles of edge x edge pixels; whole multiples of `unit` channels are written. */
+static void test_tiles(void (*transform)(const fc_winograd_input *), const double l[][4], int edge, int64_t unit,
+                       int64_t channels) {
+    const int64_t v_tile = (channels + unit - 1) / unit * unit, v_matrix = COUNT * v_tile + 4, pixel = channels + 2;
     output v = new_output(16 * v_matrix);
     fc_winograd_input t = {
-        .x = random_floats(IMAGES * H * W * channels, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
-        .width = W, .channels = channels, .first_row = -1, .first_column = -1, .tiles_h = TILES_H, .tiles_w = TILES_W,
+        .x = random_floats(IMAGES * H * W * pixel, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
+        .width = W, .channels = channels, .x_pixel = pixel, .first_row = -1, .first_column = -1, .tiles_h = TILES_H, .tiles_w = TILES_W,
         .first = FIRST, .count = COUNT, .v = v.got, .v_tile = v_tile, .v_matrix = v_matrix,
     };
     for (int64_t p = 0; p < COUNT * v_tile; p++) {
         const int64_t tile = FIRST + p / v_tile, c = p % v_tile, n = tile / (TILES_H * TILES_W);
         double d[4][4] = {{0}}, scale;
-        for (int64_t i = 0; i < 16; i++) {
-            const int64_t h = tile / TILES_W % TILES_H * 2 - 1 + i / 4, w = tile % TILES_W * 2 - 1 + i % 4;
+        for (int64_t i = 0; i < edge * edge; i++) {
+            const int64_t h = tile / TILES_W % TILES_H * 2 - 1 + i / edge, w = tile % TILES_W * 2 - 1 + i % edge;
             if (h < 0 || h >= H || w < 0 || w >= W || c >= channels) continue;
-            d[i / 4][i % 4] = t.x[((n * H + h) * W + w) * channels + c];
+            d[i / edge][i % edge] = t.x[((n * H + h) * W + w) * pixel + c];
         }
         for (int i = 0; i < 16; i++) {
-            const double want = sandwich(BT, d, i / 4, i % 4, &scale);
+            const double want = sandwich(l, d, i / 4, i % 4, &scale);
             put(v, i * v_matrix + p, want, scale);
         }
     }
-    k->winograd_input(&t);
+    transform(&t);
     expect(v, ROUNDINGS);
+    release();
+}
+
+static void test_dkernel(int64_t n, int64_t count) {
+    testing("winograd_dkernel");
+    const int64_t matrix = n + 3, part = 16 * matrix + 5, tap = n + 2;
+    float *parts = random_floats(count * part, -1, 1);
+    output dkernel = new_output(9 * tap);
+    for (int64_t e = 0; e < n; e++) {
+        double d[4][4] = {{0}}, scale;
+        for (int64_t p = 0; p < count; p++)
+            for (int i = 0; i < 16; i++) d[i / 4][i % 4] += parts[p * part + i * matrix + e];
+        for (int i = 0; i < 9; i++) {
+            const double want = sandwich(GT, d, i / 3, i % 3, &scale);
+            put(dkernel, i * tap + e, want, scale + count);
+        }
+    }
+    int finite = k->winograd_dkernel(parts, count, part, matrix, n, dkernel.got, tap), want_finite = 1;
+    expect(dkernel, ROUNDINGS);
+    expect_equal(&finite, &want_finite, sizeof finite);
+    parts[(count - 1) * part + 6 * matrix + n - 1] = NAN;
+    finite = k->winograd_dkernel(parts, count, part, matrix, n, dkernel.got, tap), want_finite = 0;
+    expect_equal(&finite, &want_finite, sizeof finite);
     release();
 }
 
@@ -105,7 +131,14 @@ static void test_output(int64_t columns, int variant) {
 void test_winograd(void) {
     int variant = 0;
     test_kernel();
-    FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2) test_input(channels);
+    FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2) {
+        testing("winograd_input");
+        test_tiles(k->winograd_input, BT, 4, VL, channels);
+        testing("winograd_gradient");
+        test_tiles(k->winograd_gradient, A, 2, NR, channels);
+        test_dkernel(channels, 1);
+        test_dkernel(channels, 3);
+    }
     FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
         for (int f = 0; f < ACTIVATIONS; f++) test_output(columns, variant++);
 }

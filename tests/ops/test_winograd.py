@@ -100,3 +100,33 @@ def test_weight_reaches_its_channel_and_nothing_else(isa):  # noqa: F811
     assert np.isinf(y[..., 3]).all()
     others = np.arange(70) != 3
     np.testing.assert_allclose(y[..., others], want[..., others], rtol=1e-4)
+
+
+def dkernel_in_sequence(x, dy):
+    """Return the gradient of the kernel of a valid convolution, summed in float32 one pixel after another."""
+    _, rows, columns, outputs = dy.shape
+    dkernel = np.zeros((3, 3, x.shape[3], outputs), np.float32)
+    for n in range(len(x)):
+        for i in range(rows):
+            for j in range(columns):
+                dkernel += x[n, i : i + 3, j : j + 3, :, None] * dy[n, i, j]
+    return dkernel
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
+@pytest.mark.parametrize("shape", [(1, 6, 6), (2, 9, 16), (4, 14, 18), (16, 30, 17)])
+def test_error_of_the_kernels_gradient(shape, positive, isa):  # noqa: F811
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((*shape, 13)).astype("f4")
+    if positive:
+        x = np.maximum(x, 0)
+    n, h, w = shape
+    dy = rng.standard_normal((n, h - 2, w - 2, 16)).astype("f4")
+    attrs, arrays = CONVOLUTION.attrs(), {"x": x, "kernel": np.zeros((3, 3, 13, 16), "f4"), "y": dy, "dy": dy}
+    assert ops.conv2d_algorithm(x.shape, arrays["kernel"].shape) == "winograd_2x2"
+    needs, wide = frozenset({"kernel"}), {name: array.astype("f8") for name, array in arrays.items()}
+    want = CONVOLUTION.reference_backward(wide, attrs, needs)["dkernel"]
+    size = CONVOLUTION.reference_backward({name: abs(array) for name, array in wide.items()}, attrs, needs)["dkernel"]
+    got, simple = eager.backward(CONVOLUTION, arrays, attrs, needs)["dkernel"], dkernel_in_sequence(x, dy)
+    assert np.linalg.norm(got - want) <= np.linalg.norm(simple - want)
+    assert np.linalg.norm((got - want) / size) <= np.linalg.norm((simple - want) / size)

@@ -44,6 +44,10 @@ CASES = (
     case((2, 24, 21, 12), (3, 3, 12, 13), padding="same", epilogue=Epilogue("relu")),
     case((1, 4, 4, 300), (3, 3, 300, 12), padding="same"),
     case((1, 4, 5, 12), (3, 3, 12, 290), padding="same"),
+    # The gradient of the kernel too: parts of the batch, blocks of panels.
+    case((4, 17, 15, 13), (3, 3, 13, 17), padding=((0, 2), (2, 1)), epilogue=Epilogue("relu")),
+    case((3, 17, 17, 33), (3, 3, 33, 12), padding="same", bias=False),
+    case((1, 28, 28, 12), (3, 3, 12, 265), padding="same"),
     # First layers: several boxes of an image, rows of one tile and of two, with and without padding.
     case((2, 44, 31, 3), (5, 5, 3, 40), padding="same", epilogue=Epilogue("relu")),
     case((2, 29, 31, 3), (7, 7, 3, 18), strides=(2, 2), padding=((3, 3), (3, 3)), bias=False),

@@ -17,6 +17,8 @@ MIN_CHANNELS = 12
 MIN_OUTPUTS = 16
 # Tiles reach over odd edges: how many times the wanted outputs they may compute.
 MAX_WASTE = 1.5
+# The gradient of the kernel: with fewer outputs of a channel, over all images, its sums are less exact than plain ones.
+MIN_SUMMED = 768
 
 
 def choose(channels, outputs, geometry, attrs):
@@ -40,6 +42,11 @@ def choose(channels, outputs, geometry, attrs):
     return "direct"
 
 
+def suits_kernel_gradient(images, geometry):
+    """Tell whether Winograd's algorithm, where chosen, shall also give the gradient of the kernel, a sum over the images."""
+    return images * prod(geometry.out) >= MIN_SUMMED
+
+
 def _pays(channels, out):
     wanted, computed = prod(out), prod(n + n % 2 for n in out)
     allowed = os.environ.get("FASTCONV_WINOGRAD") != "0"
@@ -49,7 +56,7 @@ def _pays(channels, out):
 def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=1):
     """Name the algorithm that `conv2d` uses for a call, and for the gradient of its x.
 
-    The choice follows from the arguments alone, the number of images left out. With the environment variable
+    Winograd's also gives the gradient of the kernel if that is a sum over at least 768 outputs. The choice follows from the arguments alone, the number of images left out. With the environment variable
     FASTCONV_WINOGRAD=0, read when a call of new shapes is planned, Winograd's algorithm is never chosen.
 
     Parameters

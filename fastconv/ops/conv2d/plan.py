@@ -12,7 +12,7 @@ from .. import _convolution as common
 from .. import _depthwise as depthwise
 from .._epilogue import after_epilogue, plan_epilogue_backward
 from . import winograd
-from .algorithm import choose
+from .algorithm import choose, suits_kernel_gradient
 
 
 class Call(NamedTuple):
@@ -143,7 +143,7 @@ def forward(call, x, y, bias=None, epilogue=Epilogue()):
 def backward_kernel(call, x, dy, dkernel):
     """Return (phases, workspace) of the buffer `dkernel`."""
     geometry, attrs = call.geometry, call.attrs
-    return conv_backward.backward_kernel(
+    plain = conv_backward.backward_kernel(
         x,
         dy,
         dkernel,
@@ -155,6 +155,9 @@ def backward_kernel(call, x, dy, dkernel):
         columns=call.columns,
         **_window(call),
     )
+    if call.algorithm == "winograd_2x2" and suits_kernel_gradient(call.images, geometry):
+        return winograd.backward_kernel(call, x, dy, dkernel, plain)
+    return plain
 
 
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):

@@ -1,9 +1,9 @@
-"""Passes of a 3x3 convolution by Winograd's algorithm: forward, and the gradient of x, which is a convolution of dy.
+"""Passes of a 3x3 convolution by Winograd's algorithm: forward, the gradient of x, which is a convolution of dy, and of the kernel.
 
 They are called as those of `plan`, by which they are chosen.
 """
 
-from ..._kernels import gemm, winograd
+from ..._kernels import gemm, winograd, winograd_backward
 
 TAPS = 9
 
@@ -45,6 +45,23 @@ def backward_data(call, dy, dx, bias, epilogue):
         taps=range(TAPS - 1, -1, -1),
         b_k=1,
         b_n=call.outputs,
+    )
+
+
+def backward_kernel(call, x, dy, dkernel, plain):
+    """Return (phases, workspace) of the buffer `dkernel`; `plain` are those of the plain way."""
+    (top, _), (left, _) = call.geometry.padding
+    return winograd_backward.backward_kernel(
+        x,
+        dy,
+        dkernel,
+        plain,
+        images=call.images,
+        x_size=call.geometry.size,
+        first=(-top, -left),
+        out_size=call.geometry.out,
+        depth=call.channels,
+        columns=call.outputs,
     )
 
 
