@@ -1,8 +1,8 @@
-/* A frame for tests of kernel tables: random inputs, outputs between guards, a scalar loop in double beside every kernel.
+/* A frame for tests of kernel tables: random inputs, outputs between guards, scalar loops in double beside every kernel.
  *
- * The scalar loop writes to the `want` of an output what it expects, and to its `scale` the sum of the magnitudes of all
- * terms: rounding of a sum of n terms is at most about n * 2^-24 * scale, in any order. Whatever the loop leaves alone, the kernel
- * has to leave alone too. A scale of zero asks for the very bits.
+ * The scalar loop writes to the `want` of an output what it expects, and to its `scale` the sum of the magnitudes of
+ * all terms: rounding of a sum of n terms is at most about n * 2^-24 * scale, in any order. Whatever the loop leaves
+ * alone, the kernel has to leave alone too. A scale of zero asks for the very bits.
  */
 #ifndef CHECK_H
 #define CHECK_H

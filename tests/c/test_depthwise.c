@@ -1,4 +1,4 @@
-/* Depthwise convolution, its gradients, and the two helpers of its channel multiplier. */
+/* Depthwise and grouped convolution, their gradients, and the two helpers of its channel multiplier. */
 #include "check.h"
 
 /* Taps, steps, spreads, the first tap of the first output, outputs. */
@@ -10,24 +10,25 @@ static const int64_t windows[][10] = {
 };
 enum { WINDOWS = sizeof windows / sizeof *windows, HEIGHT = 6 };
 
-/* for every tap of output (i, j) inside the image: `at` in x, `of` in w, both of channel c */
-#define FOR_EACH_TAP(t, g, i, j, c) \
-    for (int64_t tap = 0, h, w, at, of; tap < (g)->taps_h * (g)->taps_w; tap++) \
-        if (h = (g)->first_h + (i) * (g)->step_h + tap / (g)->taps_w * (g)->spread_h, \
+/* for every term of output (i, j, c): `at` in x and `of` in w, of a tap inside the image and a channel of the group */
+#define FOR_EACH_TERM(t, g, i, j, c) \
+    for (int64_t term = 0, tap, d, h, w, at, of; term < (g)->taps_h * (g)->taps_w * (t)->depth; term++) \
+        if (tap = term / (t)->depth, d = term % (t)->depth, \
+            h = (g)->first_h + (i) * (g)->step_h + tap / (g)->taps_w * (g)->spread_h, \
             w = (g)->first_w + (j) * (g)->step_w + tap % (g)->taps_w * (g)->spread_w, \
-            at = h * (g)->x_row + w * (g)->x_pixel + (c), \
-            of = tap / (g)->taps_w * (t)->w_row + tap % (g)->taps_w * (t)->w_tap + (c), \
+            at = h * (g)->x_row + w * (g)->x_pixel + (c) / (t)->depth * (t)->depth + d, \
+            of = tap / (g)->taps_w * (t)->w_row + tap % (g)->taps_w * (t)->w_tap + d * (t)->w_depth + (c), \
             h >= 0 && h < (g)->height && w >= 0 && w < (g)->width)
 
-static void depthwise_case(const int64_t *q, int64_t channels, int variant) {
+static void depthwise_case(const int64_t *q, int64_t channels, int64_t depth, int variant) {
     const int64_t gap = variant % 3, width = (q[9] - 1) * q[3] + q[7] + 1 + variant % 2;
-    const int64_t taps = q[0] * q[1], weights = taps * channels;
+    const int64_t terms = q[0] * q[1] * depth, weights = terms * channels;
     fc_depthwise t = {
         .window = {.height = HEIGHT, .width = width, .x_pixel = channels + gap, .first_h = q[6], .first_w = q[7],
                    .step_h = q[2], .step_w = q[3], .spread_h = q[4], .spread_w = q[5], .taps_h = q[0], .taps_w = q[1],
                    .rows = q[8], .columns = q[9], .y_pixel = channels + gap},
-        .w_row = q[1] * channels, .w_tap = channels, .channels = channels, .activation = variant % ACTIVATIONS,
-        .alpha = 0.25f,
+        .w_row = q[1] * depth * channels, .w_tap = depth * channels, .w_depth = channels, .channels = channels,
+        .depth = depth, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
     };
     fc_window *g = &t.window;
     if (g->width < 1) g->width = 1;
@@ -39,7 +40,7 @@ static void depthwise_case(const int64_t *q, int64_t channels, int variant) {
     t.w = w, t.dw = dw.got;
     if (variant & 1) t.bias = random_floats(channels, -1, 1), t.dbias = dbias.got;
     if (variant & 2) { /* from the last tap to the first, as backward data asks for it */
-        t.w += weights - channels, t.dw += weights - channels;
+        t.w += weights - depth * channels, t.dw += weights - depth * channels;
         t.w_row = -t.w_row, t.w_tap = -t.w_tap;
     }
     testing("depthwise");
@@ -47,25 +48,28 @@ static void depthwise_case(const int64_t *q, int64_t channels, int variant) {
     for (int64_t p = 0; p < g->rows * g->columns * channels; p++) {
         const int64_t c = p % channels, j = p / channels % g->columns, i = p / channels / g->columns;
         double sum = t.bias ? t.bias[c] : 0, scale = fabs(sum);
-        FOR_EACH_TAP (&t, g, i, j, c) sum += (double)g->x[at] * t.w[of], scale += fabsf(g->x[at] * t.w[of]);
+        FOR_EACH_TERM (&t, g, i, j, c) sum += (double)g->x[at] * t.w[of], scale += fabsf(g->x[at] * t.w[of]);
         sum = activation(sum, t.activation, t.alpha);
         put(y, i * g->y_row + j * g->y_pixel + c, sum, scale + fabs(sum));
     }
     k->depthwise(&t);
-    expect(y, taps + 1 + ACTIVATION_ROUNDINGS);
+    expect(y, terms + 1 + ACTIVATION_ROUNDINGS);
 
     testing("depthwise_backward_kernel");
     float *dy = random_floats(g->rows * g->y_row, -1, 1);
     g->y = dy;
     const int64_t base = t.dw - dw.got;
     for (int64_t i = 0; i < weights; i++) dw.got[i] = random_float(-1, 1), put(dw, i, dw.got[i], 1);
-    for (int64_t c = 0; t.dbias && c < channels; c++) dbias.got[c] = random_float(-1, 1), put(dbias, c, dbias.got[c], 1);
+    for (int64_t c = 0; t.dbias && c < channels; c++)
+        dbias.got[c] = random_float(-1, 1), put(dbias, c, dbias.got[c], 1);
     for (int64_t p = 0; p < g->rows * g->columns * channels; p++) {
         const int64_t c = p % channels, j = p / channels % g->columns, i = p / channels / g->columns;
-        const float d = dy[i * g->y_row + j * g->y_pixel + c];
-        FOR_EACH_TAP (&t, g, i, j, c)
-            put(dw, base + of, dw.want[base + of] + (double)g->x[at] * d, dw.scale[base + of] + fabsf(g->x[at] * d));
-        if (t.dbias) put(dbias, c, dbias.want[c] + d, dbias.scale[c] + fabsf(d));
+        const float gradient = dy[i * g->y_row + j * g->y_pixel + c];
+        FOR_EACH_TERM (&t, g, i, j, c) {
+            const double product = (double)g->x[at] * gradient;
+            put(dw, base + of, dw.want[base + of] + product, dw.scale[base + of] + fabs(product));
+        }
+        if (t.dbias) put(dbias, c, dbias.want[c] + gradient, dbias.scale[c] + fabsf(gradient));
     }
     k->depthwise_backward_kernel(&t);
     expect(dw, g->rows * g->columns + 1);
@@ -94,7 +98,10 @@ void test_depthwise(void) {
     int variant = 0;
     for (int i = 0; i < WINDOWS; i++)
         FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 2 * VL - 1, 2 * VL, 2 * VL + 1, 5 * VL + 2)
-            depthwise_case(windows[i], channels, variant++);
+            depthwise_case(windows[i], channels, 1, variant++);
+    for (int64_t depth = 4; depth <= least(8, VL); depth *= 2)
+        for (int i = 0; i < WINDOWS; i++)
+            FOR_EACH (channels, VL, 3 * VL) depthwise_case(windows[i], channels, depth, variant++);
     FOR_EACH (n, 1, 17)
         FOR_EACH (count, 1, 2, 5) test_repeat_and_fold(n, count);
 }

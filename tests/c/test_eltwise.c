@@ -6,7 +6,8 @@ static void test_activate(void) {
     for (int f = 0; f < ACTIVATIONS; f++)
         FOR_EACH_LENGTH (n) {
             float *x = random_floats(n, -12, 12);
-            if (n > 8) x[0] = NAN, x[1] = INFINITY, x[2] = -INFINITY, x[n - 1] = NAN, x[3] = -0.0f, x[4] = 200, x[5] = -200;
+            if (n > 8) x[0] = NAN, x[1] = INFINITY, x[2] = -INFINITY, x[3] = -0.0f, x[4] = 200, x[5] = -200;
+            if (n > 8) x[n - 1] = NAN;
             output y = new_output(n);
             for (int64_t i = 0; i < n; i++) {
                 const double value = activation(x[i], f, 0.25);
@@ -25,7 +26,7 @@ static void test_activate_backward(void) {
     testing("activate_backward");
     for (int f = 0; f < ACTIVATIONS; f++)
         FOR_EACH_LENGTH (n) {
-            float *y = f == FC_ACT_RELU6 ? random_floats(n, -1, 7) : random_floats(n, -1, 1), *dy = random_floats(n, -1, 1);
+            float *y = random_floats(n, -1, f == FC_ACT_RELU6 ? 7 : 1), *dy = random_floats(n, -1, 1);
             if (n > 8 && f) y[0] = y[n - 1] = NAN, y[1] = 0;
             output dx = new_output(n);
             for (int64_t i = 0; i < n; i++)

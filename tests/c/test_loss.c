@@ -28,7 +28,8 @@ static void loss_case(fc_loss_kind kind, int64_t columns, int weighted, float sm
     };
     double sum = 0, scale = 0;
     for (int64_t i = 0; i < n; i++) {
-        const double weight = weighted ? a.weight[i / columns] : 1, t = a.targets[i] * (1 - smoothing) + 0.5 * smoothing;
+        const double weight = weighted ? a.weight[i / columns] : 1;
+        const double t = a.targets[i] * (1 - smoothing) + 0.5 * smoothing;
         const double s = slope(kind, a.x[i], t) * dloss * a.factor * weight;
         sum += weight * value(kind, a.x[i], t);
         scale += weight * (value(kind, a.x[i], t) + 8);

@@ -42,7 +42,7 @@ static void update_case(update *scalar, void (*kernel)(const fc_update *), const
     for (int s = 0; s < SLOTS; s++) {
         new_slots[s] = new_output(all);
         if (!(variant >> s & 1)) continue;
-        u.slots[s] = s ? random_floats(all, 0.5f, 1) : random_floats(all, 1.5f, 2); /* a mean square is above the mean's */
+        u.slots[s] = s ? random_floats(all, 0.5f, 1) : random_floats(all, 1.5f, 2); /* mean square > square of mean */
         u.new_slots[s] = new_slots[s].got;
     }
     for (int64_t i = u.start; i < u.end; i++) {
