@@ -200,12 +200,23 @@ typedef struct {
     int flag; /* SGD: Nesterov */
 } fc_update;
 
+enum { FC_POOL_STRIDE = 4 }; /* the longest step along a row for which windows share vectors */
+
 /* A pooling window over one image, NHWC. A window may reach into the padding, never lie wholly in it. */
 typedef struct {
     int64_t height, width, channels, out_height, out_width;
     int64_t pool_h, pool_w, stride_h, stride_w, pad_top, pad_left;
     int average;    /* sum_pool divides by the positions that lie inside the image */
     int wide_index; /* max_pool's index is int32, else uint8 */
+    /* The rest is for pool_prepare to fill in. */
+    float share; /* 1 / positions of a whole window for an average, else 1 */
+    /* Few channels. Forward: how many windows share a vector, 0 where vectors run over the channels; the windows
+     * [full0, full1) of a row that lie inside it; by lane, where in the row the first tap of its window lies. Backward:
+     * how many windows' pixels make a group; the columns [dx0, dx1) that groups make; how many windows before the last
+     * one may cover a pixel as well; by vector of the group and lane, which lane of dy that last window is, and the
+     * distance of the pixel from its start. */
+    int64_t narrow, full0, full1, group, dx0, dx1, reach;
+    int32_t first[16], source[FC_POOL_STRIDE][16], phase[FC_POOL_STRIDE][16];
 } fc_pool;
 
 /* The channel-wise part of batch normalisation; a pointer may be NULL where a variant does without. */
@@ -276,7 +287,8 @@ typedef struct {
     void (*add_n)(const float *const *x, int64_t count, float *y, int64_t start, int64_t n);
     void (*copy_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t n);
 
-    /* kernels/pool.h: x and dy begin at their image, y and dx at the row that is written */
+    /* kernels/pool_max.h, pool_sum.h: x and dy begin at their image, y and dx at the row that is written */
+    void (*pool_prepare)(fc_pool *); /* when the rest is filled in; c0 to c1 are all channels if windows are narrow */
     void (*max_pool)(const fc_pool *, const float *x, float *y, void *index, int64_t oh, int64_t c0, int64_t c1);
     void (*max_pool_backward)(const fc_pool *, const float *dy, const void *index, float *dx, int64_t ih);
     void (*sum_pool)(const fc_pool *, const float *x, float *y, int64_t oh, int64_t c0, int64_t c1);

@@ -12,6 +12,8 @@
 #include "optim.h"
 #include "norm.h"
 #include "pool.h"
+#include "pool_max.h"
+#include "pool_sum.h"
 #include "peak.h"
 
 #define FC_JOIN2(a, b) a##b
@@ -62,6 +64,7 @@ const fc_kernels FC_JOIN(fc_kernels_, FC_ISA) = {
     .sgd = fc_sgd,
     .adam = fc_adam,
     .rmsprop = fc_rmsprop,
+    .pool_prepare = fc_pool_prepare,
     .max_pool = fc_max_pool,
     .max_pool_backward = fc_max_pool_backward,
     .sum_pool = fc_sum_pool,

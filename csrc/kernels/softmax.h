@@ -7,8 +7,6 @@ FC_INLINE vi v_first(int64_t n) { /* the mask of the first n lanes */
 }
 
 /* The greatest element. NaNs are passed over: the exponentials bring them back. */
-FC_INLINE vf v_greater(vf a, vf b) { return v_select(a > b, a, b); }
-
 FC_INLINE float row_max(const float *x, int64_t n) {
     vf top = v_set(-INFINITY);
     int64_t i = 0;

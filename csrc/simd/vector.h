@@ -1,8 +1,8 @@
 /* The vector vocabulary that every kernel is written in, over the compiler's vector types.
  *
  * A simd/<isa>.h defines FC_ISA, FC_VL (floats per vector), FC_MR and FC_NRV (the tile: rows, vectors per row), and may
- * define FC_OWN_PARTIAL / FC_OWN_SQRT with faster versions, before it includes this file. Arithmetic uses the ordinary
- * operators; `a * b + c` contracts to a fused multiply-add where the instruction set has one.
+ * define FC_OWN_PARTIAL / FC_OWN_SELECT / FC_OWN_BYTES to bring faster versions, before it includes this file.
+ * Arithmetic uses the ordinary operators; `a * b + c` contracts to a fused multiply-add where the set has one.
  */
 #ifndef FC_VECTOR_H
 #define FC_VECTOR_H
@@ -43,8 +43,49 @@ FC_INLINE void v_store_n(float *p, vf v, int64_t n) {
 }
 #endif
 
-/* Where the mask (all ones or zero, as comparisons give it) is set, a, else b. */
+/* FC_VL bytes as integers, and back (the low byte of each); or the first n < FC_VL of them. */
+#ifndef FC_OWN_BYTES
+/* By hand: compilers take a direct conversion apart into single bytes. */
+FC_INLINE vi v_load_bytes_n(const uint8_t *p, int64_t n) {
+    typedef uint64_t vq __attribute__((vector_size(4 * FC_VL)));
+    static const int32_t words[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+    static const int32_t shifts[16] = {0, 8, 16, 24, 0, 8, 16, 24, 0, 8, 16, 24, 0, 8, 16, 24};
+    uint64_t q[2] = {0, 0};
+    vi word, shift;
+    memcpy(q, p, n);
+    memcpy(&word, words, sizeof word);
+    memcpy(&shift, shifts, sizeof shift);
+    return __builtin_shuffle((vi)(vq){q[0], q[1]}, word) >> shift & 255;
+}
+FC_INLINE vi v_load_bytes(const uint8_t *p) { return v_load_bytes_n(p, FC_VL); }
+FC_INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
+    typedef uint16_t vh __attribute__((vector_size(2 * FC_VL)));
+    typedef uint8_t vb __attribute__((vector_size(FC_VL)));
+    vb bytes = __builtin_convertvector(__builtin_convertvector(v, vh), vb);
+    memcpy(p, &bytes, n);
+}
+FC_INLINE void v_store_bytes(uint8_t *p, vi v) { v_store_bytes_n(p, v, FC_VL); }
+#endif
+
+/* Whether any lane is not zero. */
+FC_INLINE int v_any(vi v) {
+    uint64_t words[FC_VL / 2], all = 0;
+    memcpy(words, &v, sizeof words);
+    for (int i = 0; i < FC_VL / 2; i++) all |= words[i];
+    return all != 0;
+}
+
+/* Where the mask (all ones or zero, as comparisons give it) is set, a, else b; the greater of a and b, b where one of
+ * them is NaN; where a > b, x, else y. */
+#ifndef FC_OWN_SELECT
 FC_INLINE vf v_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+FC_INLINE vf v_greater(vf a, vf b) { return v_select(a > b, a, b); }
+FC_INLINE vi v_where_greater(vf a, vf b, vi x, vi y) { return (vi)v_select(a > b, (vf)x, (vf)y); }
+#else
+FC_INLINE vf v_select(vi mask, vf a, vf b);
+FC_INLINE vf v_greater(vf a, vf b);
+FC_INLINE vi v_where_greater(vf a, vf b, vi x, vi y);
+#endif
 
 /* Lane i of the result is lane lanes[i] of v. */
 FC_INLINE vf v_permute(vf v, vi lanes) {
@@ -62,7 +103,7 @@ FC_INLINE vf v_max(vf a, vf b) { return v_select((a > b) | (a != a), a, b); }
 FC_INLINE vf v_min(vf a, vf b) { return v_select((a < b) | (a != a), a, b); }
 
 /* max(x, 0) that passes NaN on. */
-FC_INLINE vf v_relu(vf x) { return v_select(x < 0, v_zero(), x); }
+FC_INLINE vf v_relu(vf x) { return v_greater(v_zero(), x); }
 
 FC_INLINE float v_sum(vf v) {
     float s = 0;

@@ -11,6 +11,7 @@ cdef extern from "fastconv.h" nogil:
         int64_t pool_h, pool_w, stride_h, stride_w, pad_top, pad_left
         int average, wide_index
     ctypedef struct fc_kernels:
+        void (*pool_prepare)(fc_pool *) noexcept nogil
         void (*max_pool)(const fc_pool *, const float *x, float *y, void *index, int64_t oh, int64_t c0,
                          int64_t c1) noexcept nogil
         void (*max_pool_backward)(const fc_pool *, const float *dy, const void *index, float *dx,
@@ -76,6 +77,7 @@ cdef PoolArgs arguments(x_shape, y_shape, pool_size, strides, pads, bint average
     args.pool.pad_top, args.pool.pad_left = pads[0][0], pads[1][0]
     args.pool.average, args.pool.wide_index = average, wide_index
     args.k = <const fc_kernels *><size_t>runtime.table()
+    args.k.pool_prepare(&args.pool)
     return args
 
 

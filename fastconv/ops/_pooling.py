@@ -140,5 +140,13 @@ CASES = (
     case((1, 5, 4, 65), (2, 3), (1, 2), ((1, 0), (0, 2))),  # asymmetric
     case((1, 7, 8, 7), 2, 3),  # gaps between windows
     case((2, 4, 5, 8), (4, 5)),  # one window
+    # Few channels, several windows in a vector: more than one vector, edges, overlap, gaps, and a step too long for it.
+    case((2, 5, 70, 1), 2),
+    case((1, 4, 37, 1), 3, 1, "same"),
+    case((2, 7, 41, 3), 3, 2, ((1, 1), (1, 1))),
+    case((1, 6, 37, 2), (2, 5), (1, 2), "same"),
+    case((1, 5, 43, 3), 2, 3),
+    case((1, 6, 45, 4), (3, 4), (2, 4), ((0, 0), (3, 0))),
+    case((1, 4, 40, 2), (2, 3), (2, 5)),
     case((1, 17, 16, 5), (17, 16), 1, "same"),  # 272 positions: more than a byte counts
 )

@@ -5,6 +5,7 @@
 static const int64_t windows[][8] = {
     {2, 2, 2, 2, 0, 0, 6, 8}, {2, 2, 2, 2, 0, 0, 5, 7}, {3, 3, 2, 2, 1, 1, 9, 8}, {3, 2, 1, 1, 1, 0, 5, 6},
     {1, 1, 2, 3, 0, 0, 5, 7}, {2, 3, 3, 4, 0, 1, 8, 9}, {5, 6, 5, 6, 0, 0, 5, 6}, {20, 18, 20, 18, 0, 0, 20, 18},
+    {2, 2, 2, 2, 0, 0, 4, 75}, {3, 3, 2, 2, 1, 1, 5, 47}, {2, 5, 1, 1, 0, 2, 4, 41}, {2, 2, 2, 5, 0, 0, 4, 50},
 };
 enum { WINDOWS = sizeof windows / sizeof *windows };
 
@@ -15,6 +16,7 @@ static fc_pool make_pool(int w, int64_t channels, int average) {
                  .wide_index = q[0] * q[1] > 256};
     p.out_height = (p.height + 2 * p.pad_top - p.pool_h) / p.stride_h + 1;
     p.out_width = (p.width + 2 * p.pad_left - p.pool_w) / p.stride_w + 1;
+    k->pool_prepare(&p);
     return p;
 }
 
@@ -91,10 +93,24 @@ static void sum_case(int window, int64_t channels, int average) {
     release();
 }
 
+/* The shares of whole windows; what else pool_prepare finds out, the kernels prove. */
+static void prepare_case(int average) {
+    output share = new_output(WINDOWS);
+    for (int w = 0; w < WINDOWS; w++) {
+        const fc_pool p = make_pool(w, 3, average);
+        share.got[w] = p.share;
+        put(share, w, average ? 1.0 / (double)(p.pool_h * p.pool_w) : 1.0, 1);
+    }
+    testing("pool_prepare");
+    expect(share, 1);
+    release();
+}
+
 void test_pool(void) {
+    for (int average = 0; average < 2; average++) prepare_case(average);
     for (int backward = 0; backward < 2; backward++)
         for (int window = 0; window < WINDOWS; window++)
-            FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2) max_case(window, channels, window % 2);
+            FOR_EACH (channels, 1, 2, 3, VL / 2, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2) max_case(window, channels, window % 2);
     for (int window = 0; window < WINDOWS; window++)
-        FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2) sum_case(window, channels, window % 2);
+        FOR_EACH (channels, 1, 2, 3, VL / 2, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2) sum_case(window, channels, window % 2);
 }
