@@ -164,7 +164,7 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, channels, out_si
                      CHUNK_FLOPS // (2 * args.depth * columns))
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
     elements = images * prod(out_size) * columns
-    return Step("convolve", <size_t>&convolve_chunk,
+    return Step("convolve_shallow", <size_t>&convolve_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),

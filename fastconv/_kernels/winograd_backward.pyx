@@ -144,8 +144,8 @@ def repair(step, str suspect, int64_t count):
     args.suspect, args.count, args.function = NULL, count, <chunk_fn><size_t>step.function
     operands = [(0, suspect, False)]
     operands += [(offset + sizeof(args), name, written) for offset, name, written in step.operands]
-    return Step(step.name, <size_t>&repair_chunk, (<char *>&args)[:sizeof(args)] + step.arguments, operands,
-                step.chunks, scratch=step.scratch, cost=0.0)
+    return Step("repair_" + step.name, <size_t>&repair_chunk, (<char *>&args)[:sizeof(args)] + step.arguments, operands,
+                step.chunks, scratch=step.scratch, cost=step.cost)
 
 
 def backward_kernel(str x, str dy, str dkernel, plain, *, images, x_size, first, out_size, depth, columns):

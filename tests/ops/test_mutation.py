@@ -34,13 +34,24 @@ def _by_step():
     found = {}
     for run in _runs():
         names = {step.name for phase in (*run[0].prologue, *run[0].phases) for step in phase}
-        # The step "zero" writes zeros anyway.
-        for name in names - {"zero"}:
+        # The step "zero" writes zeros anyway; repairs wait for results that are not finite: see test_winograd.
+        for name in {name for name in names - {"zero"} if not name.startswith("repair_")}:
             found.setdefault(name, []).append(run)
     return found
 
 
 STEPS = _by_step()
+
+
+def test_a_name_is_one_kernel():
+    """Else zeroing it would prove something of only one of them."""
+    kernels = {}
+    for runs in STEPS.values():
+        for plan, *_ in runs:
+            for phase in (*plan.prologue, *plan.phases):
+                for step in phase:
+                    kernels.setdefault(step.name, set()).add(step.function)
+    assert not {name for name, functions in kernels.items() if len(functions) > 1}
 
 
 @pytest.mark.parametrize("name", sorted(STEPS))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from fastconv import ops
+from fastconv._kernels import runtime
 from fastconv.autograd import eager
 from fastconv.errors import ShapeError
+from fastconv.ops.conv2d import algorithm as choice
 
 from .conftest import isa  # noqa: F401
 
@@ -44,13 +46,22 @@ def test_algorithm(x, kernel, options, algorithm):
 
 
 def test_algorithm_without_winograd(monkeypatch):
-    monkeypatch.setenv("FASTCONV_WINOGRAD", "0")
+    monkeypatch.setattr(choice, "WINOGRAD", False)
     assert ops.conv2d_algorithm((1, 28, 28, 64), (3, 3, 64, 64)) == "direct"
 
 
-def test_algorithm_of_a_call_that_is_none():
-    with pytest.raises(ShapeError, match="larger than its input"):
-        ops.conv2d_algorithm((1, 2, 28, 64), (3, 3, 64, 64))
+@pytest.mark.parametrize(
+    ("x", "kernel", "options", "message"),
+    [
+        ((1, 2, 28, 64), (3, 3, 64, 64), {}, "larger than its input"),
+        ((1, 8, 8, 6), (3, 3, 99, 6), {}, "reads 99 channels"),
+        ((1, 8, 8, 6), (3, 3, 6, 6), {"groups": 4}, "must divide"),
+        ((1, None, 8, 6), (3, 3, 6, 6), {}, "must be known"),
+    ],
+)
+def test_algorithm_of_a_call_that_is_none(x, kernel, options, message):
+    with pytest.raises(ShapeError, match=message):
+        ops.conv2d_algorithm(x, kernel, **options)
 
 
 def in_sequence(x, kernel):
@@ -130,3 +141,27 @@ def test_error_of_the_kernels_gradient(shape, positive, isa):  # noqa: F811
     got, simple = eager.backward(CONVOLUTION, arrays, attrs, needs)["dkernel"], dkernel_in_sequence(x, dy)
     assert np.linalg.norm(got - want) <= np.linalg.norm(simple - want)
     assert np.linalg.norm((got - want) / size) <= np.linalg.norm((simple - want) / size)
+
+
+def dkernel_of_a_huge_input():
+    """Return (got, want) for an input that the transforms carry to infinity, while every product stays finite."""
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 26, 22, 13)).astype("f4"), rng.random((2, 24, 20, 16), "f4")
+    x[1, 9, 8, 5] = 3e38
+    attrs, arrays = CONVOLUTION.attrs(), {"x": x, "kernel": np.zeros((3, 3, 13, 16), "f4"), "y": dy, "dy": dy}
+    needs, wide = frozenset({"kernel"}), {name: array.astype("f8") for name, array in arrays.items()}
+    want = CONVOLUTION.reference_backward(wide, attrs, needs)["dkernel"]
+    return eager.backward(CONVOLUTION, arrays, attrs, needs)["dkernel"], want
+
+
+def test_gradient_of_the_kernel_repairs_what_overflows(isa):  # noqa: F811
+    got, want = dkernel_of_a_huge_input()
+    np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("step", ["repair_backward_kernel", "repair_sum_parts"])
+def test_without_repairs_it_is_not_finite(step):
+    """Zeroing what a repair writes shows, which the other mutations, whose results are finite, cannot tell."""
+    with runtime.zeroed(step) as zeroed:
+        got, want = dkernel_of_a_huge_input()
+    assert zeroed.hits and not np.allclose(got, want, rtol=1e-3, atol=1e-3)

@@ -3,8 +3,10 @@
 The kernels are in `plan` and `winograd`, the choice between them in `algorithm`, the plain NumPy truth in `reference`.
 """
 
-from ...op import Epilogue
-from .algorithm import conv2d_algorithm as conv2d_algorithm
+from ...errors import ShapeError
+from ...op import Epilogue, Spec
+from .. import _convolution as common
+from .algorithm import choose
 from .family import case, convolve, declare
 
 CASES = (
@@ -92,3 +94,45 @@ def conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
     [[4.0, 4.0, 2.0], [4.0, 4.0, 2.0], [2.0, 2.0, 1.0]]
     """
     return convolve(OP, (x, kernel, bias), 2, strides, padding, dilation_rate, groups, activation)
+
+
+def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=1):
+    """Name the algorithm by which `conv2d` computes y.
+
+    The choice follows from the arguments alone, not from the number of images. Where it is Winograd's, that gives the
+    gradient of x too, and the gradient of the kernel if that is a sum over enough outputs. With the environment variable
+    FASTCONV_WINOGRAD=0, read when fastconv is imported, it is never chosen.
+
+    Parameters
+    ----------
+    x_shape : (N, H, W, C)
+        The number of images may be None.
+    kernel_shape : (KH, KW, C // groups, O)
+    strides, padding, dilation_rate, groups
+        As for `conv2d`.
+
+    Returns
+    -------
+    str
+        "direct": a sum over the taps of the kernel. "shallow": the same for few input channels, from copied rows of the
+        image. "winograd_2x2": Winograd's F(2x2, 3x3), for 3x3 kernels with stride 1 and enough channels. "depthwise": each
+        output channel reads one input channel. "grouped": groups of 4 or 8 channels that fill vectors.
+
+    Raises
+    ------
+    ShapeError, ArgumentError
+        When `conv2d` would refuse the call, or the size of the image is not known.
+
+    Examples
+    --------
+    >>> conv2d_algorithm((None, 28, 28, 64), (3, 3, 64, 64), padding="same")
+    'winograd_2x2'
+    >>> conv2d_algorithm((None, 28, 28, 64), (3, 3, 64, 64), padding="same", strides=2)
+    'direct'
+    """
+    attrs = common.attributes("conv2d_algorithm", 2, strides, padding, dilation_rate, groups, None)
+    x, kernel = tuple(x_shape), tuple(kernel_shape)
+    OP.infer({"x": Spec(x), "kernel": Spec(kernel)}, attrs)
+    if None in x[1:]:
+        raise ShapeError(f"conv2d_algorithm: height, width and channels of x must be known, got shape {x}")
+    return choose(x[3], kernel[3], common.geometry(x, kernel, attrs), attrs)
