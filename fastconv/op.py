@@ -53,6 +53,14 @@ class Plan(NamedTuple):
     inplace: Mapping[str, str] = _EMPTY
     alias: Mapping[str, str] = _EMPTY  # output -> the input it is: the same bytes, no steps
 
+    @property
+    def constants(self):
+        """Names of the inputs that the prologue reads."""
+        operands = [operand for phase in self.prologue for step in phase for operand in step.operands]
+        return {name for _, name, written in operands if not written} - {
+            name for _, name, written in operands if written
+        }
+
 
 class Case(NamedTuple):
     """A sample call: specs of the inputs by name, attributes, and how to draw the inputs."""

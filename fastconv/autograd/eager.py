@@ -1,15 +1,22 @@
 """Running operations on NumPy arrays at once.
 
 float32 runs the operation's plan; float64, and operations without a plan (host steps), run the reference.
+
+What a plan packs of one parameter is kept with the parameter until its version moves:
+
+    conv2d(x, kernel): kernel.packing is of this version and layout?   yes: phases
+                                                                       no:  prologue, phases; keep what the prologue wrote
 """
 
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import config
 from .._kernels import runtime
-from ..op import ITEM_SIZE, Spec
+from ..op import ITEM_SIZE, Plan, Spec
 
 PLAN_CACHE = 4096
 _NAMES = {np.dtype(name): name for name in ITEM_SIZE}  # numpy.dtype.name is slow
@@ -74,8 +81,50 @@ def run_reference(function, results, arrays, *args):
     return {name: np.asarray(values[name], spec.dtype).reshape(spec.shape) for name, spec in results.items()}
 
 
-def run_plan(plan, arrays, results):
-    """Run a plan on contiguous arrays now; returns new arrays by name, as `results` (specs) lists them."""
+class Packing(NamedTuple):
+    """A parameter as kernels read it.
+
+    The parameter keeps one and is its only owner: they die together, and all of them take about the memory of the weights.
+    It is whole before it is kept and never changes after: threads share it without a lock.
+    """
+
+    version: int
+    layout: tuple[tuple[Any, ...], ...]  # the steps that write it, whatever plan they belong to
+    buffers: dict[str, np.ndarray]
+
+
+@lru_cache(maxsize=PLAN_CACHE)
+def _source(prologue):
+    """Return the one input that is packed (None: none, or several and therefore small), and the layout."""
+    reads = Plan(prologue=prologue).constants
+    layout = tuple((step.function, step.arguments, step.operands) for phase in prologue for step in phase)
+    return next(iter(reads)) if len(reads) == 1 else None, layout
+
+
+def _blocks(sizes):
+    return {name: runtime.empty((nbytes,), "uint8") for name, nbytes in sizes.items()}
+
+
+def _pack(plan, parameters):
+    """Return (buffers of the packed constants, the phases that have yet to write them, who keeps them then)."""
+    source, layout = _source(plan.prologue)
+    if source not in parameters:
+        return _blocks(plan.packed), plan.prologue, None
+    parameter, version = parameters[source]
+    kept = parameter.packing
+    if kept is not None and kept.version == version and kept.layout == layout:
+        return kept.buffers, (), None
+    parameter.packing = kept = None  # back into the pool, from which the new one comes
+    packing = Packing(version, layout, _blocks(plan.packed))
+    return packing.buffers, plan.prologue, lambda: setattr(parameter, "packing", packing)
+
+
+def run_plan(plan, arrays, results, parameters=MappingProxyType({})):
+    """Run a plan on contiguous arrays now; returns new arrays by name, as `results` (specs) lists them.
+
+    `parameters` are {name: (Tensor, its version before its array was taken)} of the operands that may keep what is packed
+    of them, and of nothing else.
+    """
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     made = {}
     for name, spec in results.items():
@@ -83,25 +132,28 @@ def run_plan(plan, arrays, results):
             made[name] = arrays[plan.alias[name]].reshape(spec.shape)
         else:
             made[name] = runtime.empty(spec.shape, spec.dtype)
-    work = {name: runtime.empty((nbytes,), "uint8") for name, nbytes in (*plan.packed.items(), *plan.workspace.items())}
+    packed, prologue, keep = _pack(plan, parameters)
+    work = _blocks(plan.workspace)
     buffers = {
         name: (array.__array_interface__["data"][0], array.nbytes)
-        for name, array in (*arrays.items(), *made.items(), *work.items())
+        for name, array in (*arrays.items(), *made.items(), *packed.items(), *work.items())
     }
-    phases = (*plan.prologue, *plan.phases)
+    phases = (*prologue, *plan.phases)
     if phases:
         runtime.execute(phases, buffers)
+    if keep is not None:
+        keep()
     return made
 
 
-def forward(op, arrays, attrs):
-    """Run `op` forward on arrays by operand name; returns outputs and saved by name."""
+def forward(op, arrays, attrs, parameters=MappingProxyType({})):
+    """Run `op` forward on arrays by operand name; returns outputs and saved by name. See `run_plan` for `parameters`."""
     specs = {name: spec_of(array) for name, array in arrays.items()}
     results = infer(op, specs, attrs)
     plan = lower(op, specs, attrs)
     if plan is None:
         return run_reference(op.reference, results, arrays, attrs)
-    return run_plan(plan, arrays, results)
+    return run_plan(plan, arrays, results, parameters)
 
 
 def backward(op, arrays, attrs, needs, specs=None):

@@ -44,7 +44,9 @@ class Eager:
     @staticmethod
     def forward(op, operands, attrs):
         """Run `op`."""
-        return eager.forward(op, {name: Eager.data(operand) for name, operand in operands.items()}, attrs)
+        leaves = {name: (t, t.version) for name, t in operands.items() if t.requires_grad and t.node is None}
+        arrays = {name: Eager.data(operand) for name, operand in operands.items()}
+        return eager.forward(op, arrays, attrs, leaves)
 
     @staticmethod
     def backward(op, operands, attrs, needs, specs):

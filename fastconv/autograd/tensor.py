@@ -6,6 +6,7 @@
 """
 
 import importlib
+import operator
 
 import numpy as np
 
@@ -50,24 +51,33 @@ class Tensor:
         What softmax or sigmoid made this of, where an activation did: a loss on probabilities uses it, which is exact.
     logits_of : str or None
         Which of the two, "softmax" or "sigmoid": the wrong one's logits would give another loss.
+    packing : eager.Packing or None
+        Its values as kernels read them, which eager calls keep for a leaf that requires a gradient.
     """
 
     __slots__ = (
-        "data", "grad", "node", "slot", "name", "logits", "logits_of", "_requires_grad", "_version", "__weakref__"
+        "_data", "grad", "node", "slot", "name", "logits", "logits_of", "packing", "_requires_grad", "_version", "__weakref__"
     )  # fmt: skip
     __array_ufunc__ = None  # array + tensor is ours, not NumPy's
     __array_priority__ = 1000
 
     def __init__(self, data, requires_grad=False, name=None):
-        self.data = np.asarray(data) if isinstance(data, np.generic) else data  # NumPy's 0-d results are no arrays
+        self._data = np.asarray(data) if isinstance(data, np.generic) else data  # NumPy's 0-d results are no arrays
         self.name = name
-        self.grad = self.node = self.slot = self.logits = self.logits_of = None
+        self.grad = self.node = self.slot = self.logits = self.logits_of = self.packing = None
         self._version = None  # a one-element list, made when first asked for; shared by views
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
 
     # ---- what it is
+
+    data = property(operator.attrgetter("_data"), doc="The array; after writing into it, call `touch`.")
+
+    @data.setter
+    def data(self, data):
+        self._data = data
+        self.touch()  # `w.data -= step` writes first and comes here then
 
     @property
     def shape(self):
@@ -126,7 +136,7 @@ class Tensor:
         return self._version
 
     def touch(self):
-        """Say that the memory was changed by other means than `assign`."""
+        """Say that the memory was changed by other means than `assign`: what was packed of the old values is then dropped."""
         self.version_cell()[0] += 1
 
     # ---- values out

@@ -62,7 +62,7 @@ class Program:
             value.tensor
             for position in sorted(self.hoisted)
             for name, value in self.graph.nodes[position].inputs.items()
-            if name in _prologue_reads(self.plans[position])
+            if name in self.plans[position].constants
         ]
         self._idle = []
 
@@ -276,15 +276,9 @@ def _variable_view(buffer, value):
     return owner.reshape(-1)[: value.spec.size].view(value.dtype).reshape(value.shape)
 
 
-def _prologue_reads(plan):
-    return {
-        name for phase in plan.prologue for step in phase for _, name, written in step.operands if not written
-    } - set(plan.packed)
-
-
 def _reads_only_constants(node, plan, updated):
     """Tell whether the packing of a node depends on nothing but variables that this program leaves alone."""
     return all(
         node.inputs[name].role == "variable" and id(node.inputs[name].tensor.version_cell()) not in updated
-        for name in _prologue_reads(plan)
+        for name in plan.constants
     )

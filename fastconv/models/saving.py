@@ -77,7 +77,6 @@ def _check(expected, arrays, what):
 def _fill(variables, arrays):
     for path, variable in variables.items():
         variable.data = arrays[path]
-        variable.touch()
 
 
 # ---- compile settings
