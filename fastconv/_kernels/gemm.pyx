@@ -272,9 +272,9 @@ def transposed_product(str a, str b, str y, *, depth, rows, columns, a_row, b_ro
     args.panel_blocks, args.panel_block = split(
         panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.row_block * k.nr * max(depth, 1))))
     _, args.depth_block = split(depth, 128)
-    # Rows a power of two apart fall into a few sets of the first-level cache; tiles used several times are copied.
+    # Rows a multiple of 4 KiB apart fall into one set of the first-level cache; tiles used several times are copied.
     args.strip = 0
-    if args.panel_block > 1:
+    if args.panel_block > 1 and 4 * a_row % 4096 == 0:
         args.strip = (k.mr + k.vector_length - 1) // k.vector_length * k.vector_length
     scratch = 4 * args.depth_block * args.row_block // k.mr * args.strip
     return Step("transposed_product", <size_t>&transposed_chunk, (<char *>&args)[:sizeof(args)],

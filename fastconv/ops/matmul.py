@@ -148,6 +148,7 @@ CASES = (
     _case((98, 20), (20, 18)),
     # More rows, and a longer sum, than one block; rows 4 KiB apart.
     _case((150, 261), (150, 49), True),
+    _case((35, 1024), (35, 80), True),
     _case((16, 1024), (1024, 33)),
 )
 
