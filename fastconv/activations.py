@@ -8,6 +8,9 @@ from . import ops
 from .autograd import as_tensor
 from .errors import ArgumentError
 
+# Activations that a kernel applies as it stores. Not sigmoid: a loss may want what it is computed from.
+FUSED = ("relu", "relu6", "leaky_relu", "tanh")
+
 
 def linear(x):
     """Return `x` as it is."""
@@ -99,6 +102,12 @@ def get(identifier):
 def name_of(function):
     """Return the name of one of this module's functions, or None for another."""
     return next((name for name, known in FUNCTIONS.items() if known is function), None)
+
+
+def fused_name(activation):
+    """Return the name of an activation that a kernel applies as it stores, else None."""
+    name = name_of(activation)
+    return name if name in FUSED else None
 
 
 def serialize(function):

@@ -4,15 +4,6 @@ from .. import activations, initializers, ops
 from ..errors import ArgumentError
 from .images import ImageLayer, check_count, check_padding, check_per_axis
 
-# Activations that a kernel applies as it stores. Not sigmoid: a loss may want what it is computed from.
-FUSED = ("relu", "relu6", "leaky_relu", "tanh")
-
-
-def fused_name(activation):
-    """Return the name of an activation that a kernel can apply itself, else None."""
-    name = activations.name_of(activation)
-    return name if name in FUSED else None
-
 
 class WindowLayer(ImageLayer):
     """What the convolutions have in common: geometry, bias, activation."""
@@ -47,7 +38,7 @@ class WindowLayer(ImageLayer):
 
     def _activated(self, operation, inputs, kernel, **attributes):
         """Return activation(operation + bias), the activation by the kernel where it can."""
-        fused = fused_name(self.activation)
+        fused = activations.fused_name(self.activation)
         y = getattr(ops, operation)(inputs, kernel, self.bias, activation=fused, **attributes)
         return y if fused else self.activation(y)
 

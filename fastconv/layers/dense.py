@@ -3,7 +3,6 @@
 from .. import activations, initializers, ops
 from ..errors import ShapeError
 from .base import Layer
-from .convolution import fused_name
 from .images import check_count
 
 
@@ -78,6 +77,6 @@ class Dense(Layer):
                 f"inputs must have {self.kernel.shape[0]} features on their last axis, as those it was built for, "
                 f"got shape {inputs.shape}"
             )
-        fused = fused_name(self.activation)
+        fused = activations.fused_name(self.activation)
         y = ops.dense(inputs, self.kernel, self.bias, activation=fused)
         return y if fused else self.activation(y)

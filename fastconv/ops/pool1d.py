@@ -26,7 +26,7 @@ def _raise(arrays):
     return {name: array[:, 0] for name, array in arrays.items()}
 
 
-def _declare(name, op, **more):
+def _declare(name, op):
     def infer(specs, attrs):
         y = _pooling.infer(specs, attrs, name)
         return {"y": y, **{index: Spec(y.shape, _pooling.index_dtype(attrs)) for index in op.saved}}
