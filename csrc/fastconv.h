@@ -49,6 +49,7 @@ typedef struct {
     int64_t images, height, width;      /* the box, which may be empty */
     int64_t x_image, x_row, x_pixel;    /* strides of x */
     int64_t dy_image, dy_row, dy_pixel; /* strides of dy */
+    const int64_t *offsets; /* of the m in a pixel of x, and dy has NR columns then; NULL: neighbours */
     float *dw;
     int64_t dw_row;
     int64_t rows, columns;
@@ -257,8 +258,10 @@ typedef struct {
     void (*gather)(const fc_gather *);
     /* b[k * k_stride + n * n_stride] -> out[k][NR], zero beyond `columns` */
     void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
-    /* x[p * x_pixel + c] -> out[p * out_pixel + c], c < columns; out_pixel is a multiple of the vector length */
+    /* x[p * x_pixel + c] -> out[p * out_pixel + c], c < columns, zeros up to out_pixel, a multiple of the vector length */
     void (*strip)(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out, int64_t out_pixel);
+    /* The same for a panel of NR columns of dy, and, unless it is NULL, dbias[c] += the sum over the pixels. */
+    void (*strip_panel)(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out, float *dbias);
     /* out[i] = parts[0][i] + parts[1][i] + ..., the parts `stride` apart */
     void (*sum_parts)(const float *parts, int64_t count, int64_t stride, int64_t size, float *out);
     void (*epilogue_backward)(const fc_epilogue_backward *);

@@ -123,7 +123,8 @@ static void fc_tile_run(const fc_tile *t) {
 
 /* ---- sums of outer products */
 
-FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
+/* `full`: dy has all NR columns; `spread`: the elements of a pixel of x lie at t->offsets. */
+FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const int spread) {
     vf sum[FC_MR][FC_NRV];
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
@@ -133,7 +134,7 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
         left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
     }
 
-    const int64_t width = t->width, x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
+    const int64_t width = t->width, x_pixel = t->x_pixel, dy_pixel = t->dy_pixel, *offsets = t->offsets;
     for (int64_t n = 0; n < t->images; n++) {
         for (int64_t i = 0; i < t->height; i++) {
             const float *x = t->x + n * t->x_image + i * t->x_row;
@@ -143,7 +144,7 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
                 FC_UNROLL for (int v = 0; v < FC_NRV; v++)
                     columns[v] = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
                 FC_UNROLL for (int m = 0; m < M; m++) {
-                    vf a = v_set(x[m]);
+                    vf a = v_set(x[spread ? offsets[m] : m]);
                     FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
                 }
             }
@@ -153,7 +154,7 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
     FC_UNROLL for (int m = 0; m < M; m++) {
         FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
             float *dw = t->dw + m * t->dw_row + v * FC_VL;
-            if (full) {
+            if (full && left[v] == FC_VL) {
                 v_store(dw, t->accumulate ? v_load(dw) + sum[m][v] : sum[m][v]);
             } else {
                 v_store_n(dw, t->accumulate ? v_load_n(dw, left[v]) + sum[m][v] : sum[m][v], left[v]);
@@ -165,10 +166,12 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full) {
 #define FC_OUTER(m) \
     static __attribute__((noinline)) void outer_##m(const fc_outer *t) { \
         if (m > FC_MR) return; \
-        if (t->columns == FC_NR) { \
-            outer_rows(t, m <= FC_MR ? m : 1, 1); \
+        if (t->offsets) { \
+            outer_rows(t, m <= FC_MR ? m : 1, 1, 1); \
+        } else if (t->columns == FC_NR) { \
+            outer_rows(t, m <= FC_MR ? m : 1, 1, 0); \
         } else { \
-            outer_rows(t, m <= FC_MR ? m : 1, 0); \
+            outer_rows(t, m <= FC_MR ? m : 1, 0, 0); \
         } \
     }
 FC_EACH_ROWS(FC_OUTER)

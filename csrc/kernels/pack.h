@@ -19,18 +19,41 @@ static void fc_pack_panel(const float *b, int64_t k_stride, int64_t n_stride, in
     }
 }
 
-/* The first `columns` channels of each of `pixels` pixels, side by side: out_pixel, a multiple of FC_VL, holds them. */
 static void fc_strip(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out, int64_t out_pixel) {
-    const int64_t whole = columns / FC_VL * FC_VL, left = columns - whole;
-    if (left == 0 && columns == FC_NR) {
-        for (int64_t p = 0; p < pixels; p++, x += x_pixel, out += out_pixel)
-            for (int v = 0; v < FC_NRV; v++) v_store(out + v * FC_VL, v_load(x + v * FC_VL));
-        return;
-    }
+    const int64_t whole = columns / FC_VL * FC_VL;
     for (int64_t p = 0; p < pixels; p++, x += x_pixel, out += out_pixel) {
         for (int64_t c = 0; c < whole; c += FC_VL) v_store(out + c, v_load(x + c));
-        if (left) v_store(out + whole, v_load_n(x + whole, left));
+        for (int64_t c = whole; c < out_pixel; c += FC_VL)
+            v_store(out + c, v_load_n(x + c, columns > c ? columns - c : 0));
     }
+}
+
+FC_INLINE void strip_panel(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out,
+                           float *dbias, const int full) {
+    vf sum[FC_NRV];
+    int64_t left[FC_NRV];
+    FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+        sum[v] = v_zero();
+        left[v] = fc_clamp(columns - v * FC_VL, 0, FC_VL);
+    }
+    for (int64_t p = 0; p < pixels; p++, dy += dy_pixel, out += FC_NR) {
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            const vf z = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
+            v_store(out + v * FC_VL, z);
+            sum[v] += z;
+        }
+    }
+    if (!dbias) return;
+    for (int v = 0; v < FC_NRV; v++) {
+        float *b = dbias + v * FC_VL;
+        v_store_n(b, v_load_n(b, left[v]) + sum[v], left[v]);
+    }
+}
+
+static void fc_strip_panel(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out,
+                           float *dbias) {
+    if (columns == FC_NR) strip_panel(dy, dy_pixel, pixels, columns, out, dbias, 1);
+    else strip_panel(dy, dy_pixel, pixels, columns, out, dbias, 0);
 }
 
 /* out[i] = parts[0][i] + parts[1][i] + ... in this order. */

@@ -8,13 +8,13 @@ In 3-D a chunk owns one tap along the depth, and a box lies in one sample. In 2-
 planes deep as there are images, under a kernel one plane deep.
 """
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.conv_shallow import CHANNELS as FEW_CHANNELS
 from fastconv._kernels.gemm import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align, copy_padded
+from fastconv._kernels.image cimport align
 from fastconv._kernels.table cimport fc_outer
 
 cdef extern from "fastconv.h" nogil:
@@ -23,6 +23,8 @@ cdef extern from "fastconv.h" nogil:
         void (*outer)(const fc_outer *) noexcept nogil
         void (*strip)(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out,
                       int64_t out_pixel) noexcept nogil
+        void (*strip_panel)(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out,
+                            float *dbias) noexcept nogil
 
 # Pixels of a box.
 BOX = 256
@@ -34,11 +36,12 @@ cdef struct BackwardKernelArgs:
     const float *x
     const float *dy
     float *dkernel
+    float *dbias
     int64_t planes, height, width, channels, x_plane, x_row
     int64_t out_planes, out_height, out_width
     int64_t step_d, step_h, step_w, dilation_d, dilation_h, dilation_w, front, top, left, taps_d, taps_h, taps_w
     int64_t groups, depth, columns
-    int64_t copy, copy_row, strip, dy_scratch
+    int64_t strip, dy_scratch
     int64_t samples, box_planes, box_rows, plane_blocks, row_blocks     # the boxes
     int64_t parts, tap_blocks, panels, panel_block, panel_blocks
     const fc_kernels *k
@@ -78,6 +81,8 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef int64_t panel, panel_last, group, column, tile, m, n
     cdef int64_t pixels, strip_pixel = (k.mr + k.vector_length - 1) // k.vector_length * k.vector_length
     cdef float *dkernel = args.dkernel + (part * args.taps_d + tap_d) * args.taps_h * args.taps_w * args.depth * total
+    # Several chunks read the same dy: the first of them sums it.
+    cdef float *dbias = args.dbias + part * total if args.dbias != NULL and tap_block == 0 else NULL
     cdef float *dy_strips = <float *>scratch
     cdef float *x_strip = <float *>(scratch + args.dy_scratch)
     cdef const float *x
@@ -86,8 +91,12 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef fc_outer t
     cdef Ahead ahead
 
-    t.dy_pixel, t.dy_row, t.dw_row = k.nr, args.out_width * k.nr, total
+    t.dy_pixel, t.dy_row, t.dw_row, t.offsets = k.nr, args.out_width * k.nr, total, NULL
     offset_d = tap_d * args.dilation_d - args.front
+    if dbias != NULL:
+        for panel in range(panel_first, panel_end):
+            column = panel // args.panels * args.columns + panel % args.panels * k.nr
+            memset(dbias + column, 0, 4 * min(k.nr, args.columns - panel % args.panels * k.nr))
     for box in range(first, end):
         sample, row = box // (args.plane_blocks * args.row_blocks), box % args.row_blocks * args.box_rows
         low = box // args.row_blocks % args.plane_blocks * args.box_planes
@@ -116,16 +125,13 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
         for panel in range(panel_first, panel_end):
             column = panel // args.panels * args.columns + panel % args.panels * k.nr
             for n in range(t.images):
-                k.strip(dy + n * plane_pixels * total + column, total, pixels,
-                        min(k.nr, args.columns - panel % args.panels * k.nr),
-                        dy_strips + ((panel - panel_first) * t.images + n) * pixels * k.nr, k.nr)
+                k.strip_panel(dy + n * plane_pixels * total + column, total, pixels,
+                              min(k.nr, args.columns - panel % args.panels * k.nr),
+                              dy_strips + ((panel - panel_first) * t.images + n) * pixels * k.nr,
+                              dbias + column if dbias != NULL else NULL)
         t.dy_image = pixels * k.nr
         t.x_image, t.x_row, t.x_pixel = args.step_d * args.x_plane, args.x_row, args.channels
-        if args.copy:
-            copy_padded(x, x_strip, in_first, in_end - in_first, args.height if t.images else 0, args.x_row,
-                        args.left * args.channels, args.copy_row)
-            t.x_row = args.copy_row
-        elif args.strip:
+        if args.strip:
             in_first, in_end = max(in_first, 0), min(in_end, args.height)
             t.x_image = max(in_end - in_first, 0) * args.width * strip_pixel
             t.x_row, t.x_pixel = args.width * strip_pixel, strip_pixel
@@ -136,9 +142,7 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
             m = 0
             for tile in range(tiles):
                 t.rows = args.depth // tiles + (tile < args.depth % tiles)
-                if args.copy:
-                    t.x = x_strip - in_first * t.x_row + m
-                elif args.strip:
+                if args.strip:
                     for n in range(t.images):
                         k.strip(x + n * args.step_d * args.x_plane + in_first * args.x_row + group * args.depth + m,
                                 args.channels, (in_end - in_first) * args.width, t.rows,
@@ -170,13 +174,10 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead
         for th in range(th_first, th_end):
             h = th * args.dilation_h - args.top
             low, high = row, row_end
-            if not args.copy:
-                inside(h, args.step_h, args.height, &low, &high)
+            inside(h, args.step_h, args.height, &low, &high)
             for tw in range(args.taps_w):
-                w, left, right = 0, 0, args.out_width
-                if not args.copy:
-                    w = tw * args.dilation_w - args.left
-                    inside(w, args.step_w, args.width, &left, &right)
+                w, left, right = tw * args.dilation_w - args.left, 0, args.out_width
+                inside(w, args.step_w, args.width, &left, &right)
                 t.x = x + (low * args.step_h + h) * x_row + (left * args.step_w + w) * x_pixel
                 t.dy = dy + (low - row) * t.dy_row + left * t.dy_pixel
                 t.height, t.width = high - low, right - left
@@ -196,9 +197,11 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead
         dy += t.images * t.dy_image
 
 
-def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, padding, strides, dilations, kernel_size,
-                    groups, depth, columns):
+def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_size, padding, strides, dilations,
+                    kernel_size, groups, depth, columns):
     """Return (phases, workspace) of the gradient of a kernel (..., depth, groups * columns).
+
+    And of the bias, unless `dbias` is None; not in 3-D, where a chunk does not see every plane of dy.
 
     Sizes, strides, ... hold a number per spatial axis, one to three of them. Small gradients are summed over parts of
     the pixels, added in order at the end; of a large one every chunk owns a kernel row and a few panels. How many parts
@@ -207,18 +210,17 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, pad
     cdef BackwardKernelArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     channels, outputs = groups * depth, groups * columns
-    args.copy = groups == 1 and dilations[-1] == 1 and kernel_size[-1] > 1 and depth < FEW_CHANNELS
     axes = [x_size, out_size, kernel_size, strides, dilations, [before for before, _ in padding]]
     gone = [1, 1, 1, 1, 1, 0]
-    if len(x_size) == 1:    # a row is walked as a column, which is cut into boxes, unless it is copied
-        axes = [(n, none) if not args.copy else (none, n) for (n,), none in zip(axes, gone)]
+    if len(x_size) == 1:    # a row is walked as a column, which is cut into boxes
+        axes = [(n, none) for (n,), none in zip(axes, gone)]
     if len(x_size) < 3:
         args.samples = 1
         axes = [(n, *rest) for n, rest in zip((images, images, 1, 1, 1, 0), axes)]
     else:
         args.samples = images
     (planes, height, width), (out_planes, rows, cols), (kd, kh, kw), strides, dilations, before = axes
-    args.x, args.dy, args.dkernel, args.k = NULL, NULL, NULL, k
+    args.x, args.dy, args.dkernel, args.dbias, args.k = NULL, NULL, NULL, NULL, k
     args.planes, args.height, args.width, args.channels = planes, height, width, channels
     args.x_plane, args.x_row = height * width * channels, width * channels
     args.out_planes, args.out_height, args.out_width = out_planes, rows, cols
@@ -226,17 +228,15 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, pad
     args.dilation_d, args.dilation_h, args.dilation_w = dilations
     args.front, args.top, args.left = before
     size = kd * kh * kw * depth * outputs
-    args.copy_row = ((cols - 1) * args.step_w + kw) * channels
-    if args.copy:
-        depth, kw = kw * depth, 1
+    results = {dkernel: size} | ({dbias: outputs} if dbias else {})
     args.taps_d, args.taps_h, args.taps_w, args.groups, args.depth, args.columns = kd, kh, kw, groups, depth, columns
-    args.box_planes = 1 if args.copy else max(1, BOX // max(rows * cols, 1))
+    args.box_planes = max(1, BOX // max(rows * cols, 1))
     args.row_blocks, args.box_rows = split(rows, max(1, BOX // max(cols, 1)))
     args.plane_blocks = -(-out_planes // args.box_planes)
     args.panels = -(-columns // k.nr)
     boxes = args.samples * args.plane_blocks * args.row_blocks
     if boxes == 0 or size == 0:
-        return ((runtime.zero(dkernel, 4 * size),),), {}
+        return (tuple(runtime.zero(name, 4 * n) for name, n in results.items()),), {}
     flops = 2.0 * args.samples * out_planes * rows * cols * size
     # A large gradient: split it by kernel rows and panels; a small one is all in each part. Three taps or more
     # share the copies of a box.
@@ -250,16 +250,16 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, pad
     args.dy_scratch = scratch = align(4 * args.panel_block * args.box_planes * args.box_rows * cols * k.nr)
     span = (args.box_rows - 1) * args.step_h + (-(-kh // args.tap_blocks) - 1) * args.dilation_h + 1
     # Tiles of x are made contiguous too, where they are used often enough.
-    args.strip = not args.copy and kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks
-    if args.copy:
-        scratch += 4 * span * args.copy_row
-    elif args.strip:
+    args.strip = kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks
+    if args.strip:
         scratch += 4 * args.box_planes * span * width * (k.mr + k.vector_length)
-    partial = "dkernel_parts" if args.parts > 1 else dkernel
+    targets = {name: f"{name}_parts" if args.parts > 1 else name for name in results}
     step = Step("backward_kernel", <size_t>&backward_kernel_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
-                 (<char *>&args.dkernel - <char *>&args, partial, True)),
+                 (<char *>&args.dkernel - <char *>&args, targets[dkernel], True),
+                 (<char *>&args.dbias - <char *>&args, targets.get(dbias), True)),
                 args.parts * units, scratch=scratch, cost=microseconds(flops))
     if args.parts == 1:
         return ((step,),), {}
-    return ((step,), (sum_parts(partial, dkernel, args.parts, size),)), {partial: 4 * args.parts * size}
+    sums = tuple(sum_parts(targets[name], name, args.parts, n) for name, n in results.items())
+    return ((step,), sums), {targets[name]: 4 * args.parts * n for name, n in results.items()}

@@ -8,20 +8,23 @@ outputs runs over the whole reduction in one loop:
       padded copy
         panel
           register tiles along the rows                                             (C: fc_shallow)
+
+The gradient of the kernel sums outer products over the same boxes: what an output reads, by its gradient.
 """
 from itertools import product
 from math import prod
 
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from fastconv._kernels import runtime
 from fastconv._kernels.conv import volume
 from fastconv._kernels.eltwise import ACTIVATIONS
-from fastconv._kernels.gemm import CHUNK_FLOPS, microseconds, split
+from fastconv._kernels.gemm import CHUNK_FLOPS, microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.image cimport align
-from fastconv._kernels.table cimport fc_activation
+from fastconv._kernels.table cimport fc_activation, fc_outer
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_shallow:
@@ -40,11 +43,16 @@ cdef extern from "fastconv.h" nogil:
         void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows,
                             int64_t start, float *out, int64_t out_row) noexcept nogil
         void (*shallow)(const fc_shallow *) noexcept nogil
+        void (*outer)(const fc_outer *) noexcept nogil
+        void (*strip_panel)(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out,
+                            float *dbias) noexcept nogil
 
 # With fewer input channels than this a convolution is one of ours.
 CHANNELS = 12
 # Output columns of a box: its rows of the input stay in the first-level cache.
 BOX_WIDTH = 128
+# Output pixels of a box of the gradient, whose dy stays there too.
+GRADIENT_BOX = 256
 
 
 cdef struct Boxes:      # how the planes of outputs are cut into boxes, and what a box sees of its image
@@ -121,6 +129,8 @@ cdef int64_t copy_bytes(const Boxes *boxes):
     return align(4 * boxes.taps_d * boxes.copy_plane) if boxes.padded else 0
 
 
+# ---- forward
+
 cdef struct ConvolveArgs:
     const float *x
     const float *packed
@@ -170,3 +180,84 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, channels, out_si
                  (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
                 images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks if elements else 0,
                 scratch=copy_bytes(&args.boxes), cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
+
+
+# ---- the gradient of the kernel
+
+cdef struct GradientArgs:
+    const float *x
+    const float *dy
+    float *dkernel
+    float *dbias
+    Boxes boxes
+    int64_t depth, columns, count, parts, dy_scratch
+    const fc_kernels *k
+    # followed by the offsets of the reduction
+
+
+cdef void gradient_chunk(const void *raw, int64_t part, char *scratch) noexcept nogil:
+    cdef const GradientArgs *args = <const GradientArgs *>raw
+    cdef const fc_kernels *k = args.k
+    cdef const int64_t *offsets = <const int64_t *>(args + 1)
+    cdef int64_t first = part * args.count // args.parts, end = (part + 1) * args.count // args.parts
+    cdef int64_t tiles = (args.depth + k.mr - 1) // k.mr, index, panel, column, tile, m, row
+    cdef float *strip = <float *>scratch
+    cdef float *copy = <float *>(scratch + args.dy_scratch)
+    cdef float *dkernel = args.dkernel + part * args.depth * args.columns
+    cdef float *dbias = args.dbias + part * args.columns if args.dbias != NULL else NULL
+    cdef const float *dy
+    cdef Box box
+    cdef fc_outer t
+    if dbias != NULL:
+        memset(dbias, 0, 4 * args.columns)
+    t.images, t.x_image, t.dy_image, t.x_pixel, t.dy, t.dy_pixel = 1, 0, 0, args.boxes.step_w, strip, k.nr
+    t.dw_row, t.ahead_lines = args.columns, 0
+    for index in range(first, end):
+        box = box_at(&args.boxes, index, args.x, copy, k)
+        t.x, t.x_row, t.height, t.width, t.dy_row = box.x, box.x_row, box.height, box.width, box.width * k.nr
+        t.accumulate = index > first
+        for panel in range((args.columns + k.nr - 1) // k.nr):
+            column = panel * k.nr
+            t.columns = min(k.nr, args.columns - column)
+            dy = args.dy + ((box.plane * args.boxes.out_height + box.row) * args.boxes.out_width
+                            + box.column) * args.columns + column
+            for row in range(box.height):
+                k.strip_panel(dy + row * args.boxes.out_width * args.columns, args.columns, box.width, t.columns,
+                              strip + row * t.dy_row, dbias + column if dbias != NULL else NULL)
+            m = 0
+            for tile in range(tiles):
+                t.rows = args.depth // tiles + (tile < args.depth % tiles)
+                t.offsets, t.dw = offsets + m, dkernel + m * args.columns + column
+                k.outer(&t)
+                m += t.rows
+
+
+def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, channels, out_size, padding, strides,
+                    dilations, kernel_size, columns):
+    """Return (phases, workspace) of the gradient of a kernel, and of the bias unless `dbias` is None.
+
+    Both are summed over parts of the pixels, which are added in order at the end.
+    """
+    cdef GradientArgs args
+    cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    args.x, args.dy, args.dkernel, args.dbias, args.k = NULL, NULL, NULL, NULL, k
+    args.depth, args.columns = prod(kernel_size) * channels, columns
+    args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations, GRADIENT_BOX)
+    args.count = images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks
+    size, flops = args.depth * columns, 2.0 * images * prod(out_size) * args.depth * columns
+    results = {dkernel: size} | ({dbias: columns} if dbias else {})
+    if flops == 0:
+        return (tuple(runtime.zero(name, 4 * n) for name, n in results.items()),), {}
+    args.parts = max(1, min(16, args.count, int(flops / 1e6)))
+    args.dy_scratch = align(4 * args.boxes.box_height * args.boxes.box_width * k.nr)
+    targets = {name: f"{name}_parts" if args.parts > 1 else name for name in results}
+    step = Step("backward_kernel", <size_t>&gradient_chunk,
+                (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
+                ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
+                 (<char *>&args.dkernel - <char *>&args, targets[dkernel], True),
+                 (<char *>&args.dbias - <char *>&args, targets.get(dbias), True)),
+                args.parts, scratch=args.dy_scratch + copy_bytes(&args.boxes), cost=microseconds(flops))
+    if args.parts == 1:
+        return ((step,),), {}
+    sums = tuple(sum_parts(targets[name], name, args.parts, n) for name, n in results.items())
+    return ((step,), sums), {targets[name]: 4 * args.parts * n for name, n in results.items()}

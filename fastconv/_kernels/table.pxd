@@ -28,6 +28,7 @@ cdef extern from "fastconv.h" nogil:
         const float *x
         const float *dy
         int64_t images, height, width, x_image, x_row, x_pixel, dy_image, dy_row, dy_pixel
+        const int64_t *offsets
         float *dw
         int64_t dw_row, rows, columns
         int32_t accumulate

@@ -81,10 +81,13 @@ def plan_backward(specs, attrs, needs):
     if call.algorithm == "grouped":
         x, kernel = specs["x"].shape, specs["kernel"].shape
         return depthwise.plan_gradients(x, kernel, 1, specs["y"], attrs, needs, call.depth)
-    dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
+    # Where dz is dy, the plain sweep over dy for the kernel's gradient sums the bias's too.
+    fused = {"kernel", "bias"} <= needs and not attrs.epilogue.activation and len(call.geometry.size) < 3
+    fused = fused and not _has_winograd_gradient(call)
+    dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs - {"bias"} if fused else needs)
     phases, packed, prologue = [], {}, ()
     if "kernel" in needs:
-        steps, more = backward_kernel(call, "x", dz, "dkernel")
+        steps, more = backward_kernel(call, "x", dz, "dkernel", "dbias" if fused else None)
         phases.append(steps)
         workspace |= more
     if "x" in needs:
@@ -140,22 +143,25 @@ def forward(call, x, y, bias=None, epilogue=Epilogue()):
     return step, {"packed": gemm.packed_bytes(attrs.groups, taps, length, columns)}, ((pack,),)
 
 
-def backward_kernel(call, x, dy, dkernel):
-    """Return (phases, workspace) of the buffer `dkernel`."""
-    geometry, attrs = call.geometry, call.attrs
-    plain = conv_backward.backward_kernel(
-        x,
-        dy,
-        dkernel,
-        images=call.images,
-        x_size=geometry.size,
-        out_size=geometry.out,
-        groups=attrs.groups,
-        depth=call.depth,
-        columns=call.columns,
+def _has_winograd_gradient(call):
+    return call.algorithm == "winograd_2x2" and suits_kernel_gradient(call.images, call.geometry)
+
+
+def backward_kernel(call, x, dy, dkernel, dbias=None):
+    """Return (phases, workspace) of the buffer `dkernel`, and of `dbias` unless it is None."""
+    arguments = {
+        "images": call.images,
+        "x_size": call.geometry.size,
+        "out_size": call.geometry.out,
+        "columns": call.columns,
         **_window(call),
+    }
+    if call.algorithm == "shallow":
+        return conv_shallow.backward_kernel(x, dy, dkernel, dbias, channels=call.depth, **arguments)
+    plain = conv_backward.backward_kernel(
+        x, dy, dkernel, dbias, groups=call.attrs.groups, depth=call.depth, **arguments
     )
-    if call.algorithm == "winograd_2x2" and suits_kernel_gradient(call.images, geometry):
+    if _has_winograd_gradient(call):
         return winograd.backward_kernel(call, x, dy, dkernel, plain)
     return plain
 
