@@ -258,9 +258,13 @@ typedef struct {
     void (*gather)(const fc_gather *);
     /* b[k * k_stride + n * n_stride] -> out[k][NR], zero beyond `columns` */
     void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
-    /* x[p * x_pixel + c] -> out[p * out_pixel + c], c < columns, zeros up to out_pixel, a multiple of the vector length */
+    /* x[p * x_pixel + c] -> out[p * out_pixel + c], c < columns; out_pixel is a multiple of the vector length */
     void (*strip)(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out, int64_t out_pixel);
-    /* The same for a panel of NR columns of dy, and, unless it is NULL, dbias[c] += the sum over the pixels. */
+    /* Strips of x, [tile][pixel] and out_tile apart: tile t has the next rows + (t < larger) channels of each pixel, at
+     * most MR, and zeros up to a multiple of the vector length. */
+    void (*strip_tiles)(const float *x, int64_t x_pixel, int64_t pixels, int64_t tiles, int64_t rows, int64_t larger,
+                        float *out, int64_t out_tile);
+    /* A strip [pixel][NR] of dy, zeros beyond `columns`; and, unless it is NULL, dbias[c] += the sum over the pixels. */
     void (*strip_panel)(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out, float *dbias);
     /* out[i] = parts[0][i] + parts[1][i] + ..., the parts `stride` apart */
     void (*sum_parts)(const float *parts, int64_t count, int64_t stride, int64_t size, float *out);

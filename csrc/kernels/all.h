@@ -35,6 +35,7 @@ const fc_kernels FC_JOIN(fc_kernels_, FC_ISA) = {
     .gather = fc_gather_run,
     .pack_panel = fc_pack_panel,
     .strip = fc_strip,
+    .strip_tiles = fc_strip_tiles,
     .strip_panel = fc_strip_panel,
     .copy_padded = fc_copy_padded,
     .shallow = fc_shallow_forward,

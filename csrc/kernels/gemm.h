@@ -134,9 +134,19 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
         left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
     }
 
-    const int64_t width = t->width, x_pixel = t->x_pixel, dy_pixel = t->dy_pixel, *offsets = t->offsets;
-    for (int64_t n = 0; n < t->images; n++) {
-        for (int64_t i = 0; i < t->height; i++) {
+    /* Rows, and images, that follow one another are one long row. */
+    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel, *offsets = t->offsets;
+    int64_t images = t->images, height = t->height, width = t->width;
+    if (t->x_row == width * x_pixel && t->dy_row == width * dy_pixel) {
+        width *= height;
+        height = 1;
+        if (t->x_image == width * x_pixel && t->dy_image == width * dy_pixel) {
+            width *= images;
+            images = 1;
+        }
+    }
+    for (int64_t n = 0; n < images; n++) {
+        for (int64_t i = 0; i < height; i++) {
             const float *x = t->x + n * t->x_image + i * t->x_row;
             const float *dy = t->dy + n * t->dy_image + i * t->dy_row;
             for (int64_t j = 0; j < width; j++, x += x_pixel, dy += dy_pixel) {

@@ -19,12 +19,33 @@ static void fc_pack_panel(const float *b, int64_t k_stride, int64_t n_stride, in
     }
 }
 
+/* The first `columns` channels of each of `pixels` pixels, side by side: out_pixel, a multiple of FC_VL, holds them. */
 static void fc_strip(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out, int64_t out_pixel) {
-    const int64_t whole = columns / FC_VL * FC_VL;
+    const int64_t whole = columns / FC_VL * FC_VL, left = columns - whole;
+    if (left == 0 && columns == FC_NR) {
+        for (int64_t p = 0; p < pixels; p++, x += x_pixel, out += out_pixel)
+            for (int v = 0; v < FC_NRV; v++) v_store(out + v * FC_VL, v_load(x + v * FC_VL));
+        return;
+    }
     for (int64_t p = 0; p < pixels; p++, x += x_pixel, out += out_pixel) {
         for (int64_t c = 0; c < whole; c += FC_VL) v_store(out + c, v_load(x + c));
-        for (int64_t c = whole; c < out_pixel; c += FC_VL)
-            v_store(out + c, v_load_n(x + c, columns > c ? columns - c : 0));
+        if (left) v_store(out + whole, v_load_n(x + whole, left));
+    }
+}
+
+/* Pixels one after the other, so that x is read in the order of memory. */
+static void fc_strip_tiles(const float *x, int64_t x_pixel, int64_t pixels, int64_t tiles, int64_t rows, int64_t larger,
+                           float *out, int64_t out_tile) {
+    const int64_t out_pixel = (FC_MR + FC_VL - 1) / FC_VL * FC_VL;
+    for (int64_t p = 0; p < pixels; p++, x += x_pixel, out += out_pixel) {
+        const float *from = x;
+        float *to = out;
+        for (int64_t t = 0; t < tiles; t++, to += out_tile) {
+            const int64_t n = rows + (t < larger);
+            for (int64_t c = 0; c < out_pixel; c += FC_VL)
+                v_store(to + c, v_load_some(from + c, n > c ? n - c : 0));
+            from += n;
+        }
     }
 }
 
