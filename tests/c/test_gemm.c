@@ -49,10 +49,14 @@ static void test_outer(void) {
     for (int64_t rows = 1; rows <= MR; rows++)
         FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR) {
             const int64_t images = variant % 4, height = 1 + variant % 3, width = 1 + variant % 5, row = NR + 2;
+            const int64_t spread = variant >> 1 & 1, dy_pixel = (spread ? NR : columns) + 2;
+            int64_t *offsets = fresh(rows * sizeof *offsets);
+            for (int64_t m = 0; m < rows; m++) offsets[m] = spread ? rows - 1 - m : m;
             fc_outer t = {
-                .images = images, .height = height, .width = width, .x_pixel = rows + 1, .x_row = (rows + 1) * width + 3,
-                .dy_pixel = columns + 2, .dy_row = (columns + 2) * width, .dw_row = row, .rows = rows,
-                .columns = columns, .accumulate = variant++ & 1,
+                .images = images, .height = height, .width = width, .x_pixel = rows + 1,
+                .x_row = (rows + 1) * width + variant % 7 % 2, .dy_pixel = dy_pixel, .dy_row = dy_pixel * width,
+                .offsets = spread ? offsets : NULL, .dw_row = row, .rows = rows, .columns = columns,
+                .accumulate = variant++ & 1,
             };
             t.x_image = t.x_row * height, t.dy_image = t.dy_row * height;
             t.x = random_floats(images * t.x_image, -1, 1);
@@ -64,7 +68,7 @@ static void test_outer(void) {
                     double sum = 0, scale = 0;
                     for (int64_t p = 0; p < images * height * width; p++) {
                         const int64_t image = p / (height * width), i = p / width % height, j = p % width;
-                        const double term = (double)t.x[image * t.x_image + i * t.x_row + j * t.x_pixel + m] *
+                        const double term = (double)t.x[image * t.x_image + i * t.x_row + j * t.x_pixel + offsets[m]] *
                                             t.dy[image * t.dy_image + i * t.dy_row + j * t.dy_pixel + n];
                         sum += term, scale += fabs(term);
                     }
@@ -149,6 +153,50 @@ static void test_strip(void) {
         }
 }
 
+static void test_strip_tiles(void) {
+    testing("strip_tiles");
+    FOR_EACH (rows, 1, MR - 1, MR)
+        FOR_EACH (tiles, 1, 3)
+            for (int64_t larger = -1; larger <= (rows < MR ? tiles : 0); larger++) {
+                const int64_t pixels = 5, out_pixel = (MR + VL - 1) / VL * VL, out_tile = pixels * out_pixel + VL;
+                const int64_t x_pixel = rows * tiles + (larger > 0 ? larger : 0) + 2;
+                const float *x = random_floats(pixels * x_pixel - 2, -1, 1);
+                output y = new_output(tiles * out_tile);
+                for (int64_t p = 0; p < pixels; p++)
+                    for (int64_t t = 0, channel = 0; t < tiles; t++)
+                        for (int64_t c = 0; c < out_pixel; c++) {
+                            const int mine = c < rows + (t < larger);
+                            put(y, t * out_tile + p * out_pixel + c, mine ? x[p * x_pixel + channel++] : 0, 0);
+                        }
+                k->strip_tiles(x, x_pixel, pixels, tiles, rows, larger, y.got, out_tile);
+                expect(y, 0);
+                release();
+            }
+}
+
+static void test_strip_panel(void) {
+    testing("strip_panel");
+    FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
+        FOR_EACH (pixels, 1, 9) {
+            const int64_t dy_pixel = columns + 3;
+            const float *dy = random_floats((pixels - 1) * dy_pixel + columns, -1, 1);
+            output y = new_output(pixels * NR), dbias = new_output(NR);
+            for (int64_t c = 0; c < NR; c++) {
+                double sum = 0, scale = 1;
+                for (int64_t p = 0; p < pixels; p++) {
+                    const float value = c < columns ? dy[p * dy_pixel + c] : 0;
+                    put(y, p * NR + c, value, 0);
+                    sum += value, scale += fabs(value);
+                }
+                if (c < columns) put(dbias, c, sum + (dbias.got[c] = random_float(-1, 1)), scale);
+            }
+            k->strip_panel(dy, dy_pixel, pixels, columns, y.got, pixels == 1 ? NULL : dbias.got);
+            expect(y, 0);
+            if (pixels > 1) expect(dbias, pixels + 1);
+            release();
+        }
+}
+
 static void test_sum_parts(void) {
     testing("sum_parts");
     FOR_EACH (count, 1, 2, 5)
@@ -201,6 +249,8 @@ void test_gemm(void) {
     test_gather();
     test_pack_panel();
     test_strip();
+    test_strip_tiles();
+    test_strip_panel();
     test_sum_parts();
     test_epilogue_backward();
 }
