@@ -59,13 +59,13 @@ typedef struct {
 } fc_outer;
 
 /* The pointer table of a convolution, for `count` output pixels from `first` on (flattened over image, row, column):
- * tap (th, tw) of output (i, j) reads row i * step_h + tap_h[th] - x_first_row, column j * step_w + tap_w[tw] of x,
+ * tap (th, tw) of output (i, j) reads row i * step_h + tap_h[th], column j * step_w + tap_w[tw] of x,
  * or `zero` where that is outside height x width.
  */
 typedef struct {
     const float *x, *zero;
     int64_t x_image, x_row, x_pixel; /* strides of x */
-    int64_t x_first_row, height, width;
+    int64_t height, width;
     int64_t step_h, step_w;
     int64_t taps_h, taps_w;
     const int64_t *tap_h, *tap_w;

@@ -218,7 +218,7 @@ static void fc_gather_run(const fc_gather *g) {
         for (int64_t c = 0; c < run; c++, y += g->y_pixel) g->y_rows[done + c] = y;
         const float **a = g->a + done;
         for (int64_t th = 0; th < g->taps_h; th++) {
-            const int64_t h = i * g->step_h + g->tap_h[th] - g->x_first_row;
+            const int64_t h = i * g->step_h + g->tap_h[th];
             const float *row = g->x + n * g->x_image + h * g->x_row;
             for (int64_t tw = 0; tw < g->taps_w; tw++, a += g->a_tap) {
                 int64_t low = 0, high = 0;

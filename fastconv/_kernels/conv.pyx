@@ -53,7 +53,7 @@ cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, i
     """Fill a[tap][pixel] and y_rows[pixel] of a band: per plane of outputs and tap along the depth, a plane of x."""
     cdef const int64_t *tap_d = <const int64_t *>(args + 1)
     cdef int64_t done = 0, run, plane, depth, tap, offset, i
-    g.x_first_row, g.width, g.x_image, g.x_row = 0, args.width, 0, args.x_row
+    g.width, g.x_image, g.x_row = args.width, 0, args.x_row
     g.x_pixel, g.y_image, g.y_row, g.y_pixel, g.a_tap = args.x_pixel, 0, args.y_row, args.y_pixel, args.pointers
     g.step_h, g.step_w, g.taps_h, g.taps_w = args.step_h, args.step_w, args.taps_h, args.taps_w
     g.tap_h = tap_d + args.taps_d

@@ -251,7 +251,7 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, channe
     args.parts = max(1, min(16, args.count, int(flops / 1e6)))
     args.dy_scratch = align(4 * args.boxes.box_height * args.boxes.box_width * k.nr)
     targets = {name: f"{name}_parts" if args.parts > 1 else name for name in results}
-    step = Step("backward_kernel", <size_t>&gradient_chunk,
+    step = Step("backward_kernel_shallow", <size_t>&gradient_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
                  (<char *>&args.dkernel - <char *>&args, targets[dkernel], True),

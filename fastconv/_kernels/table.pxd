@@ -37,7 +37,7 @@ cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_gather:
         const float *x
         const float *zero
-        int64_t x_image, x_row, x_pixel, x_first_row, height, width, step_h, step_w, taps_h, taps_w
+        int64_t x_image, x_row, x_pixel, height, width, step_h, step_w, taps_h, taps_w
         const int64_t *tap_h
         const int64_t *tap_w
         int64_t out_height, out_width, y_image, y_row, y_pixel, first, count

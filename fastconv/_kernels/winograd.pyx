@@ -193,7 +193,7 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
     cdef fc_tile t
     for i in range(3):
         tap_h[i], tap_w[i] = args.first_row + i, args.first_column + i
-    g.x, g.zero, g.x_first_row, g.height, g.width = args.x, zero, 0, args.height, args.width
+    g.x, g.zero, g.height, g.width = args.x, zero, args.height, args.width
     g.x_image, g.x_row, g.x_pixel = args.height * args.width * args.depth, args.width * args.depth, args.depth
     g.step_h, g.step_w, g.taps_h, g.taps_w, g.tap_h, g.tap_w = 1, 1, 3, 3, tap_h, tap_w
     g.out_height, g.out_width = args.out_height, args.out_width
