@@ -256,6 +256,8 @@ typedef struct {
     void (*tile)(const fc_tile *);
     void (*outer)(const fc_outer *);
     void (*gather)(const fc_gather *);
+
+    /* kernels/pack.h */
     /* b[k * k_stride + n * n_stride] -> out[k][NR], zero beyond `columns` */
     void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
     /* x[p * x_pixel + c] -> out[p * out_pixel + c], c < columns; out_pixel is a multiple of the vector length */

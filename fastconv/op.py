@@ -48,8 +48,8 @@ class Plan(NamedTuple):
     workspace: Mapping[str, int] = _EMPTY  # buffer name -> bytes; dead after the plan
     packed: Mapping[str, int] = _EMPTY  # buffer name -> bytes; written by `prologue`, which reads constant inputs only
     prologue: tuple[tuple[Any, ...], ...] = ()
-    # Output -> an input whose memory it may take over, if that input dies here: no phase may read the input in a place where
-    # the output has been written.
+    # Output -> an input whose memory it may take over, if that input dies here: no phase may read the input in a place
+    # where the output has been written.
     inplace: Mapping[str, str] = _EMPTY
     alias: Mapping[str, str] = _EMPTY  # output -> the input it is: the same bytes, no steps
 
@@ -100,6 +100,8 @@ class Op:
         Inputs that are float64 numbers beside operands of any float type, as an optimizer's rates are.
     linear : tuple of str
         Inputs in which the operation is linear, the others held: the adjoint identity is tested for them.
+    onnx : mapping, optional
+        Not used yet: meant for the mapping to and from ONNX, as data.
     cases : tuple of Case
         Sample shapes for tests and benchmarks. A tolerance is computed, never given.
     flops : (specs, attrs) -> int

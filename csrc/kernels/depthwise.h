@@ -7,8 +7,9 @@
  *
  * The gradient of the kernel keeps the sums of a box of taps in registers and runs along a row of dy.
  *
- * In a grouped convolution a vector holds whole groups, as many channels of y as of x. What the k-th weights multiply is
- * the k-th channel of each group, spread over the lanes of its group by a permutation of the vector that was loaded. */
+ * In a grouped convolution a vector holds whole groups, as many channels of y as of x. What the k-th weights multiply
+ * is the k-th channel of each group, spread over the lanes of its group by a permutation of the vector that was
+ * loaded. */
 
 #define FC_UNROLL_ALL _Pragma("GCC unroll 64")
 
@@ -31,7 +32,8 @@ FC_INLINE vi depthwise_lanes(const fc_depthwise *t) {
 }
 
 /* Fetch so many vectors into the second-level cache. The hardware sees a long run coming only if it is asked for in
- * order, which the walk over pixels and channels does not do; so the next row is asked for while this one is computed. */
+ * order, which the walk over pixels and channels does not do; so the next row is asked for while this one is
+ * computed. */
 FC_INLINE void depthwise_fetch(const float *p, int64_t vectors) {
     for (int64_t i = 0; i < vectors; i++) __builtin_prefetch(p + i * FC_VL, 0, 2);
 }

@@ -2,7 +2,8 @@
  * element takes as they are. 16 accumulators would just hide the latency of four pipes and leave the loads no slack;
  * 8 rows of three vectors would waste a part of the last panel for most numbers of channels.
  *
- * GCC must not schedule before it allocates registers (setup.py): it moves all loads of A ahead, and sums get spilled. */
+ * GCC must not schedule before it allocates registers (csrc/flags.toml): it moves all loads of A ahead, and sums get
+ * spilled. */
 #include <arm_neon.h>
 #include <stdint.h>
 

@@ -1,4 +1,8 @@
-"""Zeros around an array, or less of it: each axis grows or shrinks at both ends."""
+"""Zeros around an array, or less of it: each axis grows or shrinks at both ends.
+
+A kernel copies the rows that stay, a block at a time. Arrays of one axis, and those of more than `MAX_COPIES` blocks,
+run on the host (NumPy, one thread).
+"""
 
 from itertools import product
 from typing import NamedTuple
@@ -131,6 +135,8 @@ OP = register(
 
 def pad(x, padding):
     """Zeros around `x`; or, where a number is negative, that much less of it.
+
+    Arrays of one axis, and those of more than 1024 blocks of rows, run on the host (NumPy, one thread).
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Nearest-neighbour upsampling: every pixel becomes a block of equal pixels."""
+"""Nearest-neighbour upsampling: every pixel becomes a block of equal pixels.
+
+It runs on the host, on its NumPy reference, in one thread: there is no kernel for it.
+"""
 
 from math import prod
 from typing import NamedTuple
@@ -61,6 +64,8 @@ OP = register(
 
 def upsample(x, size=2):
     """Repeat every pixel along the spatial axes.
+
+    It runs on the host (NumPy, one thread).
 
     Parameters
     ----------

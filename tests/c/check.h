@@ -1,4 +1,5 @@
-/* A frame for tests of kernel tables: random inputs, outputs between guards, scalar loops in double beside every kernel.
+/* A frame for tests of kernel tables: random inputs, outputs between guards, scalar loops in double beside every
+ * kernel.
  *
  * The scalar loop writes to the `want` of an output what it expects, and to its `scale` the sum of the magnitudes of
  * all terms: rounding of a sum of n terms is at most about n * 2^-24 * scale, in any order. Whatever the loop leaves

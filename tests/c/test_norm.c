@@ -71,7 +71,8 @@ static void forward_case(const batch *b) {
         k->norm_sums(b->x + start, end - start, b->columns, sums);
         for (int64_t column = 0; column < b->columns; column++) {
             double sum = 0, squares = 0;
-            for (int64_t i = start + column; i < end; i += b->columns) sum += b->x[i], squares += (double)b->x[i] * b->x[i];
+            for (int64_t i = start + column; i < end; i += b->columns)
+                sum += b->x[i], squares += (double)b->x[i] * b->x[i];
             expect_near(sums[column], sum, sum, SUM);
             expect_near(sums[b->columns + column], squares, squares, SUM);
         }
@@ -83,7 +84,8 @@ static void forward_case(const batch *b) {
     output new_mean = new_output(channels), new_variance = new_output(channels);
     float *coefficients = fresh(3 * b->columns * 4);
     fc_norm p = make_norm(b, partial, coefficients);
-    p.mean = mean.got, p.inv_std = inv_std.got, p.new_moving_mean = new_mean.got, p.new_moving_variance = new_variance.got;
+    p.mean = mean.got, p.inv_std = inv_std.got;
+    p.new_moving_mean = new_mean.got, p.new_moving_variance = new_variance.got;
     for (int64_t c = 0; c < channels; c++) {
         const double m = b->mean[c], v = b->variance[c], s = 1 / sqrt(v + EPSILON);
         const double mean_after = b->moving_mean[c] * MOMENTUM + m * (1 - MOMENTUM);
@@ -122,7 +124,8 @@ static void forward_case(const batch *b) {
 
     testing("norm_inference");
     double *moving_mean = fresh(channels * 8), *moving_variance = fresh(channels * 8);
-    for (int64_t c = 0; c < channels; c++) moving_mean[c] = b->moving_mean[c], moving_variance[c] = b->moving_variance[c];
+    for (int64_t c = 0; c < channels; c++)
+        moving_mean[c] = b->moving_mean[c], moving_variance[c] = b->moving_variance[c];
     for (int64_t c0 = 0; c0 < channels; c0 += BLOCK) k->norm_inference(&p, c0);
     k->norm_apply(&pass);
     expect_normal(b, y, moving_mean, moving_variance, NULL, INFINITY);
@@ -194,8 +197,8 @@ static void clip_case(const batch *b) {
     output dz = new_output(b->size), dx = new_output(b->size);
     for (int64_t i = 0; i < 6 * columns; i++) /* mean, scale, shift; or mean, a, b, d, scale, shift */
         coefficients[i] = i / columns ? 0.25f * (float)(i / columns) : (float)b->mean[i % b->channels];
-    fc_norm_pass p = {.x = b->x, .dy = b->dy, .coefficients = coefficients, .out = y, .size = b->size, .columns = columns,
-                      .clip = 1, .limit = 1};
+    fc_norm_pass p = {.x = b->x, .dy = b->dy, .coefficients = coefficients, .out = y, .size = b->size,
+                      .columns = columns, .clip = 1, .limit = 1};
     k->norm_apply(&p);
     for (int64_t i = 0; i < b->size; i++) {
         masked[i] = y[i] > 0 && y[i] < 1 ? b->dy[i] : 0;

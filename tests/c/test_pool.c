@@ -23,7 +23,8 @@ static fc_pool make_pool(int w, int64_t channels, int average) {
 /* for every position of window (oh, ow) inside the image: `tap` in the window, `at` in x (channel c) */
 #define FOR_EACH_TAP(p, oh, ow, c) \
     for (int64_t tap = 0, h, w, at; tap < (p).pool_h * (p).pool_w; tap++) \
-        if (h = (oh) * (p).stride_h - (p).pad_top + tap / (p).pool_w, w = (ow) * (p).stride_w - (p).pad_left + tap % (p).pool_w, \
+        if (h = (oh) * (p).stride_h - (p).pad_top + tap / (p).pool_w, \
+            w = (ow) * (p).stride_w - (p).pad_left + tap % (p).pool_w, \
             at = (h * (p).width + w) * (p).channels + (c), h >= 0 && h < (p).height && w >= 0 && w < (p).width)
 
 static void max_case(int window, int64_t channels, int special) {
@@ -110,7 +111,9 @@ void test_pool(void) {
     for (int average = 0; average < 2; average++) prepare_case(average);
     for (int backward = 0; backward < 2; backward++)
         for (int window = 0; window < WINDOWS; window++)
-            FOR_EACH (channels, 1, 2, 3, VL / 2, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2) max_case(window, channels, window % 2);
+            FOR_EACH (channels, 1, 2, 3, VL / 2, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2)
+                max_case(window, channels, window % 2);
     for (int window = 0; window < WINDOWS; window++)
-        FOR_EACH (channels, 1, 2, 3, VL / 2, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2) sum_case(window, channels, window % 2);
+        FOR_EACH (channels, 1, 2, 3, VL / 2, VL - 1, VL, VL + 1, 4 * VL, 5 * VL + 2)
+            sum_case(window, channels, window % 2);
 }

@@ -46,8 +46,9 @@ static void test_tiles(void (*transform)(const fc_winograd_input *), const doubl
     output v = new_output(16 * v_matrix);
     fc_winograd_input t = {
         .x = random_floats(IMAGES * H * W * pixel, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
-        .width = W, .channels = channels, .x_pixel = pixel, .first_row = -1, .first_column = -1, .tiles_h = TILES_H, .tiles_w = TILES_W,
-        .first = FIRST, .count = COUNT, .v = v.got, .v_tile = v_tile, .v_matrix = v_matrix,
+        .width = W, .channels = channels, .x_pixel = pixel, .first_row = -1, .first_column = -1,
+        .tiles_h = TILES_H, .tiles_w = TILES_W, .first = FIRST, .count = COUNT,
+        .v = v.got, .v_tile = v_tile, .v_matrix = v_matrix,
     };
     for (int64_t p = 0; p < COUNT * v_tile; p++) {
         const int64_t tile = FIRST + p / v_tile, c = p % v_tile, n = tile / (TILES_H * TILES_W);
