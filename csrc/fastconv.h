@@ -17,18 +17,20 @@ typedef enum { FC_ACT_NONE, FC_ACT_RELU, FC_ACT_LEAKY_RELU, FC_ACT_SIGMOID, FC_A
  *   y[m][n] (+)= sum over taps t, k < depth of a[t][m][k] * b[t][k][n]
  *
  * A convolution has one tap per kernel position and one pointer per tap and pixel; a matrix product has one tap.
- * Any number of rows: the kernel cuts them into register tiles of at most MR, as equal as can be.
+ * Any number of rows: the kernel cuts them into register tiles of at most MR, as equal as can be. One or two rows take
+ * several whole panels at once, 2 or 4 of which only the last may have fewer columns: more sums that do not wait for each other.
  */
 typedef struct {
     const float *const *a; /* [tap][row] pointers */
     int64_t a_tap;         /* pointers from one tap to the next */
     int64_t a_offset;      /* elements added to every pointer: where this block of the reduction starts */
-    const float *b;        /* packed panel [tap][k][NR] */
+    const float *b;        /* packed panels [panel][tap][k][NR] */
+    int64_t b_panel;       /* elements from one panel to the next; not read for one */
     int64_t b_tap;         /* elements from one tap to the next */
     int64_t taps, depth;
     float *y;
     const int64_t *y_rows; /* offset of each row in y */
-    int64_t rows, columns; /* what is stored; columns <= NR */
+    int64_t rows, columns; /* what is stored; columns <= NR, in tiles of one row also up to 4 panels, of two rows 2 */
     const float *bias;     /* `columns` of them, or NULL; read only by the last block */
     int32_t accumulate;    /* add to what y holds (a later block of the reduction) */
     int32_t last;          /* apply bias and activation */

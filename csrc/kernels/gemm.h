@@ -32,19 +32,21 @@ static void tile_activate(const fc_tile *t, int64_t row, int64_t rows) {
     }
 }
 
-/* `next` and `lines`: this tile's part of the next block of b, and how much of it to fetch with each line of a. */
-FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, const int M) {
-    vf sum[FC_MR][FC_NRV];
+/* M rows by P panels. `next` and `lines`: this tile's part of the next block of b, and how much of it to fetch with each
+ * line of a. */
+FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, const int M, const int P) {
+    vf sum[FC_MR][4 * FC_NRV];
+    const int V = P * FC_NRV;
     FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
+        FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_zero();
 
     const int64_t *offsets = t->y_rows + row;
     FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int n = 0; n < FC_NR; n += FC_LINE) __builtin_prefetch(t->y + offsets[m] + n, 1, 3);
+        FC_UNROLL for (int n = 0; n < P * FC_NR; n += FC_LINE) __builtin_prefetch(t->y + offsets[m] + n, 1, 3);
 
     const float *const *a = t->a + row;
     const float *b = t->b;
-    const int64_t depth = t->depth, ahead = fc_clamp(t->known_rows - row - M, 0, M);
+    const int64_t panel = t->b_panel, depth = t->depth, ahead = fc_clamp(t->known_rows - row - M, 0, M);
     for (int64_t tap = 0; tap < t->taps; tap++, a += t->a_tap, b += t->b_tap) {
         const float *p[FC_MR], *q = b;
         FC_UNROLL for (int m = 0; m < M; m++) p[m] = a[m] + t->a_offset;
@@ -53,58 +55,68 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
             for (int64_t m = 0; m < ahead; m++) __builtin_prefetch(a[M + m] + t->a_offset + k, 0, 2);
             for (int64_t i = 0; i < lines; i++, next += FC_LINE) __builtin_prefetch(next, 0, 2);
             for (const int64_t end = depth - k > FC_LINE ? k + FC_LINE : depth; k < end; k++, q += FC_NR) {
-                vf columns[FC_NRV];
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) columns[v] = v_load(q + v * FC_VL);
+                vf columns[4 * FC_NRV];
+                FC_UNROLL for (int v = 0; v < V; v++)
+                    columns[v] = v_load(q + v / FC_NRV * panel + v % FC_NRV * FC_VL);
                 FC_UNROLL for (int m = 0; m < M; m++) {
                     vf x = v_set(p[m][k]);
-                    FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += x * columns[v];
+                    FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] += x * columns[v];
                 }
             }
         }
     }
 
-    const int full = t->columns == FC_NR;
-    int64_t left[FC_NRV];
-    FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+    const int full = t->columns == P * FC_NR;
+    int64_t left[4 * FC_NRV];
+    FC_UNROLL for (int v = 0; v < V; v++) {
         left[v] = t->columns - v * FC_VL;
         left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
     }
     if (t->accumulate) {
         FC_UNROLL for (int m = 0; m < M; m++)
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            FC_UNROLL for (int v = 0; v < V; v++) {
             const float *y = t->y + offsets[m] + v * FC_VL;
             sum[m][v] += full ? v_load(y) : v_load_n(y, left[v]);
         }
     }
     if (t->last) {
         if (t->bias) {
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            FC_UNROLL for (int v = 0; v < V; v++) {
                 vf bias = full ? v_load(t->bias + v * FC_VL) : v_load_n(t->bias + v * FC_VL, left[v]);
                 FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += bias;
             }
         }
         if (t->activation == FC_ACT_RELU) {
             FC_UNROLL for (int m = 0; m < M; m++)
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_relu(sum[m][v]);
+                FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_relu(sum[m][v]);
         }
     }
     if (full) {
         FC_UNROLL for (int m = 0; m < M; m++)
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store(t->y + offsets[m] + v * FC_VL, sum[m][v]);
+            FC_UNROLL for (int v = 0; v < V; v++) v_store(t->y + offsets[m] + v * FC_VL, sum[m][v]);
     } else {
         FC_UNROLL for (int m = 0; m < M; m++)
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store_n(t->y + offsets[m] + v * FC_VL, sum[m][v], left[v]);
+            FC_UNROLL for (int v = 0; v < V; v++) v_store_n(t->y + offsets[m] + v * FC_VL, sum[m][v], left[v]);
     }
     if (t->last && t->activation > FC_ACT_RELU) tile_activate(t, row, M);
 }
 
-#define FC_TILE(m) \
-    static __attribute__((noinline)) void tile_##m(const fc_tile *t, int64_t row, const float *next, int64_t lines) { \
-        if (m <= FC_MR) tile_rows(t, row, next, lines, m <= FC_MR ? m : 1); \
+#define FC_TILE(name, m, panels) \
+    static __attribute__((noinline)) void name(const fc_tile *t, int64_t row, const float *next, int64_t lines) { \
+        if (m <= FC_MR) tile_rows(t, row, next, lines, m <= FC_MR ? m : 1, panels); \
     }
-FC_EACH_ROWS(FC_TILE)
+#define FC_TILE_ROWS(m) FC_TILE(tile_##m, m, 1)
+FC_EACH_ROWS(FC_TILE_ROWS)
+FC_TILE(tile_1_by_2, 1, 2)
+FC_TILE(tile_1_by_4, 1, 4)
+FC_TILE(tile_2_by_2, 2, 2)
 
 static void fc_tile_run(const fc_tile *t) {
+    /* The few sums of one panel would wait for each other: the latency of a multiply-add, not b, would set the pace. */
+    if (t->columns > FC_NR) {
+        (t->rows == 2 ? tile_2_by_2 : t->columns > 2 * FC_NR ? tile_1_by_4 : tile_1_by_2)(t, 0, NULL, 0);
+        return;
+    }
     /* As many tiles as needed, as equal as can be: 32 rows are 6+6+5+5+5+5, not 6+6+6+6+6+2. */
     const int64_t tiles = (t->rows + FC_MR - 1) / FC_MR;
     const int64_t lines = (FC_NR + tiles - 1) / tiles;

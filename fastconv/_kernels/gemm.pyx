@@ -130,10 +130,18 @@ cdef struct ProductArgs:
     const fc_kernels *k
 
 
+cdef int64_t panels_together(int64_t rows, int64_t left) noexcept nogil:
+    """Return how many of the panels that are left a tile of so few rows takes at once, see fc_tile."""
+    cdef int64_t most = 4 if rows == 1 else 2 if rows == 2 else 1
+    while most > left:
+        most //= 2
+    return most
+
+
 cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ProductArgs *args = <const ProductArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, panel, row, known, start = 0
+    cdef int64_t nr = k.nr, panel, row, known, together, start = 0
     cdef int64_t panels = (args.columns + nr - 1) // nr
     cdef int64_t block = chunk % args.panel_blocks, first = chunk // args.panel_blocks % args.bands * args.band
     cdef int64_t batch = chunk // (args.panel_blocks * args.bands)
@@ -150,7 +158,7 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
     for row in range(known):
         rows[row] = strip + row * args.strip_row if args.strip_row else a + row * args.a_row
         y_rows[row] = row * args.y_row
-    t.a, t.a_tap, t.b_tap, t.taps, t.known_rows = rows, 0, 0, 1, 0
+    t.a, t.a_tap, t.b_tap, t.b_panel, t.taps, t.known_rows = rows, 0, 0, args.depth * nr, 1, 0
     t.y_rows, t.activation, t.alpha = y_rows, args.activation, args.alpha
     while True:
         t.depth = min(args.depth_block, args.depth - start)
@@ -158,9 +166,11 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
         if args.strip_row:
             k.strip(a + start, args.a_row, t.rows, t.depth, strip, args.strip_row)
         t.a_offset = 0 if args.strip_row else start
-        for panel in range(panel_first, panel_end):
+        panel = panel_first
+        while panel < panel_end:
+            together = panels_together(t.rows, panel_end - panel)
             t.y = y + panel * nr
-            t.columns = min(nr, args.columns - panel * nr)
+            t.columns = min(together * nr, args.columns - panel * nr)
             t.bias = args.bias + panel * nr if args.bias != NULL else NULL
             t.b = packed + (panel * args.depth + start) * nr
             t.next_b = t.b + args.depth * nr if panel + 1 < panel_end else \
@@ -168,6 +178,7 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
             # Only the first panel meets rows that are not in the cache yet.
             t.known_rows = known if panel == panel_first else 0
             k.tile(&t)
+            panel += together
         start += t.depth
         if start >= args.depth:
             break
@@ -187,7 +198,8 @@ def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_ro
     args.bands, args.band = split(rows, 96 if strip else band_rows(4 * panels * k.nr * depth), k.mr)
     flops = 2 * rows * depth * columns
     args.panel_blocks, args.panel_block = split(
-        panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))))
+        panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))),
+        panels_together(rows, panels))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
     args.strip_row = (args.depth_block // k.vector_length + 2) * k.vector_length if strip else 0
     args.activation, args.alpha = ACTIVATIONS[activation], alpha

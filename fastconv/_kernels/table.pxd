@@ -14,7 +14,7 @@ cdef extern from "fastconv.h" nogil:
         const float *const *a
         int64_t a_tap, a_offset
         const float *b
-        int64_t b_tap, taps, depth
+        int64_t b_panel, b_tap, taps, depth
         float *y
         const int64_t *y_rows
         int64_t rows, columns

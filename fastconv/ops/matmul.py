@@ -145,6 +145,9 @@ CASES = (
     _case((2, 3, 6, 4), (6, 5), True),
     _case((2, 5, 3), (2, 4, 5), True, True),
     _case((2, 800), (800, 3)),
+    # One row and two: several panels at once, and some left over.
+    _case((1, 20), (20, 150)),
+    _case((2, 20), (20, 113)),
     _case((98, 20), (20, 18)),
     # More rows, and a longer sum, than one block; rows 4 KiB apart.
     _case((150, 261), (150, 49), True),

@@ -2,14 +2,15 @@
 #include "check.h"
 
 static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth, int variant) {
-    const int64_t offset = 3, row_length = NR + 5;
+    const int64_t offset = 3, row_length = columns + NR + 5;
     const float **a = fresh(taps * rows * sizeof *a);
     int64_t *y_rows = fresh(rows * sizeof *y_rows);
     for (int64_t i = 0; i < taps * rows; i++) a[i] = random_floats(offset + depth, -1, 1);
     for (int64_t m = 0; m < rows; m++) y_rows[m] = (rows - 1 - m) * row_length;
     output y = new_output(rows * row_length);
     fc_tile t = {
-        .a = a, .a_tap = rows, .a_offset = offset, .b = random_floats(taps * depth * NR, -1, 1), .b_tap = depth * NR,
+        .a = a, .a_tap = rows, .a_offset = offset, .b_tap = depth * NR,
+        .b = random_floats((columns + NR - 1) / NR * taps * depth * NR, -1, 1), .b_panel = taps * depth * NR,
         .taps = taps, .depth = depth, .y = y.got, .y_rows = y_rows, .rows = rows, .columns = columns,
         .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL, .accumulate = variant >> 1 & 1,
         .last = variant >> 2 & 1, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
@@ -19,7 +20,8 @@ static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth
             double sum = 0, scale = 0;
             for (int64_t tap = 0; tap < taps; tap++)
                 for (int64_t i = 0; i < depth; i++) {
-                    const double term = (double)a[tap * rows + m][offset + i] * t.b[(tap * depth + i) * NR + n];
+                    const float *b = t.b + n / NR * t.b_panel + (tap * depth + i) * NR;
+                    const double term = (double)a[tap * rows + m][offset + i] * b[n % NR];
                     sum += term, scale += fabs(term);
                 }
             if (t.accumulate) sum += y.got[y_rows[m] + n] = random_float(-1, 1), scale += 1;
@@ -36,6 +38,10 @@ static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth
 static void test_tile(void) {
     int variant = 0;
     testing("tile");
+    for (int64_t rows = 1; rows <= 2; rows++)
+        for (int64_t panels = 2; panels <= (rows == 1 ? 4 : 2); panels += 2)
+            FOR_EACH (missing, 0, 1, VL, NR - 1)
+                for (int i = 0; i < 8; i++) tile_case(rows, panels * NR - missing, 1 + i % 3, i % 5 ? 7 : 61, variant++);
     for (int64_t rows = 1; rows <= 2 * MR + 1; rows++)
         FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR) {
             const int64_t taps = 1 + variant % 3, depth = variant % 5 ? variant % 7 : 61;
