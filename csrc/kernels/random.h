@@ -8,7 +8,6 @@ enum { PHILOX_BLOCKS = 16, PHILOX_GROUP = 64 };
 
 typedef uint32_t vu __attribute__((vector_size(4 * FC_VL)));
 typedef uint64_t vq __attribute__((vector_size(4 * FC_VL))); /* half as many, for 32 x 32 -> 64 bit products */
-typedef uint8_t vb __attribute__((vector_size(FC_VL)));
 
 /* The product of the low halves of each 64-bit lane with m. */
 FC_INLINE vq v_multiply_low(vq a, uint32_t m) {
@@ -25,12 +24,27 @@ FC_INLINE vq v_multiply_low(vq a, uint32_t m) {
 #endif
 }
 
+/* The round keys, worked out once for many blocks. */
+typedef struct {
+    vq k0[10], k1[10];
+} philox_keys;
+
+FC_INLINE philox_keys philox_schedule(uint64_t key) {
+    philox_keys keys;
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+        keys.k0[round] = k0 - (vq){0};
+        keys.k1[round] = k1 - (vq){0};
+    }
+    return keys;
+}
+
 /* One state in the low halves of the lanes; what stands in the high halves is ignored. */
 typedef struct {
     vq c0, c1, c2, c3;
 } philox_state;
 
-FC_INLINE void philox_round(philox_state *s, uint32_t k0, uint32_t k1) {
+FC_INLINE void philox_round(philox_state *s, vq k0, vq k1) {
     vq a = v_multiply_low(s->c0, 0xD2511F53u), b = v_multiply_low(s->c2, 0xCD9E8D57u);
     s->c0 = (b >> 32) ^ s->c1 ^ k0;
     s->c1 = b;
@@ -42,18 +56,16 @@ FC_INLINE void philox_round(philox_state *s, uint32_t k0, uint32_t k1) {
 FC_INLINE vu philox_join(vq even, vq odd) { return (vu)((even & 0xffffffffu) | (odd << 32)); }
 
 /* The four words of FC_VL blocks from `block` on. */
-FC_INLINE void philox(uint64_t key, uint64_t block, vu words[4]) {
+FC_INLINE void philox(const philox_keys *keys, uint64_t block, vu words[4]) {
     vq counter;
-    for (int l = 0; l < FC_VL / 2; l++) counter[l] = block + 2 * l;
+    for (int l = 0; l < FC_VL / 2; l++) counter[l] = 2 * l;
+    counter += block;
     philox_state even = {counter, counter >> 32, {0}, {0}};
-    counter = counter + 1;
+    counter += 1;
     philox_state odd = {counter, counter >> 32, {0}, {0}};
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int round = 0; round < 10; round++) {
-        philox_round(&even, k0, k1);
-        philox_round(&odd, k0, k1);
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+    FC_UNROLL for (int round = 0; round < 10; round++) {
+        philox_round(&even, keys->k0[round], keys->k1[round]);
+        philox_round(&odd, keys->k0[round], keys->k1[round]);
     }
     words[0] = philox_join(even.c0, odd.c0);
     words[1] = philox_join(even.c1, odd.c1);
@@ -61,37 +73,66 @@ FC_INLINE void philox(uint64_t key, uint64_t block, vu words[4]) {
     words[3] = philox_join(even.c3, odd.c3);
 }
 
-FC_INLINE void dropout_some(const float *x, float *y, uint8_t *mask, int64_t n, vu word, uint32_t threshold,
-                            float scale) {
-    vi keep = word >= (threshold - (vu){0});
-    vb bytes = __builtin_convertvector((vu)keep & 1, vb);
-    vf value = v_select(keep, v_load_some(x, n) * scale, v_zero());
-    v_store_some(y, value, n);
-    if (n < FC_VL) memcpy(mask, &bytes, n);
-    else memcpy(mask, &bytes, FC_VL);
+/* The first n bits of a mask, least significant first, are the first (n + 7) / 8 bytes (of a little-endian machine). */
+FC_INLINE uint64_t mask_load(const uint8_t *mask, int64_t n) {
+    uint64_t bits = 0;
+    if (n >= PHILOX_GROUP) memcpy(&bits, mask, sizeof bits);
+    else memcpy(&bits, mask, (n + 7) / 8);
+    return bits;
 }
 
-/* mask = word >= threshold; y = mask ? x * scale : 0. `block` is the first block of this range and starts a group. */
+FC_INLINE void mask_store(uint8_t *mask, uint64_t bits, int64_t n) {
+    if (n >= PHILOX_GROUP) {
+        memcpy(mask, &bits, sizeof bits);
+        return;
+    }
+    bits &= ((uint64_t)1 << n) - 1;
+    memcpy(mask, &bits, (n + 7) / 8);
+}
+
+/* y = keep ? x * scale : 0, for the n elements that are left or a vector. */
+FC_INLINE void dropout_some(const float *x, float *y, vi keep, float scale, int64_t n) {
+    v_store_some(y, v_select(keep, v_load_some(x, n) * scale, v_zero()), n);
+}
+
+/* At most PHILOX_GROUP elements. */
+FC_INLINE void dropout_group(const float *x, float *y, uint8_t *mask, int64_t n, const philox_keys *keys,
+                             uint64_t block, vu threshold, float scale) {
+    uint64_t bits = 0;
+    for (int part = 0; part < PHILOX_BLOCKS; part += FC_VL) {
+        vu words[4];
+        philox(keys, block + part, words);
+        FC_UNROLL for (int word = 0; word < 4; word++) {
+            const int i = word * PHILOX_BLOCKS + part;
+            const vi keep = words[word] >= threshold;
+            bits |= (uint64_t)v_bits(keep) << i;
+            if (i < n) dropout_some(x + i, y + i, keep, scale, n - i);
+        }
+    }
+    mask_store(mask, bits, n);
+}
+
+/* Bit i of mask = word i >= threshold; y = bit ? x * scale : 0. `block` is the first block of this range and starts a
+ * group. y may be x. */
 static void fc_dropout(const float *x, float *y, uint8_t *mask, int64_t n, uint64_t key, uint64_t block,
                        uint32_t threshold, float scale) {
-    vu words[4];
-    for (int64_t group = 0; group < n; group += PHILOX_GROUP, block += PHILOX_BLOCKS)
-        for (int part = 0; part < PHILOX_BLOCKS; part += FC_VL) {
-            philox(key, block + part, words);
-            for (int word = 0; word < 4; word++) {
-                const int64_t i = group + word * PHILOX_BLOCKS + part;
-                if (i < n) dropout_some(x + i, y + i, mask + i, n - i, words[word], threshold, scale);
-            }
-        }
+    const philox_keys keys = philox_schedule(key);
+    const vu least = threshold - (vu){0};
+    int64_t i = 0;
+    for (; i + PHILOX_GROUP <= n; i += PHILOX_GROUP, block += PHILOX_BLOCKS)
+        dropout_group(x + i, y + i, mask + i / 8, PHILOX_GROUP, &keys, block, least, scale);
+    if (i < n) dropout_group(x + i, y + i, mask + i / 8, n - i, &keys, block, least, scale);
 }
 
-/* dx = mask ? dy * scale : 0. dx may be dy. */
+FC_INLINE void dropout_backward_group(const float *dy, uint64_t bits, float *dx, int64_t n, float scale) {
+    FC_UNROLL for (int i = 0; i < PHILOX_GROUP; i += FC_VL)
+        if (i < n) dropout_some(dy + i, dx + i, v_from_bits((uint32_t)(bits >> i)), scale, n - i);
+}
+
+/* dx = bit ? dy * scale : 0. dx may be dy. */
 static void fc_dropout_backward(const float *dy, const uint8_t *mask, float *dx, int64_t n, float scale) {
-    for (int64_t i = 0; i < n; i += FC_VL) {
-        vb bytes = {0};
-        if (n - i < FC_VL) memcpy(&bytes, mask + i, n - i);
-        else memcpy(&bytes, mask + i, FC_VL);
-        vi keep = __builtin_convertvector(bytes, vi) != 0;
-        v_store_some(dx + i, v_select(keep, v_load_some(dy + i, n - i) * scale, v_zero()), n - i);
-    }
+    int64_t i = 0;
+    for (; i + PHILOX_GROUP <= n; i += PHILOX_GROUP)
+        dropout_backward_group(dy + i, mask_load(mask + i / 8, PHILOX_GROUP), dx + i, PHILOX_GROUP, scale);
+    if (i < n) dropout_backward_group(dy + i, mask_load(mask + i / 8, n - i), dx + i, n - i, scale);
 }

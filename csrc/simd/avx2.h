@@ -9,6 +9,7 @@
 #define FC_OWN_PARTIAL
 #define FC_OWN_SELECT
 #define FC_OWN_BYTES
+#define FC_OWN_BITS
 
 #include "vector.h"
 
@@ -39,3 +40,5 @@ FC_INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
     v_store_bytes(bytes, v);
     memcpy(p, bytes, n);
 }
+
+FC_INLINE uint32_t v_bits(vi mask) { return (uint32_t)_mm256_movemask_ps((__m256)mask); }

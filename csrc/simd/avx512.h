@@ -13,6 +13,7 @@
 #define FC_OWN_PARTIAL
 #define FC_OWN_SELECT
 #define FC_OWN_BYTES
+#define FC_OWN_BITS
 #endif
 
 #include "vector.h"
@@ -35,4 +36,6 @@ FC_INLINE void v_store_bytes(uint8_t *p, vi v) { _mm_storeu_si128((__m128i *)p, 
 FC_INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
     _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1), _mm512_cvtepi32_epi8((__m512i)v));
 }
+
+FC_INLINE uint32_t v_bits(vi mask) { return _mm512_movepi32_mask((__m512i)mask); }
 #endif

@@ -1,7 +1,7 @@
 /* The vector vocabulary that every kernel is written in, over the compiler's vector types.
  *
  * A simd/<isa>.h defines FC_ISA, FC_VL (floats per vector), FC_MR and FC_NRV (the tile: rows, vectors per row), and may
- * define FC_OWN_PARTIAL / FC_OWN_SELECT / FC_OWN_BYTES to bring faster versions, before it includes this file.
+ * define FC_OWN_PARTIAL / FC_OWN_SELECT / FC_OWN_BYTES / FC_OWN_BITS to bring faster versions, before it includes this file.
  * Arithmetic uses the ordinary operators; `a * b + c` contracts to a fused multiply-add where the set has one.
  */
 #ifndef FC_VECTOR_H
@@ -65,6 +65,24 @@ FC_INLINE void v_store_bytes_n(uint8_t *p, vi v, int64_t n) {
     memcpy(p, &bytes, n);
 }
 FC_INLINE void v_store_bytes(uint8_t *p, vi v) { v_store_bytes_n(p, v, FC_VL); }
+#endif
+
+/* One bit per lane of a mask (all ones or zero, as comparisons give it), lane 0 the least significant; and the mask of
+ * the low FC_VL bits. */
+FC_INLINE vi v_lane_bit(void) {
+    vi bit;
+    for (int i = 0; i < FC_VL; i++) bit[i] = 1 << i;
+    return bit;
+}
+FC_INLINE vi v_from_bits(uint32_t bits) { return (v_seti((int32_t)bits) & v_lane_bit()) != 0; }
+#ifndef FC_OWN_BITS
+FC_INLINE uint32_t v_bits(vi mask) {
+    uint64_t words[FC_VL / 2], all = 0;
+    vi own = mask & v_lane_bit();
+    memcpy(words, &own, sizeof words);
+    for (int i = 0; i < FC_VL / 2; i++) all |= words[i];
+    return (uint32_t)(all | all >> 32);
+}
 #endif
 
 /* Whether any lane is not zero. */

@@ -11,7 +11,7 @@ cdef extern from "fastconv.h" nogil:
         void (*dropout_backward)(const float *dy, const uint8_t *mask, float *dx, int64_t n, float scale) noexcept nogil
 
 cdef enum:
-    CHUNK = 16384   # elements: whole groups of 64 words
+    CHUNK = 16384   # elements: whole groups of 64 words, and whole bytes of the mask
     WORDS = 4       # of a block
 
 
@@ -33,14 +33,14 @@ cdef struct DropoutArgs:
 cdef void dropout_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const DropoutArgs *args = <const DropoutArgs *>raw
     cdef int64_t start = chunk * CHUNK
-    args.k.dropout(args.x + start, args.y + start, args.mask + start, min(args.size - start, CHUNK), args.state[0],
+    args.k.dropout(args.x + start, args.y + start, args.mask + start // 8, min(args.size - start, CHUNK), args.state[0],
                    args.state[1] // WORDS + <uint64_t>(start // WORDS), args.threshold, args.scale)
 
 
 cdef void dropout_backward_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const DropoutArgs *args = <const DropoutArgs *>raw
     cdef int64_t start = chunk * CHUNK
-    args.k.dropout_backward(args.x + start, args.mask + start, args.y + start, min(args.size - start, CHUNK),
+    args.k.dropout_backward(args.x + start, args.mask + start // 8, args.y + start, min(args.size - start, CHUNK),
                             args.scale)
 
 
@@ -57,12 +57,12 @@ cdef dropout_step(str name, size_t function, str x, state, str y, str mask, bint
 
 
 def dropout(str x, str state, str y, str mask, int64_t size, uint32_t threshold, double scale):
-    """Return the step mask = word >= threshold, y = mask ? x * scale : 0; y may be x."""
+    """Return the step bit of mask = word >= threshold, y = bit ? x * scale : 0; y may be x."""
     return dropout_step("dropout", <size_t>&dropout_chunk, x, state, y, mask, True, size, threshold, scale, 1.4e-3)
 
 
 def dropout_backward(str dy, str mask, str dx, int64_t size, double scale):
-    """Return the step dx = mask ? dy * scale : 0; dx may be dy."""
+    """Return the step dx = bit of mask ? dy * scale : 0; dx may be dy."""
     return dropout_step("dropout_backward", <size_t>&dropout_backward_chunk, dy, None, dx, mask, False, size, 0,
                         scale, 5e-4)
 

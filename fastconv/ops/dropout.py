@@ -67,19 +67,23 @@ def _infer(specs, attrs):
     check_shape("dropout", "state", state.shape, (2,))
     if state.dtype != "uint64":
         raise DTypeError(f"dropout needs state of uint64 (key, counter), got {state.dtype}")
-    return {"y": x, "new_state": state, "mask": Spec(x.shape, "uint8")}
+    size = None if None in x.shape else -(-x.size // 8)
+    return {"y": x, "new_state": state, "mask": Spec((size,), "uint8")}
 
 
 def _reference(arrays, attrs):
     x, state = arrays["x"], arrays["state"]
-    mask = (random_words(state, x.size) >= _threshold(attrs.rate)).astype("uint8").reshape(x.shape)
+    keep = random_words(state, x.size) >= _threshold(attrs.rate)
     new_state = state + np.array([0, words_used(x.size)], np.uint64)
-    return {"y": np.where(mask, x / (1 - attrs.rate), 0), "new_state": new_state, "mask": mask}
+    y = np.where(keep.reshape(x.shape), x / (1 - attrs.rate), 0)
+    return {"y": y, "new_state": new_state, "mask": np.packbits(keep, bitorder="little")}
 
 
-# y = mask x / (1 - rate), so dx = mask dy / (1 - rate).
+# y = keep x / (1 - rate), so dx = keep dy / (1 - rate), with one bit of the mask per element.
 def _reference_backward(arrays, attrs, needs):
-    return {"dx": np.where(arrays["mask"], arrays["dy"] / (1 - attrs.rate), 0)}
+    dy = arrays["dy"]
+    keep = np.unpackbits(arrays["mask"], count=dy.size, bitorder="little").reshape(dy.shape)
+    return {"dx": np.where(keep, dy / (1 - attrs.rate), 0)}
 
 
 def _plan(specs, attrs):
