@@ -55,22 +55,24 @@ FC_INLINE void philox_round(philox_state *s, vq k0, vq k1) {
 /* Interleave the even and the odd blocks. */
 FC_INLINE vu philox_join(vq even, vq odd) { return (vu)((even & 0xffffffffu) | (odd << 32)); }
 
-/* The four words of FC_VL blocks from `block` on. */
-FC_INLINE void philox(const philox_keys *keys, uint64_t block, vu words[4]) {
-    vq counter;
-    for (int l = 0; l < FC_VL / 2; l++) counter[l] = 2 * l;
-    counter += block;
-    philox_state even = {counter, counter >> 32, {0}, {0}};
-    counter += 1;
-    philox_state odd = {counter, counter >> 32, {0}, {0}};
-    FC_UNROLL for (int round = 0; round < 10; round++) {
-        philox_round(&even, keys->k0[round], keys->k1[round]);
-        philox_round(&odd, keys->k0[round], keys->k1[round]);
+/* The four words of each block from `block` on, two vectors of blocks: a round waits for the one before, and one vector
+ * alone would leave the multipliers idle meanwhile. */
+FC_INLINE void philox(const philox_keys *keys, uint64_t block, vu words[2][4]) {
+    philox_state states[4]; /* even and odd blocks of each vector */
+    for (int s = 0; s < 4; s++) {
+        vq counter;
+        for (int l = 0; l < FC_VL / 2; l++) counter[l] = s / 2 * FC_VL + 2 * l + s % 2;
+        counter += block;
+        states[s] = (philox_state){counter, counter >> 32, {0}, {0}};
     }
-    words[0] = philox_join(even.c0, odd.c0);
-    words[1] = philox_join(even.c1, odd.c1);
-    words[2] = philox_join(even.c2, odd.c2);
-    words[3] = philox_join(even.c3, odd.c3);
+    FC_UNROLL for (int round = 0; round < 10; round++)
+        FC_UNROLL for (int s = 0; s < 4; s++) philox_round(&states[s], keys->k0[round], keys->k1[round]);
+    FC_UNROLL for (int v = 0; v < 2; v++) {
+        words[v][0] = philox_join(states[2 * v].c0, states[2 * v + 1].c0);
+        words[v][1] = philox_join(states[2 * v].c1, states[2 * v + 1].c1);
+        words[v][2] = philox_join(states[2 * v].c2, states[2 * v + 1].c2);
+        words[v][3] = philox_join(states[2 * v].c3, states[2 * v + 1].c3);
+    }
 }
 
 /* The first n bits of a mask, least significant first, are the first (n + 7) / 8 bytes (of a little-endian machine). */
@@ -95,21 +97,27 @@ FC_INLINE void dropout_some(const float *x, float *y, vi keep, float scale, int6
     v_store_some(y, v_select(keep, v_load_some(x, n) * scale, v_zero()), n);
 }
 
-/* At most PHILOX_GROUP elements. */
-FC_INLINE void dropout_group(const float *x, float *y, uint8_t *mask, int64_t n, const philox_keys *keys,
-                             uint64_t block, vu threshold, float scale) {
-    uint64_t bits = 0;
-    for (int part = 0; part < PHILOX_BLOCKS; part += FC_VL) {
-        vu words[4];
-        philox(keys, block + part, words);
-        FC_UNROLL for (int word = 0; word < 4; word++) {
-            const int i = word * PHILOX_BLOCKS + part;
-            const vi keep = words[word] >= threshold;
-            bits |= (uint64_t)v_bits(keep) << i;
-            if (i < n) dropout_some(x + i, y + i, keep, scale, n - i);
+/* At most DROPOUT_RUN elements: the groups that two vectors of blocks reach. */
+enum { DROPOUT_GROUPS = 2 * FC_VL > PHILOX_BLOCKS ? 2 : 1, DROPOUT_RUN = DROPOUT_GROUPS * PHILOX_GROUP };
+
+FC_INLINE void dropout_run(const float *x, float *y, uint8_t *mask, int64_t n, const philox_keys *keys, uint64_t block,
+                           vu threshold, float scale) {
+    uint64_t bits[DROPOUT_GROUPS] = {0};
+    for (int first = 0; first < DROPOUT_GROUPS * PHILOX_BLOCKS; first += 2 * FC_VL) {
+        vu words[2][4];
+        philox(keys, block + first, words);
+        FC_UNROLL for (int v = 0; v < 2; v++) {
+            const int at = first + v * FC_VL, group = at / PHILOX_BLOCKS;
+            FC_UNROLL for (int word = 0; word < 4; word++) {
+                const int bit = word * PHILOX_BLOCKS + at % PHILOX_BLOCKS, i = group * PHILOX_GROUP + bit;
+                const vi keep = words[v][word] >= threshold;
+                bits[group] |= (uint64_t)v_bits(keep) << bit;
+                if (i < n) dropout_some(x + i, y + i, keep, scale, n - i);
+            }
         }
     }
-    mask_store(mask, bits, n);
+    for (int group = 0; group < DROPOUT_GROUPS; group++)
+        if (group * PHILOX_GROUP < n) mask_store(mask + group * 8, bits[group], n - group * PHILOX_GROUP);
 }
 
 /* Bit i of mask = word i >= threshold; y = bit ? x * scale : 0. `block` is the first block of this range and starts a
@@ -119,9 +127,9 @@ static void fc_dropout(const float *x, float *y, uint8_t *mask, int64_t n, uint6
     const philox_keys keys = philox_schedule(key);
     const vu least = threshold - (vu){0};
     int64_t i = 0;
-    for (; i + PHILOX_GROUP <= n; i += PHILOX_GROUP, block += PHILOX_BLOCKS)
-        dropout_group(x + i, y + i, mask + i / 8, PHILOX_GROUP, &keys, block, least, scale);
-    if (i < n) dropout_group(x + i, y + i, mask + i / 8, n - i, &keys, block, least, scale);
+    for (; i + DROPOUT_RUN <= n; i += DROPOUT_RUN)
+        dropout_run(x + i, y + i, mask + i / 8, DROPOUT_RUN, &keys, block + i / 4, least, scale);
+    if (i < n) dropout_run(x + i, y + i, mask + i / 8, n - i, &keys, block + i / 4, least, scale);
 }
 
 FC_INLINE void dropout_backward_group(const float *dy, uint64_t bits, float *dx, int64_t n, float scale) {
