@@ -199,7 +199,7 @@ def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_ro
     flops = 2 * rows * depth * columns
     args.panel_blocks, args.panel_block = split(
         panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))),
-        panels_together(rows, panels))
+        panels_together(rows, max(panels, 1)))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
     args.strip_row = (args.depth_block // k.vector_length + 2) * k.vector_length if strip else 0
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
