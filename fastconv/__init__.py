@@ -8,7 +8,7 @@ Importing the package loads nothing: every part loads when it is first used.
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Public name -> (module, attribute there; None for the module itself).
 _HOMES = {

@@ -9,6 +9,7 @@ A *step* is a chunk function with its argument struct; binding a step writes add
 Threads claim chunks from one counter per step, so which thread ran a chunk is chance; what a chunk computes is not.
 """
 import os
+from math import prod
 
 import numpy as np
 
@@ -179,11 +180,15 @@ cdef Block take(size_t nbytes):
     return block
 
 
+# More than any address space: sizes up to here cannot wrap around.
+MAX_BYTES = 1 << 56
+
+
 def empty(shape, str dtype="float32"):
     """Return an uninitialised C-contiguous array of `shape` in a block of the pool."""
-    cdef size_t nbytes = ITEM_SIZE[dtype]
-    for n in shape:
-        nbytes *= <size_t>n
+    nbytes = ITEM_SIZE[dtype] * prod(shape)
+    if nbytes > MAX_BYTES:
+        raise MemoryError(f"an array of shape {tuple(shape)} and dtype {dtype} would take {nbytes:,} bytes")
     block = take(nbytes)
     array = np.ndarray(shape, dtype, block)
     if _fill is not None:

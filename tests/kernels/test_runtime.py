@@ -113,3 +113,9 @@ def test_absurd_thread_count():
     segment = runtime.Segment([(runtime.copy("x", "y", 1 << 21), {"x": address(source), "y": address(target)}, False)])
     segment.run(10**6)
     assert target.all()
+
+
+@pytest.mark.parametrize("shape", [(2**61, 2), (2**62, 3), (2**32, 2**32, 2**32)])
+def test_sizes_that_would_wrap_around_are_refused(shape):
+    with pytest.raises(MemoryError, match="would take"):
+        runtime.empty(shape)
