@@ -32,7 +32,7 @@ class Spec(NamedTuple):
 
 
 class Epilogue(NamedTuple):
-    """What a kernel does to each output element before it stores it. Fusing passes fill it."""
+    """What a kernel does to each output element before it stores it. Layers fill it, from their activation."""
 
     activation: str | None = None  # "relu", "relu6", "leaky_relu", "sigmoid", "tanh"
     alpha: float = 0.0  # slope of "leaky_relu" for negative inputs

@@ -15,10 +15,10 @@ from ..._kernels import conv_shallow, depthwise
 from ...errors import ConfigError
 
 # Whether Winograd's algorithm may be chosen at all.
-WINOGRAD = os.environ.get("FASTCONV_WINOGRAD", "1")
-if WINOGRAD not in ("0", "1"):
-    raise ConfigError(f"FASTCONV_WINOGRAD={WINOGRAD!r}: must be 1 (chosen where it is faster) or 0 (never)")
-WINOGRAD = WINOGRAD == "1"
+_asked = os.environ.get("FASTCONV_WINOGRAD", "1")
+if _asked not in ("0", "1"):
+    raise ConfigError(f"FASTCONV_WINOGRAD={_asked!r}: must be 1 (chosen where it is faster) or 0 (never)")
+WINOGRAD = _asked == "1"
 # Below this many input or output channels the transforms cost what the products save.
 MIN_CHANNELS = 12
 # Fewer outputs of an image and channel than this do not pay for reading the transformed weights.
