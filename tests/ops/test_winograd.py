@@ -1,6 +1,9 @@
 """conv2d by Winograd's algorithm: where it is chosen, its error, and infinities that must not leave their place."""
 
 import importlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +46,14 @@ def forward(x, kernel):
 )
 def test_algorithm(x, kernel, options, algorithm):
     assert ops.conv2d_algorithm(x, kernel, **options) == algorithm
+
+
+@pytest.mark.parametrize(("word", "says"), [("0", "direct"), ("1", "winograd_2x2"), ("no", "must be 1")])
+def test_environment(word, says):
+    code = "from fastconv import ops; print(ops.conv2d_algorithm((1, 28, 28, 64), (3, 3, 64, 64)))"
+    environment = {**os.environ, "FASTCONV_WINOGRAD": word}
+    done = subprocess.run([sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True)
+    assert says in done.stdout + done.stderr and (done.returncode != 0) == (word == "no")
 
 
 def test_algorithm_without_winograd(monkeypatch):
