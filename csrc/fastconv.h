@@ -31,8 +31,8 @@ typedef struct {
     float *y;
     const int64_t *y_rows; /* offset of each row in y */
     int64_t rows, columns; /* what is stored; columns <= NR, in tiles of one row also up to 4 panels, of two rows 2 */
+    const float *add;      /* added to the sums, laid out as y, or NULL: a residual, or y itself in a later block */
     const float *bias;     /* `columns` of them, or NULL; read only by the last block */
-    int32_t accumulate;    /* add to what y holds (a later block of the reduction) */
     int32_t last;          /* apply bias and activation */
     fc_activation activation;
     float alpha;
@@ -82,7 +82,7 @@ typedef struct {
 /* A convolution of few input channels by one panel: `depth` elements of x, at fixed offsets from the first that an output
  * reads, by a packed panel.
  *
- *   y[i][j][n] = activation(bias[n] + sum over k < depth of x[i * x_row + j * x_pixel + offsets[k]] * b[k][n])
+ *   y[i][j][n] = activation(sum over k < depth of x[i * x_row + j * x_pixel + offsets[k]] * b[k][n] + residual[i][j][n] + bias[n])
  */
 typedef struct {
     const float *x;
@@ -93,6 +93,7 @@ typedef struct {
     float *y;
     int64_t y_row, y_pixel;
     int64_t height, width, columns; /* what is stored */
+    const float *residual;          /* laid out as y, or NULL; may be y */
     const float *bias;              /* `columns` of them, or NULL */
     fc_activation activation;
     float alpha;
@@ -119,10 +120,11 @@ typedef struct {
     int64_t tiles_h, tiles_w, first, count;
     float *y; /* the panel's first column */
     int64_t y_pixel, out_height, out_width, columns;
-    const float *bias; /* `columns` of them, or NULL */
+    const float *residual; /* laid out as y, or NULL; may be y */
+    const float *bias;     /* `columns` of them, or NULL */
     fc_activation activation;
     float alpha;
-    uint8_t *suspect; /* -> [count]: outputs of the tile, as summed here, are not finite */
+    uint8_t *suspect; /* -> [count]: outputs of the tile, as summed here, are not finite, and were not stored */
 } fc_winograd_output;
 
 /* A window that moves over an image: tap (h, k) of output (i, j) reads row first_h + i * step_h + h * spread_h, column
@@ -140,14 +142,15 @@ typedef struct {
 /* A depthwise convolution of some rows of an image, or a grouped one of `depth` channels per group, both of x and of y,
  * that divide the vector length as the vector length divides `channels`:
  *
- *   y[i][j][c] = activation(bias[c] + sum over taps, d < depth of x[...][...][c / depth * depth + d] * w[h][k][d][c])
+ *   y[i][j][c] = activation(bias[c] + sum over taps, d < depth of x[...][...][c / depth * depth + d] * w[h][k][d][c]
+ *                           + residual[i][j][c])
  *
  * For the gradients y is the gradient of the output, and dw[h][k][d][c] += sum over outputs of x * y, dbias[c] += sum of y.
  */
 typedef struct {
     fc_window window;
-    const float *w, *bias;
-    float *dw, *dbias;     /* both biases may be NULL */
+    const float *w, *bias, *residual; /* the residual is laid out as y, but is not y; bias, residual, dbias may be NULL */
+    float *dw, *dbias;
     int64_t w_row, w_tap;  /* strides of w and dw; may be negative */
     int64_t w_depth;
     int64_t channels, depth; /* depth: 1, or at least 4 */

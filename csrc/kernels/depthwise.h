@@ -45,6 +45,7 @@ typedef struct {
     const float *x, *w, *ahead;
     int64_t taps, left, right;
     float *y;
+    const float *residual; /* or NULL */
 } depthwise_block;
 
 /* P outputs of a row. */
@@ -84,6 +85,8 @@ FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, 
                 depthwise_fetch(ahead + h * g->x_row + c * (P * STEP), P * STEP);
             depthwise_fetch(y + g->y_row + c * P, P);
         }
+        if (b->residual)
+            FC_UNROLL for (int p = 0; p < P; p++) sum[p] += v_load(b->residual + p * y_pixel + c);
         FC_UNROLL for (int p = 0; p < P; p++)
             v_store(y + p * y_pixel + c, t->activation == FC_ACT_RELU ? v_relu(sum[p]) : sum[p]);
     }
@@ -131,7 +134,7 @@ static depthwise_fn depthwise_find(const fc_depthwise *t, int64_t *block) {
 /* One output, V vectors of channels, of which the last has n elements. All is loaded before it is used: a partial load
  * branches, and between branches the compiler fuses no multiply with its add. */
 FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, int64_t taps_w,
-                               float *y, int64_t c, int64_t n, const int V) {
+                               float *y, const float *residual, int64_t c, int64_t n, const int V) {
     const fc_window *g = &t->window;
     const vi lanes = depthwise_lanes(t);
     vf sum[4];
@@ -149,21 +152,24 @@ FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const floa
             FC_UNROLL for (int v = 0; v < V; v++) sum[v] += value[v] * weight[v];
         }
     }
+    if (residual)
+        FC_UNROLL for (int v = 0; v < V; v++) sum[v] += v_load_some(residual + c + v * FC_VL, n);
     FC_UNROLL for (int v = 0; v < V; v++)
         v_store_some(y + c + v * FC_VL, t->activation == FC_ACT_RELU ? v_relu(sum[v]) : sum[v], n);
 }
 
-static void depthwise_pixels(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, float *y) {
+static void depthwise_pixels(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, float *y,
+                             const float *residual) {
     const fc_window *g = &t->window;
-    for (int64_t j = 0; j < g->columns; j++) {
+    for (int64_t j = 0; j < g->columns; j++, y += g->y_pixel, residual += residual ? g->y_pixel : 0) {
         int64_t low, high, c = 0;
         const int64_t column = j * g->step_w + g->first_w;
         fc_inside(column, g->spread_w, g->width, g->taps_w, &low, &high);
         const float *from = x + (column + low * g->spread_w) * g->x_pixel, *weights = w + low * t->w_tap;
         for (; c + 4 * FC_VL <= t->channels; c += 4 * FC_VL)
-            depthwise_pixel(t, from, weights, taps_h, high - low, y + j * g->y_pixel, c, FC_VL, 4);
+            depthwise_pixel(t, from, weights, taps_h, high - low, y, residual, c, FC_VL, 4);
         for (; c < t->channels; c += FC_VL)
-            depthwise_pixel(t, from, weights, taps_h, high - low, y + j * g->y_pixel, c, t->channels - c, 1);
+            depthwise_pixel(t, from, weights, taps_h, high - low, y, residual, c, t->channels - c, 1);
     }
 }
 
@@ -177,12 +183,14 @@ static void fc_depthwise_run(const fc_depthwise *t) {
         fc_inside(row, g->spread_h, g->height, g->taps_h, &low, &high);
         const float *x = g->x + (row + low * g->spread_h) * g->x_row, *w = t->w + low * t->w_row;
         float *y = g->y + i * g->y_row;
-        if (!slide) depthwise_pixels(t, x, w, high - low, y);
+        const float *residual = t->residual ? t->residual + i * g->y_row : NULL;
+        if (!slide) depthwise_pixels(t, x, w, high - low, y, residual);
         for (int64_t j = 0; slide && j < g->columns; j += block) {
             const int64_t from = j + block <= g->columns ? j : g->columns - block;
             const int64_t column = from * g->step_w + g->first_w;
             depthwise_block b = {.w = w, .taps = high - low, .y = y + from * g->y_pixel};
             b.x = x + column * g->x_pixel;
+            b.residual = residual ? residual + from * g->y_pixel : NULL;
             fc_inside(column, 1, g->width, (block - 1) * g->step_w + g->taps_w, &b.left, &b.right);
             if (t->channels == g->x_pixel)
                 b.ahead = g->x + (row + (g->taps_h - 1) * g->spread_h + 1) * g->x_row +

@@ -43,6 +43,9 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
     const int64_t *offsets = t->y_rows + row;
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int n = 0; n < P * FC_NR; n += FC_LINE) __builtin_prefetch(t->y + offsets[m] + n, 1, 3);
+    if (t->add && t->add != t->y)
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int n = 0; n < P * FC_NR; n += FC_LINE) __builtin_prefetch(t->add + offsets[m] + n, 0, 3);
 
     const float *const *a = t->a + row;
     const float *b = t->b;
@@ -72,11 +75,11 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
         left[v] = t->columns - v * FC_VL;
         left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
     }
-    if (t->accumulate) {
+    if (t->add) {
         FC_UNROLL for (int m = 0; m < M; m++)
             FC_UNROLL for (int v = 0; v < V; v++) {
-            const float *y = t->y + offsets[m] + v * FC_VL;
-            sum[m][v] += full ? v_load(y) : v_load_n(y, left[v]);
+            const float *add = t->add + offsets[m] + v * FC_VL;
+            sum[m][v] += full ? v_load(add) : v_load_n(add, left[v]);
         }
     }
     if (t->last) {

@@ -24,7 +24,8 @@ static void fc_copy_padded(const float *x, int64_t x_row, int64_t height, int64_
 }
 
 /* `tiles` times M neighbouring pixels. */
-FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, int64_t tiles, const int M) {
+FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, const float *residual, int64_t tiles,
+                             const int M) {
     const int full = t->columns == FC_NR;
     int64_t left[FC_NRV];
     FC_UNROLL for (int v = 0; v < FC_NRV; v++) left[v] = fc_clamp(t->columns - v * FC_VL, 0, FC_VL);
@@ -42,6 +43,14 @@ FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, int6
                 vf a = v_set(p[m * x_pixel]);
                 FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
             }
+        }
+        if (residual) {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+                const float *add = residual + m * y_pixel + v * FC_VL;
+                sum[m][v] += full ? v_load(add) : v_load_n(add, left[v]);
+            }
+            residual += M * y_pixel;
         }
         if (t->bias) {
             FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
@@ -65,15 +74,19 @@ FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, int6
 }
 
 #define FC_SHALLOW(m) \
-    static __attribute__((noinline)) void shallow_##m(const fc_shallow *t, const float *x, float *y, int64_t tiles) { \
-        if (m <= FC_MR) shallow_tiles(t, x, y, tiles, m <= FC_MR ? m : 1); \
+    static __attribute__((noinline)) void shallow_##m(const fc_shallow *t, const float *x, float *y, const float *residual, \
+                                                      int64_t tiles) { \
+        if (m <= FC_MR) shallow_tiles(t, x, y, residual, tiles, m <= FC_MR ? m : 1); \
     }
 FC_EACH_ROWS(FC_SHALLOW)
 
-static void shallow_run(const fc_shallow *t, const float *x, float *y, int64_t tiles, int64_t pixels) {
+static void shallow_run(const fc_shallow *t, int64_t row, int64_t column, int64_t tiles, int64_t pixels) {
+    const int64_t at = row * t->y_row + column * t->y_pixel;
+    const float *x = t->x + row * t->x_row + column * t->x_pixel, *residual = t->residual ? t->residual + at : NULL;
+    float *y = t->y + at;
     switch (pixels) {
 #define FC_CASE(m) \
-    case m: shallow_##m(t, x, y, tiles); break;
+    case m: shallow_##m(t, x, y, residual, tiles); break;
         FC_EACH_ROWS(FC_CASE)
 #undef FC_CASE
     }
@@ -83,12 +96,10 @@ static void fc_shallow_forward(const fc_shallow *t) {
     /* The tiles of a row are as equal as can be: the first few have one pixel more. */
     const int64_t tiles = (t->width + FC_MR - 1) / FC_MR, size = t->width / tiles, larger = t->width % tiles;
     for (int64_t i = 0; i < t->height; i++) {
-        const float *x = t->x + i * t->x_row;
-        float *y = t->y + i * t->y_row;
-        if (larger) shallow_run(t, x, y, larger, size + 1);
-        const int64_t done = larger * (size + 1);
-        shallow_run(t, x + done * t->x_pixel, y + done * t->y_pixel, tiles - larger, size);
+        if (larger) shallow_run(t, i, 0, larger, size + 1);
+        shallow_run(t, i, larger * (size + 1), tiles - larger, size);
         if (t->activation <= FC_ACT_RELU) continue;
+        float *y = t->y + i * t->y_row;
         /* Sigmoid and tanh are long: they run over the stored rows, not inside every copy of the tile. */
         for (int64_t j = 0; j < t->width; j++)
             fc_activate(y + j * t->y_pixel, y + j * t->y_pixel, t->columns, t->activation, t->alpha);

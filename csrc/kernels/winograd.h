@@ -98,7 +98,7 @@ static void fc_winograd_input_run(const fc_winograd_input *t) {
 
 /* One panel of a block of tiles. A value that is not finite in the input or the weights, or an overflow on the way,
  * makes at least one output of its tile infinite or NaN, perhaps others than the convolution would: `suspect[tile]`
- * tells the caller to compute those again. */
+ * tells the caller to compute those another way. Nothing is stored of them: y may hold the residual. */
 static void fc_winograd_output_run(const fc_winograd_output *t) {
     const int64_t per_image = t->tiles_h * t->tiles_w;
     for (int64_t i = 0; i < t->count; i++) {
@@ -106,12 +106,10 @@ static void fc_winograd_output_run(const fc_winograd_output *t) {
         const int64_t row = 2 * (tile % per_image / t->tiles_w), column = 2 * (tile % t->tiles_w);
         const int rows = t->out_height - row >= 2 ? 2 : 1, columns = t->out_width - column >= 2 ? 2 : 1;
         const int64_t pixel = t->y_pixel, y_row = t->out_width * pixel;
-        float *y = t->y + ((n * t->out_height + row) * t->out_width + column) * pixel;
-        vf check = v_zero();
-        for (int64_t c = 0; c < t->columns; c += FC_VL) {
-            const float *m = t->m + i * FC_NR + c;
-            const int64_t left = t->columns - c;
-            const vf bias = t->bias ? v_load_some(t->bias + c, left) : v_zero();
+        const int64_t at = ((n * t->out_height + row) * t->out_width + column) * pixel;
+        vf out[FC_NRV][2][2], check = v_zero();
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            const float *m = t->m + i * FC_NR + v * FC_VL;
             vf s[2][4]; /* A^T along the columns of the tile */
             FC_UNROLL for (int j = 0; j < 4; j++) {
                 const float *p = m + j * t->m_matrix;
@@ -120,17 +118,26 @@ static void fc_winograd_output_run(const fc_winograd_output *t) {
                 s[1][j] = first - second - v_load(p + 12 * t->m_matrix);
             }
             FC_UNROLL for (int r = 0; r < 2; r++) {
-                vf even = s[r][0] + s[r][1] + s[r][2], odd = s[r][1] - s[r][2] - s[r][3];
-                check += 0.0f * even;
-                check += 0.0f * odd;
-                if (r < rows) {
-                    v_store_some(y + r * y_row + c, v_activate(even + bias, t->activation, t->alpha), left);
-                    if (columns == 2)
-                        v_store_some(y + r * y_row + pixel + c, v_activate(odd + bias, t->activation, t->alpha), left);
+                out[v][r][0] = s[r][0] + s[r][1] + s[r][2], out[v][r][1] = s[r][1] - s[r][2] - s[r][3];
+                FC_UNROLL for (int c = 0; c < 2; c++) check += 0.0f * out[v][r][c];
+            }
+        }
+        t->suspect[i] = v_bits(check != 0) != 0;
+        if (t->suspect[i]) continue;
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            const int64_t left = t->columns - v * FC_VL;
+            if (left <= 0) continue;
+            const vf bias = t->bias ? v_load_some(t->bias + v * FC_VL, left) : v_zero();
+            FC_UNROLL for (int r = 0; r < 2; r++) {
+                FC_UNROLL for (int c = 0; c < 2; c++) {
+                    if (r >= rows || c >= columns) continue;
+                    const int64_t to = at + r * y_row + c * pixel + v * FC_VL;
+                    vf z = out[v][r][c];
+                    if (t->residual) z += v_load_some(t->residual + to, left);
+                    v_store_some(t->y + to, v_activate(z + bias, t->activation, t->alpha), left);
                 }
             }
         }
-        t->suspect[i] = v_sum(check) != 0;
     }
 }
 

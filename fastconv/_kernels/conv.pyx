@@ -34,6 +34,7 @@ cdef struct ConvolveArgs:
     const float *x
     const float *packed
     const float *bias
+    const float *residual
     float *y
     int64_t pixels, per_plane           # output pixels: all, of one plane
     int64_t planes, height, width, x_plane, x_row, x_pixel
@@ -104,6 +105,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         t.columns = min(nr, args.columns - column)
         column += group * args.y_group
         t.y = args.y + args.y_offset + column
+        t.add = args.residual + args.y_offset + column if args.residual != NULL else NULL
         t.bias = args.bias + column if args.bias != NULL else NULL
         # Only the first panel meets rows that are not in the cache yet.
         t.known_rows = known if panel == panel_first else 0
@@ -113,7 +115,6 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
             t.a, t.a_offset = <const float *const *>a + tap * args.pointers, group * args.x_group + start
             t.b = packed + tap * t.b_tap + start * nr
             t.next_b = t.b + t.taps * t.depth * nr
-            t.accumulate = tap > 0 or start > 0
             start += t.depth
             if start >= args.depth:
                 start = 0
@@ -122,6 +123,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
             k.tile(&t)
             if t.last:
                 break
+            t.add = t.y
 
 
 def volume(values, fill):
@@ -129,7 +131,7 @@ def volume(values, fill):
     return (fill,) * (3 - len(values)) + tuple(values)
 
 
-def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, steps, reads, out_size, y_strides,
+def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_channels, steps, reads, out_size, y_strides,
              y_offset=0, groups=1, depth, columns, activation=None, alpha=0.0):
     """Return the step of a convolution with packed panels, of images with one, two or three spatial axes.
 
@@ -145,6 +147,8 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
         Sizes of the grid of outputs; its strides (image, one per axis) and start in y, in elements.
     depth, columns
         Input channels that a group reads, output channels that it writes.
+
+    A `residual`, laid out as y, may be y: it is read in the first block of the reduction.
     """
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
@@ -152,7 +156,7 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
         reads = ((0,), (), ())
     tap_d, tap_h, tap_w = volume(reads, (0,))
     (args.planes, height, width), (planes, rows, cols) = volume(x_size, 1), volume(out_size, 1)
-    args.x, args.packed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, k
+    args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.per_plane, args.pixels = rows * cols, images * planes * rows * cols
     args.height, args.width = height, width
     args.x_plane, args.x_row, args.x_pixel = height * width * x_channels, width * x_channels, x_channels
@@ -177,6 +181,8 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, x_channels, step
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
-                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                 (<char *>&args.bias - <char *>&args, bias, False),
+                 (<char *>&args.residual - <char *>&args, residual, False),
+                 (<char *>&args.y - <char *>&args, y, True)),
                 args.bands * args.panel_blocks, scratch=scratch,
                 cost=microseconds(2.0 * args.pixels * taps * depth * columns * groups) + args.pixels * columns / 1e4)

@@ -35,6 +35,7 @@ cdef extern from "fastconv.h" nogil:
         const float *b
         float *y
         int64_t y_row, y_pixel, height, width, columns
+        const float *residual
         const float *bias
         fc_activation activation
         float alpha
@@ -135,6 +136,7 @@ cdef struct ConvolveArgs:
     const float *x
     const float *packed
     const float *bias
+    const float *residual
     float *y
     Boxes boxes
     int64_t depth, columns
@@ -148,8 +150,8 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef const ConvolveArgs *args = <const ConvolveArgs *>raw
     cdef const fc_kernels *k = args.k
     cdef Box box = box_at(&args.boxes, chunk, args.x, <float *>scratch, k)
-    cdef float *y = args.y + ((box.plane * args.boxes.out_height + box.row) * args.boxes.out_width
-                              + box.column) * args.columns
+    cdef int64_t first = ((box.plane * args.boxes.out_height + box.row) * args.boxes.out_width
+                          + box.column) * args.columns
     cdef int64_t panel, column
     cdef fc_shallow t
     t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
@@ -159,16 +161,17 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     for panel in range((args.columns + k.nr - 1) // k.nr):
         column = panel * k.nr
         t.b, t.bias = args.packed + column * args.depth, args.bias + column if args.bias != NULL else NULL
-        t.y, t.columns = y + column, min(k.nr, args.columns - column)
+        t.y, t.columns = args.y + first + column, min(k.nr, args.columns - column)
+        t.residual = args.residual + first + column if args.residual != NULL else NULL
         k.shallow(&t)
 
 
-def convolve(str x, str packed, bias, str y, *, images, x_size, channels, out_size, padding, strides, dilations,
-             kernel_size, columns, activation=None, alpha=0.0):
+def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channels, out_size, padding, strides,
+             dilations, kernel_size, columns, activation=None, alpha=0.0):
     """Return the step of a convolution whose kernel is packed as one tap, all the elements of its reduction."""
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    args.x, args.packed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, k
+    args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.depth, args.columns = prod(kernel_size) * channels, columns
     args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
                      CHUNK_FLOPS // (2 * args.depth * columns))
@@ -177,7 +180,9 @@ def convolve(str x, str packed, bias, str y, *, images, x_size, channels, out_si
     return Step("convolve_shallow", <size_t>&convolve_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
-                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                 (<char *>&args.bias - <char *>&args, bias, False),
+                 (<char *>&args.residual - <char *>&args, residual, False),
+                 (<char *>&args.y - <char *>&args, y, True)),
                 images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks if elements else 0,
                 scratch=copy_bytes(&args.boxes), cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
 

@@ -20,6 +20,7 @@ cdef extern from "fastconv.h" nogil:
         fc_window window
         const float *w
         const float *bias
+        const float *residual
         float *dw
         float *dbias
         int64_t w_row, w_tap, w_depth, channels, depth
@@ -45,6 +46,7 @@ cdef struct DepthwiseArgs:
     const float *x
     const float *kernel
     const float *bias
+    const float *residual
     float *y
     float *dkernel
     float *dbias
@@ -65,7 +67,8 @@ cdef void narrow(const DepthwiseArgs *args, fc_depthwise *t, int64_t image, int6
     g.first_h += row * g.step_h
     g.rows = rows
     g.x = args.x + image * args.x_image + channel
-    g.y = args.y + args.y_offset + image * args.y_image + row * g.y_row + channel
+    first = args.y_offset + image * args.y_image + row * g.y_row + channel
+    g.y, t.residual = args.y + first, args.residual + first if args.residual != NULL else NULL
     if args.repeat > 1:
         first = max(g.first_h, 0)
         last = min(g.first_h + (rows - 1) * g.step_h + (g.taps_h - 1) * g.spread_h + 1, g.height)
@@ -137,7 +140,8 @@ cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strid
     cdef fc_window *g = &args.t.window
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.k = k
-    args.x, args.kernel, args.bias, args.y, args.dkernel, args.dbias = NULL, NULL, NULL, NULL, NULL, NULL
+    args.x, args.kernel, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL
+    args.dkernel, args.dbias = NULL, NULL
     args.t.channels, args.t.depth, args.t.w_depth = channels, depth, channels
     args.repeat, args.fold = repeat, fold
     g.height, g.width = x_size
@@ -175,8 +179,8 @@ def _cost(pixels, taps, channels):
     return 2 * microseconds(2.0 * pixels * taps * channels) + pixels * channels / 1e4
 
 
-def depthwise(str x, str kernel, bias, str y, *, images, channels, x_size, steps, taps, out_size, y_strides, y_offset=0,
-              activation=None, alpha=0.0, repeat=1, fold=1, depth=1):
+def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_size, steps, taps, out_size, y_strides,
+              y_offset=0, activation=None, alpha=0.0, repeat=1, fold=1, depth=1):
     """Return the step of a depthwise convolution.
 
     Parameters
@@ -197,7 +201,9 @@ def depthwise(str x, str kernel, bias, str y, *, images, channels, x_size, steps
     args.t.activation, args.t.alpha = ACTIVATIONS[activation], alpha
     return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.kernel - <char *>&args, kernel, False),
-                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                 (<char *>&args.bias - <char *>&args, bias, False),
+                 (<char *>&args.residual - <char *>&args, residual, False),
+                 (<char *>&args.y - <char *>&args, y, True)),
                 images * args.bands * args.blocks, scratch=scratch,
                 cost=_cost(images * out_size[0] * out_size[1], len(taps[2]) * depth, channels))
 

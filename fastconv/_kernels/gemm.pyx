@@ -122,6 +122,7 @@ cdef struct ProductArgs:
     const float *a
     const float *packed
     const float *bias
+    const float *residual
     float *y
     int64_t rows, depth, columns, a_row, y_row, a_batch, packed_batch, y_batch
     int64_t band, bands, panel_block, panel_blocks, depth_block, strip_row
@@ -148,7 +149,7 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
     cdef int64_t panel_first = block * args.panel_block, panel_end = min(panels, panel_first + args.panel_block)
     cdef const float *a = args.a + batch * args.a_batch + first * args.a_row
     cdef const float *packed = args.packed + batch * args.packed_batch
-    cdef float *y = args.y + batch * args.y_batch + first * args.y_row
+    cdef int64_t y_first = batch * args.y_batch + first * args.y_row
     cdef const float **rows = <const float **>scratch
     cdef int64_t *y_rows = <int64_t *>scratch + args.band + k.mr
     cdef float *strip = <float *>(y_rows + args.band + k.mr)
@@ -162,14 +163,15 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
     t.y_rows, t.activation, t.alpha = y_rows, args.activation, args.alpha
     while True:
         t.depth = min(args.depth_block, args.depth - start)
-        t.accumulate, t.last = start > 0, start + t.depth == args.depth
+        t.last = start + t.depth == args.depth
         if args.strip_row:
             k.strip(a + start, args.a_row, t.rows, t.depth, strip, args.strip_row)
         t.a_offset = 0 if args.strip_row else start
         panel = panel_first
         while panel < panel_end:
             together = panels_together(t.rows, panel_end - panel)
-            t.y = y + panel * nr
+            t.y = args.y + y_first + panel * nr
+            t.add = t.y if start > 0 else args.residual + y_first + panel * nr if args.residual != NULL else NULL
             t.columns = min(together * nr, args.columns - panel * nr)
             t.bias = args.bias + panel * nr if args.bias != NULL else NULL
             t.b = packed + (panel * args.depth + start) * nr
@@ -184,13 +186,16 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
             break
 
 
-def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_row, activation=None, alpha=0.0,
-            batches=1, a_batch=0, packed_batch=0, y_batch=0):
-    """Return the step y = activation(a @ b + bias), b packed, for each of `batches`; strides count elements."""
+def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a_row, y_row, activation=None,
+            alpha=0.0, batches=1, a_batch=0, packed_batch=0, y_batch=0):
+    """Return the step y = activation(a @ b + residual + bias), b packed, for each of `batches`; strides count elements.
+
+    The residual is laid out as y, and may be y.
+    """
     cdef ProductArgs args
     cdef const fc_kernels *k = kernels()
     panels = -(-columns // k.nr)
-    args.a, args.packed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, k
+    args.a, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.rows, args.depth, args.columns, args.a_row, args.y_row = rows, depth, columns, a_row, y_row
     args.a_batch, args.packed_batch, args.y_batch = a_batch, packed_batch, y_batch
     # More rows a multiple of 4 KiB apart than a set of the first-level cache has ways: a band's block is copied first.
@@ -205,7 +210,9 @@ def product(str a, str packed, bias, str y, *, rows, depth, columns, a_row, y_ro
     args.activation, args.alpha = ACTIVATIONS[activation], alpha
     return Step("product", <size_t>&product_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.packed - <char *>&args, packed, False),
-                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                 (<char *>&args.bias - <char *>&args, bias, False),
+                 (<char *>&args.residual - <char *>&args, residual, False),
+                 (<char *>&args.y - <char *>&args, y, True)),
                 batches * args.bands * args.panel_blocks,
                 scratch=16 * (args.band + k.mr) + 4 * args.band * args.strip_row,
                 cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)

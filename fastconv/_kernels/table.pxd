@@ -18,8 +18,9 @@ cdef extern from "fastconv.h" nogil:
         float *y
         const int64_t *y_rows
         int64_t rows, columns
+        const float *add
         const float *bias
-        int32_t accumulate, last
+        int32_t last
         fc_activation activation
         float alpha
         const float *next_b

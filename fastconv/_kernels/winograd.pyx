@@ -35,6 +35,7 @@ cdef extern from "fastconv.h" nogil:
         int64_t m_matrix, tiles_h, tiles_w, first, count
         float *y
         int64_t y_pixel, out_height, out_width, columns
+        const float *residual
         const float *bias
         fc_activation activation
         float alpha
@@ -106,6 +107,7 @@ cdef struct WinogradArgs:
     const float *packed
     const float *transformed
     const float *bias
+    const float *residual
     float *y
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
@@ -156,7 +158,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
     t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
     t.y_rows, t.rows, t.columns = offsets, source.count, nr
-    t.bias, t.accumulate, t.last, t.activation, t.alpha, t.known_rows = NULL, 0, 0, FC_ACT_NONE, 0, 0
+    t.bias, t.add, t.last, t.activation, t.alpha, t.known_rows = NULL, NULL, 0, FC_ACT_NONE, 0, 0
     for matrix in range(MATRICES):
         for panel in range(first_panel, end_panel):
             t.y = m + ((panel - first_panel) * MATRICES + matrix) * args.block * nr
@@ -172,6 +174,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     for panel in range(first_panel, end_panel):
         out.m = m + (panel - first_panel) * MATRICES * args.block * nr
         out.y = args.y + panel * nr
+        out.residual = args.residual + panel * nr if args.residual != NULL else NULL
         out.bias = args.bias + panel * nr if args.bias != NULL else NULL
         out.columns = min(nr, args.columns - panel * nr)
         k.winograd_output(&out)
@@ -204,7 +207,8 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
     t.y, t.y_rows, t.rows = args.y + panel * k.nr, y_rows, g.count
     t.columns = min(k.nr, args.columns - panel * k.nr)
     t.bias = args.bias + panel * k.nr if args.bias != NULL else NULL
-    t.accumulate, t.last, t.activation, t.alpha = 0, 1, args.activation, args.alpha
+    t.add = args.residual + panel * k.nr if args.residual != NULL else NULL
+    t.last, t.activation, t.alpha = 1, args.activation, args.alpha
     t.next_b, t.known_rows = t.b + 9 * t.b_tap, 0
     for r in range(row, min(row + 2, args.out_height)):
         g.first = (tile // per_image * args.out_height + r) * args.out_width + column
@@ -212,8 +216,8 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
         k.tile(&t)
 
 
-def convolve(str x, str packed, str transformed, bias, str y, *, images, x_size, first, out_size, depth, columns,
-             activation=None, alpha=0.0):
+def convolve(str x, str packed, str transformed, bias, residual, str y, *, images, x_size, first, out_size, depth,
+             columns, activation=None, alpha=0.0):
     """Return the step of a 3x3 convolution of stride 1.
 
     Parameters
@@ -223,11 +227,12 @@ def convolve(str x, str packed, str transformed, bias, str y, *, images, x_size,
     first : (int, int)
         The row and column of x that tap (0, 0) of output (0, 0) reads; may be outside.
     out_size, columns
-        (rows, columns) and channels of the contiguous NHWC output.
+        (rows, columns) and channels of the contiguous NHWC output, and of the residual, which may be in its memory.
     """
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    args.x, args.packed, args.transformed, args.bias, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
+    args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
+    args.k = k
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
     args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
@@ -247,6 +252,8 @@ def convolve(str x, str packed, str transformed, bias, str y, *, images, x_size,
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, False),
-                 (<char *>&args.bias - <char *>&args, bias, False), (<char *>&args.y - <char *>&args, y, True)),
+                 (<char *>&args.bias - <char *>&args, bias, False),
+                 (<char *>&args.residual - <char *>&args, residual, False),
+                 (<char *>&args.y - <char *>&args, y, True)),
                 blocks * args.panel_blocks, scratch=scratch,
                 cost=microseconds(2.0 * MATRICES * args.tiles * depth * columns) + args.tiles * depth / 1e3)

@@ -99,10 +99,14 @@ def check_operands(specs, name, rank, channel_axes):
         raise ShapeError(f"{name}: kernel must have shape {axes}, none of it 0, got {kernel}")
 
 
-def case(x, kernel, channels_out, bias, attrs):
+def case(x, kernel, channels_out, bias, attrs, residual=False):
     """Return a sample call."""
     specs = {"x": Spec(x), "kernel": Spec(kernel)}
-    return Case(specs | ({"bias": Spec((channels_out,))} if bias else {}), attrs)
+    if bias:
+        specs["bias"] = Spec((channels_out,))
+    if residual:
+        specs["residual"] = infer_output(specs, attrs, "case", channels_out)
+    return Case(specs, attrs)
 
 
 def _inside(offset, step, size, count):

@@ -32,12 +32,14 @@ def _forward_grid(x, geometry, channels, attrs, depth):
     }
 
 
-def plan_forward(x, kernel, multiplier, bias, attrs, depth=1):
-    x, kernel, attrs = _lower(x, kernel, attrs)
+def plan_forward(specs, multiplier, attrs, depth=1):
+    x, kernel, attrs = _lower(specs["x"].shape, specs["kernel"].shape, attrs)
+    # y may not take over the memory of a residual: blocks of a row overlap, and compute some outputs twice.
     step = kernels.depthwise(
         "x",
         "kernel",
-        "bias" if bias else None,
+        "bias" if "bias" in specs else None,
+        "residual" if "residual" in specs else None,
         "y",
         activation=attrs.epilogue.activation,
         alpha=attrs.epilogue.alpha,
@@ -52,7 +54,7 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs, depth=1):
     channels = x[3] * multiplier
     # Without an activation the gradient of the kernel passes over all of dy anyway, and sums it on its way.
     sums_bias = needs >= {"kernel", "bias"} and attrs.epilogue.activation is None
-    dz, epilogue, workspace = plan_epilogue_backward(y, attrs.epilogue, needs - {"bias"} if sums_bias else needs)
+    dz, epilogue, workspace, alias = plan_epilogue_backward(y, attrs.epilogue, needs - {"bias"} if sums_bias else needs)
     plans, packed, prologue = [], {}, ()
     if "kernel" in needs:
         grid = _forward_grid(x, geometry, channels, attrs, depth)
@@ -70,6 +72,7 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs, depth=1):
                 dz,
                 weights,
                 None,
+                None,
                 "dx",
                 channels=channels,
                 taps=(*walk.reads, walk.taps),
@@ -80,4 +83,5 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs, depth=1):
             for walk in common.backward_data_walks(geometry, attrs, x[0], x[3])
         ]
         plans.append((tuple(steps),))
-    return Plan(phases=after_epilogue(dz, epilogue, *plans), workspace=workspace, packed=packed, prologue=prologue)
+    phases = after_epilogue(dz, epilogue, *plans)
+    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)

@@ -1,4 +1,4 @@
-"""What the convolutions and dense share: the activation fused into their last step, and its derivative."""
+"""What the convolutions and dense share: what is fused into their last step, and the derivative of that."""
 
 from itertools import zip_longest
 
@@ -6,6 +6,7 @@ from .._kernels import gemm
 from ..errors import ArgumentError
 from ..op import Epilogue
 from ._activations import TABLE, activate, activate_backward, check_slope
+from ._checks import check_shape
 
 # Slope of "leaky_relu" where only its name is given: Keras's default.
 LEAKY_SLOPE = 0.2
@@ -26,8 +27,17 @@ def epilogue_of(activation):
     return epilogue
 
 
-def apply_epilogue(z, epilogue):
-    """Return activation(z)."""
+def check_residual(op, specs, y):
+    """Raise ShapeError unless the residual, where there is one, has the shape of y."""
+    if "residual" in specs:
+        check_shape(op, "a residual (which is added to the result)", specs["residual"].shape, y.shape)
+
+
+def finish(z, arrays, epilogue):
+    """Return activation(z + residual + bias), of these what there is."""
+    for name in ("residual", "bias"):
+        if name in arrays:
+            z = z + arrays[name]
     return activate(epilogue.activation, z, epilogue.alpha) if epilogue.activation else z
 
 
@@ -37,25 +47,32 @@ def epilogue_backward(dy, y, epilogue):
 
 
 def keeps(attrs, needs):
-    """Return what the backward of activation(x * kernel + bias) reads."""
+    """Return what the backward of activation(x * kernel + bias + residual) reads."""
     kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
     return tuple(name for name, wanted in kept.items() if wanted)
 
 
-# What the operations y = activation(x * kernel + bias), whatever * is, declare alike.
+# What the operations y = activation(x * kernel + bias + residual), whatever * is, declare alike.
 DECLARATION = {
-    "inputs": ("x", "kernel", "bias?"),
+    "inputs": ("x", "kernel", "bias?", "residual?"),
     "outputs": ("y",),
     "keeps": keeps,
-    "differentiable": frozenset({"x", "kernel", "bias"}),
+    "differentiable": frozenset({"x", "kernel", "bias", "residual"}),
 }
 
 
+# y = activation(z), so dz = dy * activation'(z), dbias = the sum of dz over all but the last axis, dresidual = dz.
 def plan_epilogue_backward(y, epilogue, needs):
-    """Return (name of dz, phases, workspace) of the first step backwards through bias and activation."""
+    """Return (name of dz, phases, workspace, alias) of the first step backwards through activation, residual and bias."""
     columns = y.shape[-1]
-    dz = "dz" if epilogue.activation and needs != {"bias"} else None
-    phases, workspace = gemm.epilogue_backward(
+    dz, alias, workspace = None, {}, {}
+    if epilogue.activation is None:
+        alias = {"dresidual": "dy"} if "residual" in needs else {}
+    elif "residual" in needs:
+        dz = "dresidual"
+    elif needs != {"bias"}:
+        dz, workspace = "dz", {"dz": y.nbytes}
+    phases, parts = gemm.epilogue_backward(
         "dy",
         "y",
         dz,
@@ -65,7 +82,7 @@ def plan_epilogue_backward(y, epilogue, needs):
         activation=epilogue.activation,
         alpha=epilogue.alpha,
     )
-    return dz or "dy", phases, {**workspace, **({dz: y.nbytes} if dz else {})}
+    return dz or "dy", phases, {**workspace, **parts}, alias
 
 
 def after_epilogue(dz, epilogue, *plans):

@@ -20,7 +20,7 @@ def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches
     if transpose_a:
         step = gemm.transposed_product(a, name, y, a_row=m, b_row=n, b_batch=packed_batch, packed=True, **common)
     else:
-        step = gemm.product(a, name, None, y, a_row=k, packed_batch=packed_batch, **common)
+        step = gemm.product(a, name, None, None, y, a_row=k, packed_batch=packed_batch, **common)
     return ((pack,), (step,)), {name: nbytes}
 
 

@@ -17,9 +17,9 @@ from . import _convolution as common
 from ._epilogue import (
     DECLARATION,
     after_epilogue,
-    apply_epilogue,
     epilogue_backward,
     epilogue_of,
+    finish,
     plan_epilogue_backward,
 )
 from .conv2d import reference as convolutions
@@ -54,7 +54,7 @@ def declare(name, cases):
             cases=cases,
             flops=flops,
             reduction=reduction,
-            **DECLARATION,
+            **DECLARATION | {"inputs": ("x", "kernel", "bias?"), "differentiable": frozenset({"x", "kernel", "bias"})},
         )
     )
 
@@ -160,9 +160,7 @@ def infer(name, specs, attrs):
 def reference(arrays, attrs):
     x, kernel = arrays["x"], arrays["kernel"]
     y = convolutions.correlate_backward_x(x, kernel, geometry(x.shape, kernel.shape, attrs), attrs)
-    if "bias" in arrays:
-        y += arrays["bias"]
-    return {"y": apply_epilogue(y, attrs.epilogue)}
+    return {"y": finish(y, arrays, attrs.epilogue)}
 
 
 def reference_backward(arrays, attrs, needs):
@@ -197,7 +195,7 @@ def plan(specs, attrs):
 #   dkernel[t] = sum over i of dz[i s + t d - p] x[i]^T              its gradient, x in the place of dy
 def plan_backward(specs, attrs, needs):
     call = _call(specs, attrs)
-    dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
+    dz, epilogue, workspace, _ = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     phases, packed, prologue = [], {}, ()
     if "kernel" in needs:
         steps, more = backward_kernel(call, dz, "x", "dkernel")

@@ -12,14 +12,15 @@ CASES = (
     case((3, 11, 5), (3, 1, 10), groups=5, padding="same", epilogue=Epilogue("leaky_relu", 0.2)),
     case((1, 300, 1), (9, 1, 8), strides=(2,)),
     case((1, 3, 13), (3, 13, 4), strides=(40,), padding=((9, 80),)),  # more padding than there is signal
+    case((2, 9, 14), (3, 14, 9), padding="same", residual=True, epilogue=Epilogue("relu")),
     case((1, 290, 40), (7, 40, 190), padding="same", strides=(1,), dilation_rate=(3,)),
 )
 
 OP = declare("conv1d", CASES)
 
 
-def conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None):
-    """1-D convolution of sequences with a kernel: y = activation(x * kernel + bias).
+def conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None, residual=None):
+    """1-D convolution of sequences with a kernel: y = activation(x * kernel + bias + residual).
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
         Group g of the outputs sees only group g of the input channels.
     activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
+    residual : Tensor or array, (N, OL, O), optional
+        Added before the activation, fused into the last step too.
 
     Returns
     -------
@@ -52,4 +55,4 @@ def conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
     >>> conv1d(x, np.ones((3, 1, 1), "float32"), padding="same").numpy().ravel().tolist()
     [1.0, 3.0, 6.0, 9.0, 7.0]
     """
-    return convolve(OP, (x, kernel, bias), 1, strides, padding, dilation_rate, groups, activation)
+    return convolve(OP, (x, kernel, bias, residual), 1, strides, padding, dilation_rate, groups, activation)

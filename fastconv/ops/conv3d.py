@@ -15,13 +15,15 @@ CASES = (
     case((1, 1, 9, 8, 20), (3, 3, 3, 20, 16), padding="same"),  # taps that see padding alone
     case((3, 2, 2, 2, 16), (1, 1, 1, 16, 33), strides=(2, 1, 2)),
     case((1, 5, 4, 4, 48), (3, 3, 3, 48, 56), padding="same"),
+    case((1, 2, 5, 4, 14), (2, 3, 3, 14, 6), padding="same", residual=True, epilogue=Epilogue("relu")),
+    case((1, 3, 4, 5, 2), (2, 2, 3, 2, 5), residual=True),
 )
 
 OP = declare("conv3d", CASES)
 
 
-def conv3d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None):
-    """3-D convolution of volumes with a kernel: y = activation(x * kernel + bias).
+def conv3d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None, residual=None):
+    """3-D convolution of volumes with a kernel: y = activation(x * kernel + bias + residual).
 
     Parameters
     ----------
@@ -36,6 +38,8 @@ def conv3d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
         Group g of the outputs sees only group g of the input channels.
     activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
+    residual : Tensor or array, (N, OD, OH, OW, O), optional
+        Added before the activation, fused into the last step too.
 
     Returns
     -------
@@ -53,4 +57,4 @@ def conv3d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
     >>> conv3d(x, np.ones((3, 3, 3, 1, 1), "float32"), padding="same").numpy()[0, 1, 1, :, 0].tolist()
     [18.0, 27.0, 18.0]
     """
-    return convolve(OP, (x, kernel, bias), 3, strides, padding, dilation_rate, groups, activation)
+    return convolve(OP, (x, kernel, bias, residual), 3, strides, padding, dilation_rate, groups, activation)

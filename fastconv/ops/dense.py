@@ -13,9 +13,10 @@ from ._checks import check_floats, check_rank, check_shape
 from ._epilogue import (
     DECLARATION,
     after_epilogue,
-    apply_epilogue,
+    check_residual,
     epilogue_backward,
     epilogue_of,
+    finish,
     plan_epilogue_backward,
 )
 from ._product import pack_right
@@ -40,14 +41,13 @@ def infer(specs, attrs):
         )
     if bias is not None:
         check_shape("dense", "bias (a number per unit)", bias.shape, kernel.shape[1:])
-    return {"y": Spec((*x.shape[:-1], kernel.shape[1]), x.dtype)}
+    y = Spec((*x.shape[:-1], kernel.shape[1]), x.dtype)
+    check_residual("dense", specs, y)
+    return {"y": y}
 
 
 def reference(arrays, attrs):
-    z = arrays["x"] @ arrays["kernel"]
-    if "bias" in arrays:
-        z = z + arrays["bias"]
-    return {"y": apply_epilogue(z, attrs.epilogue)}
+    return {"y": finish(arrays["x"] @ arrays["kernel"], arrays, attrs.epilogue)}
 
 
 def reference_backward(arrays, attrs, needs):
@@ -55,6 +55,8 @@ def reference_backward(arrays, attrs, needs):
     dz = epilogue_backward(arrays["dy"], arrays["y"], attrs.epilogue)
     batch = tuple(range(dz.ndim - 1))
     result = {}
+    if "residual" in needs:
+        result["dresidual"] = dz
     if "x" in needs:
         result["dx"] = dz @ kernel.T
     if "kernel" in needs:
@@ -75,6 +77,7 @@ def plan(specs, attrs):
         "x",
         packed,
         "bias" if "bias" in specs else None,
+        "residual" if "residual" in specs else None,
         "y",
         rows=_rows(x),
         depth=inputs,
@@ -84,22 +87,23 @@ def plan(specs, attrs):
         activation=attrs.epilogue.activation,
         alpha=attrs.epilogue.alpha,
     )
-    return Plan(phases=((step,),), packed={packed: nbytes}, prologue=((pack,),))
+    inplace = {"y": "residual"} if "residual" in specs else {}
+    return Plan(phases=((step,),), packed={packed: nbytes}, prologue=((pack,),), inplace=inplace)
 
 
-# y = activation(z), z = x kernel + bias, so
+# y = activation(z), z = x kernel + bias + residual, so
 #
-#   dz = dy * activation'(z)    dx = dz kernel^T    dkernel = x^T dz    dbias = column sums of dz
+#   dz = dy * activation'(z) = dresidual    dx = dz kernel^T    dkernel = x^T dz    dbias = column sums of dz
 def plan_backward(specs, attrs, needs):
     x, (inputs, units) = specs["x"], specs["kernel"].shape
     rows = _rows(x)
-    dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
+    dz, epilogue, workspace, alias = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     steps, packed, prologue = [], {}, ()
     if "x" in needs:
         name, pack, nbytes = pack_right("kernel", units, inputs, True)
         packed, prologue = {name: nbytes}, ((pack,),)
         steps.append(
-            gemm.product(dz, name, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs)
+            gemm.product(dz, name, None, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs)
         )
     if "kernel" in needs:
         steps.append(
@@ -108,7 +112,7 @@ def plan_backward(specs, attrs, needs):
             )
         )
     phases = after_epilogue(dz, epilogue, (tuple(steps),) if steps else ())
-    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue)
+    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)
 
 
 def flops(specs, attrs):
@@ -120,9 +124,13 @@ def reduction(specs, attrs):
     return max(inputs, units, _rows(specs["x"]))
 
 
-def _case(x, units, bias=True, epilogue=Epilogue()):
+def _case(x, units, bias=True, epilogue=Epilogue(), residual=False):
     specs = {"x": Spec(x), "kernel": Spec((x[-1], units))}
-    return Case(specs | ({"bias": Spec((units,))} if bias else {}), Attrs(epilogue))
+    if bias:
+        specs["bias"] = Spec((units,))
+    if residual:
+        specs["residual"] = Spec((*x[:-1], units))
+    return Case(specs, Attrs(epilogue))
 
 
 CASES = (
@@ -134,6 +142,8 @@ CASES = (
     _case((7, 12), 5, epilogue=Epilogue("tanh")),
     _case((1, 13), 15, epilogue=Epilogue("leaky_relu", 0.2)),
     _case((34, 400), 20),
+    _case((3, 7, 11), 37, epilogue=Epilogue("relu"), residual=True),
+    _case((1, 1300), 70, bias=False, residual=True),  # blocks of the reduction, panels together
 )
 
 OP = register(
@@ -153,8 +163,8 @@ OP = register(
 )
 
 
-def dense(x, kernel, bias=None, activation=None):
-    """Fully connected layer over the last axis: y = activation(x kernel + bias).
+def dense(x, kernel, bias=None, activation=None, residual=None):
+    """Fully connected layer over the last axis: y = activation(x kernel + bias + residual).
 
     Parameters
     ----------
@@ -163,6 +173,8 @@ def dense(x, kernel, bias=None, activation=None):
     bias : Tensor or array, (units,), optional
     activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
+    residual : Tensor or array, (N, ..., units), optional
+        Added before the activation, fused into the last step too.
 
     Returns
     -------
@@ -180,4 +192,4 @@ def dense(x, kernel, bias=None, activation=None):
     >>> dense(x, np.eye(2, dtype="float32"), activation="relu").numpy().tolist()
     [[1.0, 0.0]]
     """
-    return apply(OP, (x, kernel, bias), Attrs(epilogue_of(activation)))
+    return apply(OP, (x, kernel, bias, residual), Attrs(epilogue_of(activation)))

@@ -10,12 +10,13 @@ CASES = (
     case((3, 12, 17), (3, 17, 1), padding="same", epilogue=Epilogue("relu")),
     case((2, 101, 5), (5, 5, 2), strides=(2,), padding=((4, 0),), bias=False),
     case((1, 9, 33), (2, 33, 1), dilation_rate=(3,), epilogue=Epilogue("tanh")),
+    case((2, 9, 33), (3, 33, 1), padding="same", residual=True),
 )
 
 OP = declare("depthwise_conv1d", CASES)
 
 
-def depthwise_conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, activation=None):
+def depthwise_conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, activation=None, residual=None):
     """Depthwise 1-D convolution: output channel c * M + m is channel c of x by kernel[..., c, m].
 
     Parameters
@@ -28,6 +29,8 @@ def depthwise_conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_
     padding : {"valid", "same"}, int or ((before, after),)
     activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
+    residual : Tensor or array, (N, OL, C * M), optional
+        Added before the activation, fused into the last step too.
 
     Returns
     -------
@@ -46,4 +49,4 @@ def depthwise_conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_
     [[2.0, 10.0], [6.0, 30.0]]
     """
     attrs = attributes(OP.name, 1, strides, padding, dilation_rate, 1, activation)
-    return apply(OP, (x, kernel, bias), attrs)
+    return apply(OP, (x, kernel, bias, residual), attrs)

@@ -14,7 +14,7 @@ from ..op import Epilogue, Op, register
 from . import _convolution as common
 from ._convolution import Attrs, attributes
 from ._depthwise import plan_forward, plan_gradients
-from ._epilogue import DECLARATION, apply_epilogue, epilogue_backward
+from ._epilogue import DECLARATION, check_residual, epilogue_backward, finish
 
 
 def infer(name, specs, attrs):
@@ -26,7 +26,9 @@ def infer(name, specs, attrs):
             f"{name}: kernel {specs['kernel'].shape} is for {depth} channels, but x {specs['x'].shape} has "
             f"{channels}; its {('second', 'third')[rank - 1]} dimension must be {channels}"
         )
-    return {"y": common.infer_output(specs, attrs, name, channels * multiplier)}
+    y = common.infer_output(specs, attrs, name, channels * multiplier)
+    check_residual(name, specs, y)
+    return {"y": y}
 
 
 def reference(arrays, attrs):
@@ -36,9 +38,7 @@ def reference(arrays, attrs):
     for tap, sees, is_seen in common.taps(geometry, attrs):
         y[is_seen] += x[sees][..., None] * kernel[tap]
     y = y.reshape(*y.shape[:-2], x.shape[-1] * kernel.shape[-1])
-    if "bias" in arrays:
-        y += arrays["bias"]
-    return {"y": apply_epilogue(y, attrs.epilogue)}
+    return {"y": finish(y, arrays, attrs.epilogue)}
 
 
 def reference_backward(arrays, attrs, needs):
@@ -46,7 +46,9 @@ def reference_backward(arrays, attrs, needs):
     geometry = common.geometry(x.shape, kernel.shape, attrs)
     dz = epilogue_backward(arrays["dy"], arrays["y"], attrs.epilogue)
     pixels = tuple(range(dz.ndim - 1))
-    result = {"dbias": dz.sum(pixels)} if "bias" in needs else {}
+    result = {"dresidual": dz} if "residual" in needs else {}
+    if "bias" in needs:
+        result["dbias"] = dz.sum(pixels)
     dz = dz.reshape(*dz.shape[:-1], *kernel.shape[-2:])
     if "kernel" in needs:
         dkernel = np.zeros(kernel.shape, dz.dtype)
@@ -61,8 +63,7 @@ def reference_backward(arrays, attrs, needs):
 
 
 def plan(specs, attrs):
-    kernel = specs["kernel"].shape
-    return plan_forward(specs["x"].shape, kernel, kernel[-1], "bias" in specs, attrs)
+    return plan_forward(specs, specs["kernel"].shape[-1], attrs)
 
 
 # y[c M + m] = activation(bias + sum over taps of x[c, tap] kernel[tap, c, m]); with x repeated M times it is one product
@@ -89,11 +90,11 @@ def reduction(specs, attrs):
     return max(taps * specs["kernel"].shape[-1], pixels)
 
 
-def case(x, kernel, bias=True, **attrs):
+def case(x, kernel, bias=True, residual=False, **attrs):
     """Return a sample call; strides and so on are 1 where they are not given."""
     ones, none = (1,) * (len(x) - 2), ((0, 0),) * (len(x) - 2)
-    attrs = {"strides": ones, "padding": none, "dilation_rate": ones, **attrs}
-    return common.case(x, kernel, kernel[-2] * kernel[-1], bias, Attrs(**attrs))
+    attrs = Attrs(**{"strides": ones, "padding": none, "dilation_rate": ones, **attrs})
+    return common.case(x, kernel, kernel[-2] * kernel[-1], bias, attrs, residual)
 
 
 def declare(name, cases):
@@ -129,12 +130,14 @@ CASES = (
     case((1, 9, 10, 16), (6, 6, 16, 1), strides=(3, 1), padding="same", bias=False),
     case((2, 7, 9, 6), (3, 3, 6, 4), strides=(2, 2), padding="same"),
     case((1, 3, 2, 3), (2, 3, 3, 1), strides=(5, 19), padding=((7, 9), (30, 11))),  # more padding than image
+    case((2, 4, 29, 18), (3, 3, 18, 1), padding="same", residual=True, epilogue=Epilogue("relu")),
+    case((1, 5, 3, 5), (2, 3, 5, 2), residual=True, bias=False, epilogue=Epilogue("tanh")),
 )
 
 OP = declare("depthwise_conv2d", CASES)
 
 
-def depthwise_conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, activation=None):
+def depthwise_conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, activation=None, residual=None):
     """Depthwise 2-D convolution: output channel c * M + m is channel c of x by kernel[..., c, m].
 
     Parameters
@@ -147,6 +150,8 @@ def depthwise_conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_
     padding : {"valid", "same"}, int, (int, int) or ((top, bottom), (left, right))
     activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
+    residual : Tensor or array, (N, OH, OW, C * M), optional
+        Added before the activation, fused into the last step too.
 
     Returns
     -------
@@ -165,4 +170,4 @@ def depthwise_conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_
     [0.0, 10.0, 2.0, 30.0]
     """
     attrs = attributes(OP.name, 2, strides, padding, dilation_rate, 1, activation)
-    return apply(OP, (x, kernel, bias), attrs)
+    return apply(OP, (x, kernel, bias, residual), attrs)

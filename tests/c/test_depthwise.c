@@ -43,17 +43,19 @@ static void depthwise_case(const int64_t *q, int64_t channels, int64_t depth, in
         t.w += weights - depth * channels, t.dw += weights - depth * channels;
         t.w_row = -t.w_row, t.w_tap = -t.w_tap;
     }
+    if (variant & 4) t.residual = random_floats(g->rows * g->y_row, -1, 1);
     testing("depthwise");
     g->y = y.got;
     for (int64_t p = 0; p < g->rows * g->columns * channels; p++) {
         const int64_t c = p % channels, j = p / channels % g->columns, i = p / channels / g->columns;
         double sum = t.bias ? t.bias[c] : 0, scale = fabs(sum);
         FOR_EACH_TERM (&t, g, i, j, c) sum += (double)g->x[at] * t.w[of], scale += fabsf(g->x[at] * t.w[of]);
+        if (t.residual) sum += t.residual[i * g->y_row + j * g->y_pixel + c], scale += 1;
         sum = activation(sum, t.activation, t.alpha);
         put(y, i * g->y_row + j * g->y_pixel + c, sum, scale + fabs(sum));
     }
     k->depthwise(&t);
-    expect(y, terms + 1 + ACTIVATION_ROUNDINGS);
+    expect(y, terms + 2 + ACTIVATION_ROUNDINGS);
 
     testing("depthwise_backward_kernel");
     float *dy = random_floats(g->rows * g->y_row, -1, 1);

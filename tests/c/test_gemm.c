@@ -12,7 +12,8 @@ static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth
         .a = a, .a_tap = rows, .a_offset = offset, .b_tap = depth * NR,
         .b = random_floats((columns + NR - 1) / NR * taps * depth * NR, -1, 1), .b_panel = taps * depth * NR,
         .taps = taps, .depth = depth, .y = y.got, .y_rows = y_rows, .rows = rows, .columns = columns,
-        .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL, .accumulate = variant >> 1 & 1,
+        .add = variant >> 1 & 1 ? variant % 3 ? y.got : random_floats(rows * row_length, -1, 1) : NULL,
+        .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL,
         .last = variant >> 2 & 1, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
     };
     for (int64_t m = 0; m < rows; m++) {
@@ -24,7 +25,8 @@ static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth
                     const double term = (double)a[tap * rows + m][offset + i] * b[n % NR];
                     sum += term, scale += fabs(term);
                 }
-            if (t.accumulate) sum += y.got[y_rows[m] + n] = random_float(-1, 1), scale += 1;
+            if (t.add == y.got) y.got[y_rows[m] + n] = random_float(-1, 1);
+            if (t.add) sum += t.add[y_rows[m] + n], scale += 1;
             if (t.last && t.bias) sum += t.bias[n], scale += 1;
             if (t.last) sum = activation(sum, t.activation, t.alpha);
             put(y, y_rows[m] + n, sum, scale + fabs(sum));

@@ -29,6 +29,7 @@ static void shallow_case(int64_t width, int64_t columns, int64_t depth, int vari
         .x = random_floats(height * x_row, -1, 1), .x_row = x_row, .x_pixel = x_pixel, .offsets = offsets,
         .depth = depth, .b = random_floats(depth * NR, -1, 1), .y = y.got, .y_row = y_row, .y_pixel = y_pixel,
         .height = height, .width = width, .columns = columns,
+        .residual = variant & 2 ? random_floats(height * y_row, -1, 1) : NULL,
         .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
     };
     for (int64_t p = 0; p < height * width; p++)
@@ -39,11 +40,12 @@ static void shallow_case(int64_t width, int64_t columns, int64_t depth, int vari
                 const double term = (double)t.x[i * x_row + j * x_pixel + offsets[d]] * t.b[d * NR + n];
                 sum += term, scale += fabs(term);
             }
+            if (t.residual) sum += t.residual[i * y_row + j * y_pixel + n], scale += 1;
             sum = activation(sum, t.activation, t.alpha);
             put(y, i * y_row + j * y_pixel + n, sum, scale + fabs(sum));
         }
     k->shallow(&t);
-    expect(y, depth + 1 + ACTIVATION_ROUNDINGS);
+    expect(y, depth + 2 + ACTIVATION_ROUNDINGS);
     release();
 }
 

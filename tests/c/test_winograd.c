@@ -100,6 +100,7 @@ static void test_output(int64_t columns, int variant) {
     fc_winograd_output t = {
         .m = m, .m_matrix = m_matrix, .tiles_h = TILES_H, .tiles_w = TILES_W, .first = FIRST, .count = COUNT,
         .y = y.got, .y_pixel = pixel, .out_height = H, .out_width = W, .columns = columns,
+        .residual = variant & 2 ? random_floats(IMAGES * H * W * pixel, -1, 1) : NULL,
         .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
         .suspect = suspect,
     };
@@ -112,6 +113,7 @@ static void test_output(int64_t columns, int variant) {
                 const int64_t h = at / TILES_W % TILES_H * 2 + i / 2, w = at % TILES_W * 2 + i % 2;
                 if (h >= H || w >= W) continue;
                 double value = sandwich(AT, d, i / 2, i % 2, &scale);
+                if (t.residual) value += t.residual[((n * H + h) * W + w) * pixel + c], scale += 1;
                 if (t.bias) value += t.bias[c], scale += 1;
                 value = activation(value, t.activation, t.alpha);
                 put(y, ((n * H + h) * W + w) * pixel + c, value, scale + fabs(value));
@@ -126,6 +128,7 @@ static void test_output(int64_t columns, int variant) {
     want_suspect[3] = want_suspect[4] = 1;
     k->winograd_output(&t);
     expect_equal(suspect, want_suspect, COUNT);
+    expect(y, ROUNDINGS + ACTIVATION_ROUNDINGS); /* what was there before stays */
     release();
 }
 

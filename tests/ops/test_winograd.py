@@ -12,9 +12,10 @@ from fastconv import ops
 from fastconv._kernels import runtime
 from fastconv.autograd import eager
 from fastconv.errors import ShapeError
+from fastconv.op import Spec
 from fastconv.ops.conv2d import algorithm as choice
 
-from .conftest import isa  # noqa: F401
+from .conftest import isa, run_plan  # noqa: F401
 
 CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
 SAME = CONVOLUTION.attrs(padding="same")
@@ -176,3 +177,21 @@ def test_without_repairs_it_is_not_finite(step):
     with runtime.zeroed(step) as zeroed:
         got, want = dkernel_of_a_huge_input()
     assert zeroed.hits and not np.allclose(got, want, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("inplace", [(), ("y",)], ids=["apart", "in place"])
+def test_a_residual_survives_the_repair(inplace, isa):  # noqa: F811
+    """Tiles that are summed again read the residual where the result comes to lie."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x": rng.standard_normal((2, 9, 8, 20)).astype("f4"),
+        "kernel": np.full((3, 3, 20, 33), 0.5, "f4"),
+        "bias": rng.standard_normal(33).astype("f4"),
+        "residual": rng.standard_normal((2, 9, 8, 33)).astype("f4"),
+    }
+    arrays["x"][0, 4, 5, 19] = 3e38
+    specs = {name: Spec(array.shape) for name, array in arrays.items()}
+    results = CONVOLUTION.infer(specs, SAME)
+    want = CONVOLUTION.reference({name: array.astype("f8") for name, array in arrays.items()}, SAME)["y"]
+    y = run_plan(CONVOLUTION.plan(specs, SAME), arrays, results, inplace=inplace)["y"]
+    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)

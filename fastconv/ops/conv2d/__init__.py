@@ -55,13 +55,22 @@ CASES = (
     case((2, 29, 31, 3), (7, 7, 3, 18), strides=(2, 2), padding=((3, 3), (3, 3)), bias=False),
     case((3, 6, 31, 1), (3, 3, 1, 33), epilogue=Epilogue("leaky_relu", 0.1)),
     case((1, 5, 14, 11), (1, 2, 11, 16), epilogue=Epilogue("sigmoid")),
+    # A residual, by every algorithm: direct (also in blocks of the reduction), Winograd, shallow, grouped, depthwise.
+    case((2, 7, 5, 20), (3, 2, 20, 37), strides=(2, 1), padding="same", residual=True, epilogue=Epilogue("relu")),
+    case((1, 3, 5, 700), (1, 1, 700, 18), residual=True, epilogue=Epilogue("relu6")),
+    case((1, 4, 3, 30), (2, 2, 10, 6), groups=3, residual=True, bias=False),
+    case((2, 7, 5, 17), (3, 3, 17, 33), padding="same", residual=True, epilogue=Epilogue("relu")),
+    case((1, 6, 6, 12), (3, 3, 12, 12), padding="same", residual=True, bias=False),
+    case((2, 9, 19, 3), (3, 3, 3, 35), strides=(2, 2), padding="same", residual=True, epilogue=Epilogue("sigmoid")),
+    case((1, 5, 6, 16), (3, 3, 8, 16), groups=2, padding="same", residual=True, epilogue=Epilogue("relu")),
+    case((1, 5, 6, 6), (3, 3, 1, 12), groups=6, padding="same", residual=True),
 )
 
 OP = declare("conv2d", CASES)
 
 
-def conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None):
-    """2-D convolution of images with a kernel: y = activation(x * kernel + bias).
+def conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, groups=1, activation=None, residual=None):
+    """2-D convolution of images with a kernel: y = activation(x * kernel + bias + residual).
 
     Parameters
     ----------
@@ -76,6 +85,8 @@ def conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
         Group g of the outputs sees only group g of the input channels.
     activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
         Fused into the last step; "leaky_relu" with slope 0.2.
+    residual : Tensor or array, (N, OH, OW, O), optional
+        Added before the activation, fused into the last step too.
 
     Returns
     -------
@@ -93,7 +104,7 @@ def conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
     >>> conv2d(x, np.ones((2, 2, 1, 1), "float32"), padding="same").numpy()[0, :, :, 0].tolist()
     [[4.0, 4.0, 2.0], [4.0, 4.0, 2.0], [2.0, 2.0, 1.0]]
     """
-    return convolve(OP, (x, kernel, bias), 2, strides, padding, dilation_rate, groups, activation)
+    return convolve(OP, (x, kernel, bias, residual), 2, strides, padding, dilation_rate, groups, activation)
 
 
 def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=1):

@@ -8,7 +8,7 @@ from ...errors import ShapeError
 from ...op import Op, register
 from .. import _convolution as common
 from .._convolution import Attrs, attributes
-from .._epilogue import DECLARATION
+from .._epilogue import DECLARATION, check_residual
 from .plan import plan, plan_backward
 from .reference import reference, reference_backward
 
@@ -32,15 +32,15 @@ def declare(name, cases):
     )
 
 
-def case(x, kernel, bias=True, **attrs):
+def case(x, kernel, bias=True, residual=False, **attrs):
     """Return a sample call; strides and so on are 1 where they are not given."""
     ones, none = (1,) * (len(x) - 2), ((0, 0),) * (len(x) - 2)
     attrs = {"strides": ones, "padding": none, "dilation_rate": ones, **attrs}
-    return common.case(x, kernel, kernel[-1], bias, Attrs(**attrs))
+    return common.case(x, kernel, kernel[-1], bias, Attrs(**attrs), residual)
 
 
 def convolve(op, operands, rank, strides, padding, dilation_rate, groups, activation):
-    """Apply `op` to (x, kernel, bias), from what a user wrote."""
+    """Apply `op` to (x, kernel, bias, residual), from what a user wrote."""
     return apply(op, operands, attributes(op.name, rank, strides, padding, dilation_rate, groups, activation))
 
 
@@ -57,7 +57,9 @@ def infer(name, specs, attrs):
             f"{name}: kernel {kernel} reads {depth} channels per group, but x {x} has "
             f"{channels} in {attrs.groups} group(s): expected {channels // attrs.groups}"
         )
-    return {"y": common.infer_output(specs, attrs, name, outputs)}
+    y = common.infer_output(specs, attrs, name, outputs)
+    check_residual(name, specs, y)
+    return {"y": y}
 
 
 def _positions(specs, attrs):

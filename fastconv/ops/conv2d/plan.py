@@ -54,19 +54,21 @@ def _window(call):
 
 
 def plan(specs, attrs):
-    call, bias = _call(specs, attrs), "bias" in specs
+    call = _call(specs, attrs)
     if call.algorithm == "depthwise":
         # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
-        return depthwise.plan_forward(specs["x"].shape, specs["kernel"].shape, call.columns, bias, attrs)
+        return depthwise.plan_forward(specs, call.columns, attrs)
     if call.algorithm == "grouped":
-        return depthwise.plan_forward(specs["x"].shape, specs["kernel"].shape, 1, bias, attrs, call.depth)
-    step, packed, prologue = forward(call, "x", "y", "bias" if bias else None, attrs.epilogue)
-    return Plan(phases=((step,),), packed=packed, prologue=prologue)
+        return depthwise.plan_forward(specs, 1, attrs, call.depth)
+    bias, residual = (name if name in specs else None for name in ("bias", "residual"))
+    step, packed, prologue = forward(call, "x", "y", bias, residual, attrs.epilogue)
+    inplace = {"y": "residual"} if residual else {}
+    return Plan(phases=((step,),), packed=packed, prologue=prologue, inplace=inplace)
 
 
-# y = activation(z), z[n,i,j,o] = bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o], so
+# y = activation(z), z[n,i,j,o] = residual[n,i,j,o] + bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o], so
 #
-#   dz      = dy * activation'(z)
+#   dz      = dy * activation'(z), which is dresidual too
 #   dbias   = sum over n,i,j of dz
 #   dkernel = sum over n,i,j of x[n, i s + h d - p, ...] dz[n,i,j,o]          an outer product per pixel and tap
 #   dx[a]   = sum over h with i s + h d - p = a of dz[i] kernel[h]^T
@@ -84,7 +86,9 @@ def plan_backward(specs, attrs, needs):
     # Where dz is dy, the plain sweep over dy for the kernel's gradient sums the bias's too.
     fused = {"kernel", "bias"} <= needs and not attrs.epilogue.activation and len(call.geometry.size) < 3
     fused = fused and not _has_winograd_gradient(call)
-    dz, epilogue, workspace = plan_epilogue_backward(specs["y"], attrs.epilogue, needs - {"bias"} if fused else needs)
+    dz, epilogue, workspace, alias = plan_epilogue_backward(
+        specs["y"], attrs.epilogue, needs - {"bias"} if fused else needs
+    )
     phases, packed, prologue = [], {}, ()
     if "kernel" in needs:
         steps, more = backward_kernel(call, "x", dz, "dkernel", "dbias" if fused else None)
@@ -93,13 +97,14 @@ def plan_backward(specs, attrs, needs):
     if "x" in needs:
         steps, packed, prologue = backward_data(call, dz, "dx")
         phases.append((steps,))
-    return Plan(phases=after_epilogue(dz, epilogue, *phases), workspace=workspace, packed=packed, prologue=prologue)
+    phases = after_epilogue(dz, epilogue, *phases)
+    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)
 
 
-def forward(call, x, y, bias=None, epilogue=Epilogue()):
+def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
     """Return (step, packed, prologue) of the buffer `y` from `x`."""
     if call.algorithm == "winograd_2x2":
-        return winograd.forward(call, x, y, bias, epilogue)
+        return winograd.forward(call, x, y, bias, residual, epilogue)
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
     taps, length = prod(geometry.kernel), depth
     if shallow := call.algorithm == "shallow":
@@ -125,12 +130,13 @@ def forward(call, x, y, bias=None, epilogue=Epilogue()):
         "alpha": epilogue.alpha,
     }
     if shallow:
-        step = conv_shallow.convolve(x, "packed", bias, y, channels=depth, **_window(call), **arguments)
+        step = conv_shallow.convolve(x, "packed", bias, residual, y, channels=depth, **_window(call), **arguments)
     else:
         step = conv.convolve(
             x,
             "packed",
             bias,
+            residual,
             y,
             x_channels=call.channels,
             steps=attrs.strides,
@@ -196,6 +202,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
                 dy,
                 name,
                 bias,
+                None,
                 dx,
                 x_channels=call.outputs,
                 reads=walk.reads,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .. import _convolution as common
-from .._epilogue import apply_epilogue, epilogue_backward
+from .._epilogue import epilogue_backward, finish
 
 
 def group_slices(channels, groups):
@@ -47,9 +47,7 @@ def correlate_backward_kernel(x, dy, kernel_shape, geometry, attrs):
 def reference(arrays, attrs):
     x, kernel = arrays["x"], arrays["kernel"]
     y = correlate(x, kernel, common.geometry(x.shape, kernel.shape, attrs), attrs)
-    if "bias" in arrays:
-        y += arrays["bias"]
-    return {"y": apply_epilogue(y, attrs.epilogue)}
+    return {"y": finish(y, arrays, attrs.epilogue)}
 
 
 def reference_backward(arrays, attrs, needs):
@@ -57,6 +55,8 @@ def reference_backward(arrays, attrs, needs):
     geometry = common.geometry(x.shape, kernel.shape, attrs)
     dz = epilogue_backward(arrays["dy"], arrays["y"], attrs.epilogue)
     result = {}
+    if "residual" in needs:
+        result["dresidual"] = dz
     if "bias" in needs:
         result["dbias"] = dz.sum(tuple(range(dz.ndim - 1)))
     if "kernel" in needs:

@@ -8,12 +8,13 @@ from ..._kernels import gemm, winograd, winograd_backward
 TAPS = 9
 
 
-def forward(call, x, y, bias, epilogue):
+def forward(call, x, y, bias, residual, epilogue):
     """Return (step, packed, prologue) of the buffer `y` from `x`."""
     (top, _), (left, _) = call.geometry.padding
     return _convolve(
         x,
         bias,
+        residual,
         y,
         epilogue,
         images=call.images,
@@ -34,6 +35,7 @@ def backward_data(call, dy, dx, bias, epilogue):
     return _convolve(
         dy,
         bias,
+        None,
         dx,
         epilogue,
         images=call.images,
@@ -65,7 +67,7 @@ def backward_kernel(call, x, dy, dkernel, plain):
     )
 
 
-def _convolve(x, bias, y, epilogue, *, depth, columns, taps, b_k, b_n, **arguments):
+def _convolve(x, bias, residual, y, epilogue, *, depth, columns, taps, b_k, b_n, **arguments):
     pack = gemm.pack(
         "kernel",
         "packed",
@@ -84,6 +86,7 @@ def _convolve(x, bias, y, epilogue, *, depth, columns, taps, b_k, b_n, **argumen
         "packed",
         "transformed",
         bias,
+        residual,
         y,
         depth=depth,
         columns=columns,
