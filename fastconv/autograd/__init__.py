@@ -10,13 +10,14 @@
 See docs/architecture.md, "autograd".
 """
 
-from .executor import Executor, enable_grad, executor, is_grad_enabled, no_grad, using
+from .executor import EAGER, Executor, enable_grad, executor, is_grad_enabled, no_grad, using
 from .gradcheck import gradcheck
 from .symbolic import SYMBOLIC, Symbol, symbol
 from .tape import Node, apply, gradients
 from .tensor import Tensor, as_tensor, tensor
 
 __all__ = [
+    "EAGER",
     "SYMBOLIC",
     "Executor",
     "Node",

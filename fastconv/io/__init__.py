@@ -1,1 +1,1 @@
-"""Other frameworks' files: `onnx`."""
+"""Doors to other people's formats: `fastconv.io.onnx`."""

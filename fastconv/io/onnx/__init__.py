@@ -1,10 +1,11 @@
-"""ONNX files, read and written without the `onnx` package.
+"""ONNX files: other people's models.
 
-=============  =====================================================================================================
-`wire`         the protobuf wire format: bytes <-> messages that a table of fields declares
-`proto`        the messages of ONNX as dataclasses: `read_model`, `write_model`
-`tensors`      `to_array`, `from_array`: tensors, also those that lie in files beside the model
-`files`        `load_model`: a path, bytes or a file to a model; says what a file is that is no model
-`check`        `check`: names, order, operators and sizes, before anything runs
-=============  =====================================================================================================
+`load_model` reads and checks a file, `Network` runs it on Tensors.
 """
+
+from .files import load_model
+from .network import Network
+from .operand import Operand
+from .tensors import element_type
+
+__all__ = ["Network", "Operand", "element_type", "load_model"]

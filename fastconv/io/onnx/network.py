@@ -1,0 +1,292 @@
+"""An ONNX graph that runs on Tensors: the walk over its nodes.
+
+The same walk runs at once on arrays, records on the tape, or is traced into a program; see `fastconv.autograd.executor`. What
+does not depend on the inputs' values, as the arithmetic on shapes that exporters write, is computed with NumPy on the way.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...autograd import EAGER, Tensor, no_grad, using
+from ...errors import FastconvError, ModelFormatError, ShapeError, UnsupportedOpError
+from .check import check
+from .host import apply_host, cast
+from .operand import Operand
+from .operators import OPERATORS, Call, NotConstant
+from .tensors import to_array
+
+ATTRIBUTE_FIELDS = {
+    1: "f",
+    2: "i",
+    3: "s",
+    4: "t",
+    5: "g",
+    6: "floats",
+    7: "ints",
+    8: "strings",
+    9: "tensors",
+    10: "graphs",
+}
+STANDARD = ("", "ai.onnx")
+
+
+class Late(Operand):
+    """Stands for a value that is known only after the network's program has run."""
+
+    __slots__ = ()
+
+    def __init__(self):
+        pass
+
+
+LATE = Late()
+
+
+class Network:
+    """A checked ONNX model with its weights.
+
+    Parameters
+    ----------
+    model : proto.Model
+    folder : Path, optional
+        Where external data may lie.
+    trainable : bool
+        Whether weights require gradients.
+    outputs : sequence of str, optional
+        Names of the values to return, whatever the file says: to cut a network.
+
+    Raises
+    ------
+    ModelFormatError, UnsupportedOpError
+        When the file makes no sense, or needs operators that are not there: all of them are named.
+    """
+
+    def __init__(self, model, folder=None, trainable=False, outputs=None):
+        check(model, OPERATORS)
+        self.model, self.trainable = model, trainable
+        self.versions = {("" if o.domain in STANDARD else o.domain): o.version for o in model.opset_import}
+        self.functions = {(f.domain, f.name): f for f in model.functions}
+        self.constants = {
+            tensor.name: Operand(to_array(tensor, folder), key=tensor.name) for tensor in model.graph.initializer
+        }
+        self.outputs = [value for value in model.graph.output if outputs is None or value.name in outputs]
+        self.inputs = [value for value in model.graph.input if value.name not in self.constants]
+        self.output_names = [value.name for value in model.graph.output] if outputs is None else list(outputs)
+        self.weights = {}  # (name of a constant, order, form) -> Tensor
+        self._attributes = {}
+        self._hosts = {}
+        self._readers(model.graph)
+
+    def _readers(self, graph):
+        """Cut the nodes that no output depends on, and note which values are read."""
+        made = {name for node in graph.node for name in node.output}
+        for name in self.output_names:
+            if name not in made and name not in self.constants and name not in {v.name for v in graph.input}:
+                raise ModelFormatError(f"output {name!r} is made by no node of the network")
+        self.read = set(self.output_names)
+        self.nodes = []
+        for node in reversed(graph.node):
+            if any(name in self.read for name in node.output if name):
+                self.nodes.append(node)
+                self.read.update(self.reads(node))
+        self.nodes.reverse()
+
+    def reads(self, node):
+        """Return the names of all values that a node reads, those of its subgraphs from outside included."""
+        names = [name for name in node.input if name]
+        for graph in self.subgraphs(node):
+            inside = {v.name for v in graph.input} | {t.name for t in graph.initializer}
+            inside |= {name for inner in graph.node for name in inner.output}
+            outer = [name for inner in graph.node for name in self.reads(inner)] + [v.name for v in graph.output]
+            names += [name for name in outer if name not in inside]
+        return names
+
+    @staticmethod
+    def subgraphs(node):
+        """Return the graphs among a node's attributes."""
+        return [graph for a in node.attribute for graph in ([a.g] if a.type == 5 else a.graphs if a.type == 10 else ())]
+
+    def title(self, node):
+        """Return what to call a node in a message."""
+        return (
+            f"node {node.name!r} ({node.op_type})" if node.name else f"the {node.op_type} that makes {node.output[0]!r}"
+        )
+
+    def attributes(self, node):
+        """Return {name: value} of a node's attributes."""
+        found = self._attributes.get(id(node))
+        if found is None:
+            found = self._attributes[id(node)] = {a.name: _value(a) for a in node.attribute}
+        return found
+
+    def weight(self, operand, order=None, form="", make=None):
+        """Return a Tensor of a constant; see `Call.weight`."""
+        if operand.constant is None:
+            if make is not None:
+                raise NotConstant
+            return operand.tensor(order)
+        key = operand.key and (operand.key, order, form)
+        tensor = self.weights.get(key) if key else None
+        if tensor is None:
+            array = operand.constant if make is None else make(operand.constant)
+            if order is not None:
+                array = array.transpose(order)
+            array = np.ascontiguousarray(array).reshape(array.shape)
+            tensor = Tensor(array, self.trainable and array.dtype == np.float32 and key is not None, operand.key)
+            if key:
+                tensor = self.weights.setdefault(key, tensor)
+        return tensor
+
+    # ---- walking
+
+    def __call__(self, feeds):
+        """Return (values by name, late nodes): what can be computed now, and the nodes that cannot.
+
+        Parameters
+        ----------
+        feeds : dict of str -> Operand
+        """
+        values = {**self.constants, **feeds}
+        late = self.walk(self.nodes, values, self.versions, self.read)
+        return values, late
+
+    def finish(self, late, values):
+        """Run late nodes, on values that are all known by now; their results go to `values`."""
+        self.walk(late, values, self.versions, self.read)
+
+    def walk(self, nodes, values, versions, read):
+        """Run `nodes` on `values`, where their results go, too; returns the nodes that cannot run now."""
+        late = []
+        for node in nodes:
+            inputs = [values[name] if name else None for name in node.input]
+            try:
+                if any(values.get(name) is LATE for name in self.reads(node)):
+                    raise NotConstant
+                results = self.step(node, inputs, values, versions, tuple(bool(n) and n in read for n in node.output))
+            except NotConstant:
+                late.append(node)
+                results = [LATE] * len(node.output)
+            except (FastconvError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+                _explain(error, self.title(node), inputs)
+                raise
+            if len(results) < sum(map(bool, node.output)):
+                raise ModelFormatError(f"{self.title(node)} has {len(node.output)} outputs, expected {len(results)}")
+            values.update((name, result) for name, result in zip(node.output, results, strict=False) if name)
+        return late
+
+    def step(self, node, inputs, values, versions, wanted):
+        """Return the operands that a node makes."""
+        domain = "" if node.domain in STANDARD else node.domain
+        function = self.functions.get((node.domain, node.op_type))
+        if function is not None:
+            return self.call_function(node, function, inputs)
+        operator = OPERATORS[domain, node.op_type]
+        call = Call(node, versions.get(domain, 1), self, wanted)
+        stable = all(x is None or x.key is not None for x in inputs)
+        known = all(x is None or x.constant is not None for x in inputs)
+        if self.subgraphs(node):
+            return operator.lower(call, values, *inputs)
+        if known and operator.evaluate is not None:
+            arrays = results_of(call, operator.evaluate, [None if x is None else x.constant for x in inputs])
+            return [Operand(a, key=stable and name or None) for a, name in zip(arrays, node.output, strict=False)]
+        if known:
+            return self._at_once(operator, call, inputs, stable)
+        if operator.lower is not None:
+            results = self._lower(operator, call, inputs)
+            if results is not NotImplemented:
+                return results
+        return self._host(operator, call, inputs)
+
+    def _lower(self, operator, call, inputs):
+        # Kernels know no half precision: float32 inside, rounded once at the end.
+        halves = [x is not None and x.dtype == np.float16 for x in inputs]
+        if any(halves):
+            if operator.evaluate is not None:
+                return NotImplemented
+            inputs = [cast(x, "float32") if half else x for x, half in zip(inputs, halves, strict=True)]
+        results = operator.lower(call, *inputs)
+        if results is NotImplemented:
+            return results
+        results = results if isinstance(results, (tuple, list)) else [results]
+        return [cast(x, "float16") for x in results] if any(halves) else results
+
+    def _at_once(self, operator, call, inputs, stable):
+        """Run the lowering of a node whose inputs are all known; the results are constants."""
+        with using(EAGER), no_grad():
+            results = self._lower(operator, call, inputs)
+        if results is NotImplemented:
+            raise UnsupportedOpError("this form of the operator is not supported")
+        return [
+            Operand(np.ascontiguousarray(x.array()).reshape(x.shape), key=stable and name or None)
+            for x, name in zip(results, call.node.output, strict=False)
+        ]
+
+    def _host(self, operator, call, inputs):
+        """Run a node by NumPy, as a step of the program where it is traced."""
+        if operator.evaluate is None:
+            raise UnsupportedOpError("this form of the operator is not supported")
+        unknown = [i for i, x in enumerate(inputs) if x is not None and x.constant is None]
+        if operator.dynamic or any(i in operator.shaping for i in unknown):
+            raise NotConstant
+        return apply_host(call.operator, lambda *arrays: results_of(call, operator.evaluate, arrays), inputs)
+
+    def call_function(self, node, function, inputs):
+        """Run the body of a model-local function."""
+        values = dict(zip(function.input, inputs, strict=False)) | {"": None}
+        values |= {name: None for name in function.input[len(inputs) :]}
+        versions = {
+            ("" if o.domain in STANDARD else o.domain): o.version for o in function.opset_import
+        } or self.versions
+        given = {a.name: a for a in node.attribute}
+        defaults = {a.name: a for a in function.attribute_proto}
+        nodes = [_with_references(inner, defaults | given) for inner in function.node]
+        if self.walk(nodes, values, versions, _Everything()):
+            raise NotConstant
+        return [values[name] for name in function.output]
+
+
+class _Everything:
+    def __contains__(self, name):
+        return True
+
+
+def _value(attribute):
+    value = getattr(attribute, ATTRIBUTE_FIELDS.get(attribute.type, "f"))
+    if attribute.type == 3:
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+    if attribute.type == 4:
+        return to_array(value)
+    if attribute.type == 8:
+        return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
+    if attribute.type == 9:
+        return [to_array(v) for v in value]
+    return list(value) if attribute.type in (6, 7, 10) else value
+
+
+def results_of(call, evaluate, arrays):
+    """Return the arrays that `evaluate` makes of arrays (None: left out), one for each output of the node."""
+    with np.errstate(all="ignore"):
+        results = evaluate(call, *arrays)
+    results = results if isinstance(results, (tuple, list)) else (results,)
+    return [np.asarray(result) for result in results[: len(call.wanted)]]
+
+
+def _with_references(node, attributes):
+    """Return a node of a function's body, its attributes that refer to the function's replaced by the values given."""
+    if not any(a.ref_attr_name for a in node.attribute):
+        return node
+    given = [(a, attributes.get(a.ref_attr_name) if a.ref_attr_name else a) for a in node.attribute]
+    return replace(node, attribute=[replace(value, name=a.name) for a, value in given if value is not None])
+
+
+def _explain(error, title, inputs):
+    """Put the node before the message of an error, once."""
+    if getattr(error, "onnx_node", None) is None:
+        error.onnx_node = title
+        got = ", ".join("-" if x is None else str(x) for x in inputs)
+        message = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
+        if isinstance(error, FastconvError):
+            error.args = (f"{title}: {message}", *error.args[1:])
+        else:
+            raise ShapeError(f"{title} cannot run on ({got}): {message}") from error

@@ -1,0 +1,263 @@
+"""InferenceSession: an ONNX file, run with ONNX Runtime's interface.
+
+file --io.onnx--> Network --trace, for the shapes of a call--> Program   (cached)
+                                                      \\--> late nodes, run on arrays after it
+"""
+
+import contextlib
+import threading
+import warnings
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+
+from . import config
+from ._kernels import runtime
+from .autograd import no_grad
+from .errors import ArgumentError, DTypeError, ShapeError
+from .graph import Program, trace
+from .io.onnx import Network, Operand, element_type, load_model
+from .op import Spec
+
+MAX_PROGRAMS = 16  # kept per session, for as many combinations of shapes; the least recently used goes first
+PROVIDER = "CPUExecutionProvider"
+
+
+def get_available_providers():
+    """Return the names of the execution providers: there is one, as in ONNX Runtime's CPU build."""
+    return [PROVIDER]
+
+
+class SessionOptions:
+    """Settings of a session, by ONNX Runtime's names; what has no meaning here is accepted and ignored.
+
+    Attributes
+    ----------
+    intra_op_num_threads : int
+        Threads of a run; 0 means `fastconv.get_num_threads()`.
+    precision : str or None
+        A mode of `fastconv.set_precision`; None means the one in force.
+    """
+
+    def __init__(self):
+        self.intra_op_num_threads = 0
+        self.inter_op_num_threads = 0
+        self.graph_optimization_level = 99
+        self.execution_mode = 0
+        self.log_severity_level = 2
+        self.enable_profiling = False
+        self.enable_mem_pattern = self.enable_cpu_mem_arena = True
+        self.precision = None
+
+    def add_session_config_entry(self, key, value):
+        """Accept a setting of ONNX Runtime's; none has a meaning here."""
+
+
+class NodeArg(NamedTuple):
+    """An input or output: `name`; `shape`, of ints, names and None; `type`, as ``"tensor(float)"``."""
+
+    name: str
+    shape: list
+    type: str
+
+
+class InferenceSession:
+    """A network of an ONNX file, ready to run. Safe to run from several Python threads at once.
+
+    Parameters
+    ----------
+    path_or_bytes : str, path, bytes or file
+    sess_options : SessionOptions, optional
+    providers : sequence of str or (str, dict), optional
+        Accepted as in ONNX Runtime; everything runs on the CPU.
+    provider_options : optional
+        Accepted and ignored.
+
+    Raises
+    ------
+    ModelFormatError
+        When the file is damaged, or no ONNX model.
+    UnsupportedOpError
+        When operators are missing: all of them are listed.
+    """
+
+    def __init__(self, path_or_bytes, sess_options=None, providers=None, provider_options=None):
+        self._options = sess_options or SessionOptions()
+        _check_providers(providers)
+        self._network = Network(*load_model(path_or_bytes))
+        self._inputs = [_describe(value) for value in self._network.inputs]
+        self._outputs = [_describe(value) for value in self._network.outputs]
+        self._dtypes = {value.name: element_type(value) for value in self._network.inputs}
+        self._programs = OrderedDict()  # key -> Runner
+        self._lock = threading.Lock()
+
+    def get_inputs(self):
+        """Return the inputs, a `NodeArg` each."""
+        return self._inputs
+
+    def get_outputs(self):
+        """Return the outputs, a `NodeArg` each."""
+        return self._outputs
+
+    def get_providers(self):
+        """Return the names of the providers in use."""
+        return [PROVIDER]
+
+    def get_session_options(self):
+        """Return the options."""
+        return self._options
+
+    def get_modelmeta(self):
+        """Return what the file says of itself."""
+        model = self._network.model
+        return ModelMetadata(
+            model.producer_name, model.graph.name, model.domain, model.doc_string, "", model.model_version,
+            {entry.key: entry.value for entry in model.metadata_props},
+        )  # fmt: skip
+
+    def run(self, output_names, input_feed, run_options=None):
+        """Run the network.
+
+        Parameters
+        ----------
+        output_names : sequence of str or None
+            Which outputs; None means all.
+        input_feed : dict of str -> array_like
+            One for every input; cast to its type.
+
+        Returns
+        -------
+        list of ndarray
+            Fresh ones, in the order asked for.
+
+        Raises
+        ------
+        ArgumentError, ShapeError, DTypeError
+            When a name, shape or type does not fit.
+        """
+        arrays = self._feed(input_feed)
+        with self._settings():
+            results = self._runner(arrays)(arrays)
+        if output_names is None:
+            return [results[name] for name in self._network.output_names]
+        unknown = [name for name in output_names if name not in results]
+        if unknown:
+            raise ArgumentError(f"there is no output {unknown[0]!r}; there is {', '.join(map(repr, results))}")
+        return [results[name] for name in output_names]
+
+    # ---- inside
+
+    def _settings(self):
+        options, stack = self._options, contextlib.ExitStack()
+        if options.intra_op_num_threads:
+            stack.enter_context(config.num_threads(options.intra_op_num_threads))
+        if options.precision:
+            stack.enter_context(config.precision(options.precision))
+        return stack
+
+    def _feed(self, feed):
+        if feed.keys() != self._dtypes.keys():
+            missing = [name for name in self._dtypes if name not in feed]
+            extra = [name for name in feed if name not in self._dtypes]
+            raise ArgumentError(
+                f"the network takes {', '.join(map(repr, self._dtypes))}"
+                + (f"; missing: {', '.join(map(repr, missing))}" if missing else "")
+                + (f"; not known: {', '.join(map(repr, extra))}" if extra else "")
+            )
+        arrays = {}
+        for argument in self._inputs:
+            name, dtype = argument.name, self._dtypes[argument.name]
+            array = np.asarray(feed[name])
+            if array.dtype != dtype:
+                if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and dtype.kind != "f"):
+                    raise DTypeError(f"input {name!r} takes {dtype} arrays, got {array.dtype}")
+                array = array.astype(dtype)
+            _check_shape(argument, array.shape)
+            arrays[name] = array
+        return arrays
+
+    def _runner(self, arrays):
+        shapes = tuple([array.shape for array in arrays.values()])
+        key = shapes, runtime.table(), config.get_precision()
+        runner = self._programs.get(key)
+        if runner is None:
+            runner = Runner(self._network, {name: Spec(a.shape, a.dtype.name) for name, a in arrays.items()})
+            with self._lock:
+                self._programs[key] = runner
+                while len(self._programs) > MAX_PROGRAMS:
+                    self._programs.popitem(last=False)
+        return runner
+
+
+class Runner:
+    """A network for inputs of certain shapes: a program, and what remains to be done after it.
+
+    Parameters
+    ----------
+    network : Network
+    specs : dict of str -> Spec
+        The inputs.
+    """
+
+    def __init__(self, network, specs):
+        self.network, self.known, self.late = network, {}, []
+        self.program = Program(trace(self._walk, specs))
+
+    def _walk(self, **tensors):
+        network = self.network
+        with no_grad():
+            values, self.late = network({name: Operand(tensor) for name, tensor in tensors.items()})
+            wanted = dict.fromkeys(network.output_names)
+            wanted |= dict.fromkeys(name for node in self.late for name in network.reads(node))
+            made = {name for node in self.late for name in node.output}
+            self.known = {
+                name: values[name] for name in wanted if name not in made and values[name].constant is not None
+            }
+            return {name: values[name].tensor() for name in wanted if name not in made and name not in self.known}
+
+    def __call__(self, arrays):
+        """Return {name: array} of the outputs."""
+        results = self.program.run(**arrays)
+        if not self.late and not self.known:
+            return results
+        values = self.known | {name: Operand(array) for name, array in results.items()}
+        self.network.finish(self.late, values)
+        return {name: values[name].array() for name in self.network.output_names}
+
+
+class ModelMetadata(NamedTuple):
+    """What an ONNX file says of itself."""
+
+    producer_name: str
+    graph_name: str
+    domain: str
+    description: str
+    graph_description: str
+    version: int
+    custom_metadata_map: dict
+
+
+def _describe(value):
+    kind = element_type(value)
+    name = {"float32": "float", "float64": "double", "object": "string"}.get(kind.name, kind.name)
+    tensor = value.type.tensor_type
+    shape = tensor.shape and [d.dim_param or d.dim_value for d in tensor.shape.dim]
+    return NodeArg(value.name, shape, f"tensor({name})")
+
+
+def _check_shape(argument, shape):
+    if argument.shape is None:
+        return
+    fits = len(shape) == len(argument.shape) and all(
+        n == m for n, m in zip(shape, argument.shape, strict=True) if isinstance(m, int)
+    )
+    if not fits:
+        raise ShapeError(f"input {argument.name!r} takes shape {argument.shape}, got {list(shape)}")
+
+
+def _check_providers(providers):
+    names = [entry if isinstance(entry, str) else entry[0] for entry in providers or ()]
+    others = [name for name in names if name != PROVIDER]
+    if others:
+        warnings.warn(f"providers {others} are not available; everything runs on {PROVIDER}", stacklevel=3)

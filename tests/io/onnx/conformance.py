@@ -1,0 +1,99 @@
+"""The cases of `onnx.backend.test`, run through InferenceSession.
+
+    python tests/io/onnx/conformance.py [--family conv pool ...] [--ops Conv MaxPool ...] [--kind base exp] [-v]
+
+prints how many pass, and why the others do not.
+"""
+
+import argparse
+import collections
+import sys
+import traceback
+import warnings
+
+import numpy as np
+
+# Operators of convolutional networks, by family.
+FAMILIES = {
+    "conv": "Conv ConvInteger ConvTranspose Col2Im DeformConv QLinearConv",
+    "pool": "AveragePool GlobalAveragePool GlobalMaxPool LpPool MaxPool MaxUnpool RoiAlign GridSample",
+    "norm": "BatchNormalization GroupNormalization InstanceNormalization LRN LayerNormalization LpNormalization "
+    "MeanVarianceNormalization RMSNormalization",
+    "act": "Celu Clip Elu Erf Exp Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Selu Sigmoid "
+    "Softmax Softplus Softsign Sqrt Swish Tanh ThresholdedRelu",
+    "gemm": "Gemm MatMul MatMulInteger QLinearMatMul",
+    "arith": "Abs Add Div Log Max Mean Min Mul Neg Pow Reciprocal Sub Sum",
+    "shape": "CenterCropPad Concat Constant ConstantOfShape DepthToSpace Dropout Expand Flatten Gather GatherElements GatherND "
+    "Identity Pad Reshape Resize Shape Size Slice SpaceToDepth Split Squeeze Tile Transpose Unsqueeze Upsample Where",
+    "reduce": "ArgMax ArgMin ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
+    "ReduceSum ReduceSumSquare TopK",
+    "cast": "Cast",
+    "quant": "DequantizeLinear DynamicQuantizeLinear QuantizeLinear",
+    "loss": "NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss",
+    "detect": "NonMaxSuppression",
+}
+
+
+def node_cases():
+    """Return the cases of single operators as (name, operator, kind, TestCase); kind "exp" is an operator's function body."""
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cases = load_model_tests(kind="node")
+    bases = {case.name: case.model.graph.node[0].op_type for case in cases if case.model is not None}
+    for case in cases:
+        base = case.name.rpartition("_expanded")[0]
+        yield case.name, bases.get(base, bases[case.name]), "exp" if base else "base", case
+
+
+def family_of(operator):
+    """Return the family of an operator, "other" for those of other networks."""
+    return next((family for family, names in FAMILIES.items() if operator in names.split()), "other")
+
+
+def run_case(case):
+    """Run every data set of a case; raises where a result differs."""
+    from fastconv.session import InferenceSession
+
+    session = InferenceSession(case.model.SerializeToString())
+    names = [value.name for value in session.get_inputs()]
+    for inputs, expected in case.data_sets:
+        results = session.run(None, dict(zip(names, inputs, strict=False)))
+        for result, wanted in zip(results, expected, strict=True):
+            wanted = np.asarray(wanted)
+            assert result.shape == wanted.shape, f"shape {result.shape}, expected {wanted.shape}"
+            assert result.dtype == wanted.dtype, f"dtype {result.dtype}, expected {wanted.dtype}"
+            if wanted.dtype.kind in "OSU":
+                np.testing.assert_array_equal(result, wanted)
+            else:
+                np.testing.assert_allclose(result, wanted, rtol=case.rtol, atol=case.atol)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--family", nargs="*", default=list(FAMILIES))
+    parser.add_argument("--ops", nargs="*")
+    parser.add_argument("--kind", nargs="*", default=["base", "exp"])
+    parser.add_argument("-v", action="store_true", help="with tracebacks")
+    args = parser.parse_args()
+    passed, total = collections.Counter(), collections.Counter()
+    for name, operator, kind, case in node_cases():
+        family = family_of(operator)
+        if kind not in args.kind or (operator not in args.ops if args.ops else family not in args.family):
+            continue
+        total[family, kind] += 1
+        try:
+            run_case(case)
+            passed[family, kind] += 1
+        except Exception as error:
+            print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            if args.v:
+                traceback.print_exc()
+    for key in sorted(total):
+        print(f"{key[0]:8} {key[1]:4} {passed[key]:4} of {total[key]}")
+    print(f"total {sum(passed.values())} of {sum(total.values())}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
