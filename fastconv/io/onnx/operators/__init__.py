@@ -1,6 +1,19 @@
 """Operators of ONNX, a file for each family; importing this package fills `OPERATORS`."""
 
-from . import activation, arithmetic, convolution, matrix, movement, pooling
+import importlib
+
 from ._registry import OPERATORS, Call, NotConstant, Operator
+
+FAMILIES = (
+    "activation",
+    "arithmetic",
+    "convolution",
+    "matrix",
+    "movement",
+    "pooling",
+)
+
+for _family in FAMILIES:
+    importlib.import_module(f"{__name__}.{_family}")
 
 __all__ = ["OPERATORS", "Call", "NotConstant", "Operator"]
