@@ -85,6 +85,11 @@ class Tracer:
             raise UnsupportedOpError(
                 f"{tensor.name or 'a variable'} of shape {tensor.shape}, {tensor.dtype} cannot be assigned {value!r}"
             )
+        if not tensor.data.flags.writeable:
+            raise UnsupportedOpError(
+                f"{tensor.name or 'a variable'} of shape {tensor.shape} lies in read-only memory, and the program would write "
+                "to it: make the tensor from a copy of the array"
+            )
         self.captured[place] = self.updates[place] = tensor, value
         self.assigned[id(tensor.version_cell())] = place
 

@@ -6,6 +6,7 @@ it never brings one.
 """
 
 import contextlib
+import importlib
 import inspect
 import threading
 
@@ -15,6 +16,8 @@ from .. import activations, initializers
 from ..errors import ArgumentError, UnsupportedOpError
 
 _builtin = {}  # class name -> class: fastconv's own layers and models
+# Classes of modules that stand above this one, loaded when a file names them.
+_ELSEWHERE = {"OnnxModel": "fastconv.io.onnx.model"}
 _registered = {}  # "package>name" -> class or function
 _local = threading.local()  # .custom: names given to `custom_object_scope`, of this thread only
 
@@ -123,6 +126,8 @@ def _lookup(entry):
         return _registered.get(registered) if isinstance(registered, str) else None
     if entry["class_name"] == _FUNCTION:
         return _registered.get(f"Custom>{name}")
+    if name in _ELSEWHERE:
+        importlib.import_module(_ELSEWHERE[name])
     return _builtin.get(name) or initializers.CLASSES.get(name) or _registered.get(f"Custom>{name}")
 
 

@@ -1,11 +1,39 @@
-"""ONNX files: other people's models.
+"""ONNX files, read, run and written without the `onnx` package.
 
-`load_model` reads and checks a file, `Network` runs it on Tensors.
+`load` makes a `Model` of a file. Inside:
+
+=============  =====================================================================================================
+`wire`         the protobuf wire format: bytes <-> messages that a table of fields declares
+`proto`        the messages of ONNX as dataclasses: `read_model`, `write_model`
+`tensors`      `to_array`, `from_array`: tensors, also those that lie in files beside the model
+`files`        `load_model`: a path, bytes or a file to a model; says what a file is that is no model
+`check`        `check`: names, order, operators and sizes, before anything runs
+`network`      `Network`: the walk over the nodes, on Tensors
+`operand`      what the walk hands on: constants, and tensors in a lazy order of axes
+`operators`    what each operator computes, a file for each family
+`host`         NumPy functions as operations of a graph
+`model`        `load`: a Network as a Model
+=============  =====================================================================================================
 """
 
-from .files import load_model
-from .network import Network
-from .operand import Operand
-from .tensors import element_type
+import importlib
 
-__all__ = ["Network", "Operand", "element_type", "load_model"]
+_HOMES = {
+    "load": "model",
+    "load_model": "files",
+    "Network": "network",
+    "Operand": "operand",
+    "element_type": "tensors",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -51,10 +51,12 @@ class Network:
     model : proto.Model
     folder : Path, optional
         Where external data may lie.
-    trainable : bool
-        Whether weights require gradients.
     outputs : sequence of str, optional
         Names of the values to return, whatever the file says: to cut a network.
+    make_weight : callable, optional
+        ``(node, name, array) -> Tensor``: makes and keeps a weight of a constant array, which may be a view.
+    stubs : dict of str -> Spec, optional
+        Inputs of the graph that stand for weights without values, which `make_weight` will not look at.
 
     Raises
     ------
@@ -62,14 +64,18 @@ class Network:
         When the file makes no sense, or needs operators that are not there: all of them are named.
     """
 
-    def __init__(self, model, folder=None, trainable=False, outputs=None):
+    def __init__(self, model, folder=None, outputs=None, make_weight=None, stubs=None):
         check(model, OPERATORS)
-        self.model, self.trainable = model, trainable
+        self.model = model
+        self.make_weight = make_weight or (lambda node, name, array: Tensor(contiguous(array), name=name))
         self.versions = {("" if o.domain in STANDARD else o.domain): o.version for o in model.opset_import}
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.constants = {
             tensor.name: Operand(to_array(tensor, folder), key=tensor.name) for tensor in model.graph.initializer
         }
+        for name, spec in (stubs or {}).items():
+            zero = np.zeros((), spec.dtype)
+            self.constants[name] = Operand(np.broadcast_to(zero, spec.shape), key=name)
         self.outputs = [value for value in model.graph.output if outputs is None or value.name in outputs]
         self.inputs = [value for value in model.graph.input if value.name not in self.constants]
         self.output_names = [value.name for value in model.graph.output] if outputs is None else list(outputs)
@@ -120,7 +126,7 @@ class Network:
             found = self._attributes[id(node)] = {a.name: _value(a) for a in node.attribute}
         return found
 
-    def weight(self, operand, order=None, form="", make=None):
+    def weight(self, node, operand, order=None, form="", make=None):
         """Return a Tensor of a constant; see `Call.weight`."""
         if operand.constant is None:
             if make is not None:
@@ -132,10 +138,9 @@ class Network:
             array = operand.constant if make is None else make(operand.constant)
             if order is not None:
                 array = array.transpose(order)
-            array = np.ascontiguousarray(array).reshape(array.shape)
-            tensor = Tensor(array, self.trainable and array.dtype == np.float32 and key is not None, operand.key)
-            if key:
-                tensor = self.weights.setdefault(key, tensor)
+            if not key:
+                return Tensor(contiguous(array))
+            tensor = self.weights.setdefault(key, self.make_weight(node, operand.key, array))
         return tensor
 
     # ---- walking
@@ -244,6 +249,11 @@ class Network:
         if self.walk(nodes, values, versions, _Everything()):
             raise NotConstant
         return [values[name] for name in function.output]
+
+
+def contiguous(array):
+    """Return an array in C order, copied if need be; its shape stays, also where it has no axes."""
+    return np.ascontiguousarray(array).reshape(array.shape)
 
 
 class _Everything:

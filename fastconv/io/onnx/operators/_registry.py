@@ -124,7 +124,7 @@ class Call(NamedTuple):
         `make`, if given, is a function of the array that returns what is kept instead. Operands that are no constants are
         transposed in the network; `make` cannot be applied to them.
         """
-        return self.network.weight(operand, order, form, make)
+        return self.network.weight(self.node, operand, order, form, make)
 
     def pointwise(self, function, x):
         """Return function(x) as an operand, the order of its axes in memory kept."""

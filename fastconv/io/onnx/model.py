@@ -1,0 +1,222 @@
+"""An ONNX network as a `Model`: summary, predict, fit, save.
+
+Weights are kept as the kernels read them (a convolution's as HWIO), each in the layer of the node that reads it first.
+"""
+
+import base64
+from dataclasses import replace
+
+import numpy as np
+
+from ...autograd import SYMBOLIC, Symbol, Tensor, no_grad, symbol, using
+from ...errors import ArgumentError, ShapeError, UnsupportedOpError
+from ...layers import Layer
+from ...layers.context import context
+from ...layers.node import is_shape
+from ...layers.serialization import builtin
+from ...models import Model
+from ...op import Spec
+from .files import load_model
+from .host import cast
+from .network import Network
+from .operand import Operand
+from .proto import ValueInfo, read_model, write_model
+from .tensors import element_type
+
+# Smaller weights stay in the description of a saved model, too: they may be numbers that fix shapes.
+MIN_SAVED = 256
+
+
+def load(path, outputs=None, input_shape=None, name=None):
+    """Load an ONNX file as a `Model` that can be summarised, used, trained further and saved.
+
+    Inputs and outputs are laid out as in the file: NCHW, as a rule. Batch normalisation and dropout work as in inference, also
+    while the model is trained.
+
+    Parameters
+    ----------
+    path : str, path, bytes or file
+    outputs : sequence of str, optional
+        Names of the values to return instead of the file's outputs: to cut off the head.
+    input_shape : tuple of int, or dict of str -> tuple, optional
+        With the batch (it may be None), for files that leave dimensions open: weights are made when shapes are known.
+    name : str, optional
+        Default: the name of the graph in the file.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelFormatError, UnsupportedOpError
+        When the file is damaged or foreign, or needs operators that are not there: all of them are named.
+
+    Examples
+    --------
+    >>> model = fastconv.onnx.load("squeezenet1.1.onnx")            # doctest: +SKIP
+    >>> model.predict(images).argmax(-1)                            # doctest: +SKIP
+    >>> body = fastconv.onnx.load("squeezenet1.1.onnx", outputs=["squeezenet0_concat7"])   # doctest: +SKIP
+    >>> head = [body, layers.GlobalAveragePooling2D(data_format="channels_first"), layers.Dense(2)]   # doctest: +SKIP
+    """
+    proto, folder = load_model(path)
+    model = OnnxModel(proto, folder, None if outputs is None else list(outputs), name=name or _plain(proto.graph.name))
+    shapes = [model.declared_shape(value, input_shape) for value in model.network.inputs]
+    if all(shape is not None and None not in shape[1:] for shape in shapes):
+        model.build(shapes if len(shapes) > 1 else shapes[0])
+    return model
+
+
+def _plain(name):
+    """Return a name that a layer may have."""
+    return name.replace("/", ".").strip(".") or None
+
+
+def _common(first, second):
+    """Return the shape of a value, from its shapes for two sizes of the batch: a dimension that differs depends on it."""
+    return tuple(m if m == n else None for m, n in zip(first, second, strict=True))
+
+
+class OnnxOperator(Layer):
+    """A node of an ONNX network: its place in the summary, and its weights. The network runs it."""
+
+    def __init__(self, node, name):
+        super().__init__(name=name)
+        self._class_name = node.op_type
+        self.built, self._shape = True, None
+
+    @property
+    def output_shape(self):
+        """Shape of the first output, the batch None."""
+        return self._shape
+
+
+@builtin
+class OnnxModel(Model):
+    """What `load` returns. The file's graph is its configuration."""
+
+    def __init__(self, proto, folder=None, outputs=None, name=None, trainable=True, stubs=None):
+        super().__init__(name=name, trainable=trainable)
+        self._class_name = "OnnxModel"
+        self.network = Network(proto, folder, outputs, self._make_weight, stubs)
+        taken = {}
+        self.operators = []
+        for node in self.network.nodes:
+            stem = _plain(node.name or node.output[0]) or node.op_type
+            taken[stem] = taken.get(stem, -1) + 1
+            self.operators.append(OnnxOperator(node, f"{stem}_{taken[stem]}" if taken[stem] else stem))
+        self._owner = {id(node): layer for node, layer in zip(self.network.nodes, self.operators, strict=True)}
+
+    def declared_shape(self, value, given=None):
+        """Return the shape (batch first, None where open) of an input: what is given for it, or what the file says."""
+        shape = given.get(value.name) if isinstance(given, dict) else given
+        if shape is None:
+            tensor = value.type.tensor_type
+            shape = None if tensor.shape is None else [d.dim_value or None for d in tensor.shape.dim]
+        if shape is not None and not is_shape(shape):
+            raise ShapeError(f"input_shape of {value.name!r} must be a tuple of integers and None, got {shape!r}")
+        return None if shape is None else tuple(shape)
+
+    def _make_weight(self, node, name, array):
+        """Return a new weight, kept by the layer of the node that asks for it."""
+        layer = self._owner.get(id(node), self.operators[0])
+        kind = layer._trainable_own if array.dtype == np.float32 else layer._non_trainable_own
+        # A copy: training writes into it, and the array may lie in the file.
+        data = Symbol(Spec(array.shape, array.dtype.name)) if context.skeleton else np.array(array, order="C")
+        weight = Tensor(data, kind is layer._trainable_own and layer.trainable, f"{layer.name}/{_plain(name)}")
+        kind.append(weight)
+        return weight
+
+    # ---- what a model needs
+
+    @property
+    def layers(self):
+        """The nodes that run: those that only work out shapes are left out."""
+        return [layer for layer in self.operators if layer._shape is not None]
+
+    @property
+    def input_names(self):
+        """Names of the inputs in the file."""
+        return [value.name for value in self.network.inputs]
+
+    @property
+    def output_names(self):
+        """Names of the outputs in the file."""
+        return self.network.output_names
+
+    def build(self, input_shape):
+        """Make the weights, for inputs of this shape or list of shapes, batch first."""
+        shapes = [input_shape] if is_shape(input_shape) else list(input_shape)
+        first, second = (self._shapes_for(shapes, batch) for batch in (2, 3))
+        for node, layer in zip(self.network.nodes, self.operators, strict=True):
+            if getattr(first.get(node.output[0]), "stored", None) is not None:
+                layer._shape = _common(first[node.output[0]].shape, second[node.output[0]].shape)
+        self._remember_shape(input_shape)
+
+    def _shapes_for(self, shapes, batch):
+        """Return the values, shapes only, for inputs whose unknown first dimension is `batch`."""
+        sized = [(batch if shape[:1] == (None,) else shape[0], *shape[1:]) if shape else () for shape in shapes]
+        with using(SYMBOLIC), no_grad():
+            return self._walk([symbol(shape) for shape in sized])[0]
+
+    def _walk(self, tensors):
+        if len(tensors) != len(self.network.inputs):
+            raise ArgumentError(f"{self._title()} takes {self.input_names}, got {len(tensors)} inputs")
+        feeds = {}
+        for value, tensor in zip(self.network.inputs, tensors, strict=True):
+            operand, dtype = Operand(tensor), element_type(value)
+            feeds[value.name] = operand if operand.dtype == dtype else cast(operand, dtype)
+        return self.network(feeds)
+
+    def call(self, inputs):
+        """Run the network on a tensor, a list of them, or a dict by the names of the inputs."""
+        if isinstance(inputs, dict):
+            inputs = [inputs[name] for name in self.input_names]
+        inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if any(None in tensor.shape for tensor in inputs):  # part of a layer graph: only shapes are wanted
+            first, second = (self._shapes_for([tensor.shape for tensor in inputs], batch) for batch in (2, 3))
+            results = [symbol(_common(first[name].shape, second[name].shape)) for name in self.output_names]
+            return results[0] if len(results) == 1 else results
+        values, late = self._walk(inputs)
+        if late:
+            raise UnsupportedOpError(
+                f"{self._title()}: {self.network.title(late[0])} has a shape that depends on data; "
+                "run such networks by fastconv.InferenceSession, or cut them by fastconv.onnx.load(..., outputs=[...])"
+            )
+        results = [values[name].tensor() for name in self.output_names]
+        return results[0] if len(results) == 1 else results
+
+    # ---- configuration
+
+    def get_config(self):
+        """Return the graph, its weights left out, and what makes the model."""
+        graph = self.network.model.graph
+        left_out = {key[0] for key, tensor in self.network.weights.items() if tensor.size >= MIN_SAVED}
+        constants = self.network.constants
+        stubs = {n: [list(constants[n].shape), constants[n].dtype.name] for n in constants if n in left_out}
+        bare = replace(
+            graph,
+            initializer=[t for t in graph.initializer if t.name not in stubs],
+            input=[v for v in graph.input if v.name not in stubs] + [ValueInfo(name=name) for name in stubs],
+        )
+        text = base64.b64encode(write_model(replace(self.network.model, graph=bare))).decode("ascii")
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "outputs": self.network.output_names,
+            "weights": stubs,
+            "onnx": text,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Return a model, its weights without values, from what `get_config` returned."""
+        proto = read_model(base64.b64decode(config["onnx"], validate=True))
+        stubs = {name: Spec(tuple(shape), dtype) for name, (shape, dtype) in config["weights"].items()}
+        return cls(
+            proto,
+            outputs=config["outputs"],
+            name=config.get("name"),
+            trainable=config.get("trainable", True),
+            stubs=stubs,
+        )

@@ -1,0 +1,118 @@
+"""InferenceSession: ONNX Runtime's interface."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv.errors import ArgumentError, DTypeError, ShapeError
+from tests.io.onnx import small
+
+
+@pytest.fixture
+def session():
+    return fastconv.InferenceSession(small.classifier())
+
+
+def images(count, seed=1):
+    return np.random.default_rng(seed).random((count, 3, 8, 8), np.float32)
+
+
+def test_describes_itself(session):
+    assert session.get_inputs()[0] == ("x", ["N", 3, 8, 8], "tensor(float)")
+    assert [(out.name, out.shape) for out in session.get_outputs()] == [("y", ["N", 5])]
+    assert session.get_providers() == fastconv.get_available_providers() == ["CPUExecutionProvider"]
+
+
+def test_runs_any_batch_and_each_image_alone_gives_the_same_bits(session):
+    x = images(5)
+    (y,) = session.run(None, {"x": x})
+    assert y.shape == (5, 5)
+    np.testing.assert_allclose(y.sum(1), 1, rtol=1e-6)
+    for i in range(5):
+        np.testing.assert_array_equal(session.run(["y"], {"x": x[i : i + 1]})[0], y[i : i + 1])
+
+
+def test_results_do_not_share_memory(session):
+    first = session.run(None, {"x": images(2)})[0]
+    before = first.copy()
+    second = session.run(None, {"x": images(2, seed=2)})[0]
+    assert not np.shares_memory(first, second)
+    np.testing.assert_array_equal(first, before)
+
+
+def test_concurrent_calls(session):
+    batches = [images(1 + i % 3, seed=i) for i in range(24)]
+    wanted = [session.run(None, {"x": x})[0] for x in batches]
+    got = [None] * len(batches)
+
+    def work(start):
+        for i in range(start, len(batches), 4):
+            got[i] = session.run(None, {"x": batches[i]})[0]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for a, b in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_number_of_programs_is_bounded(session):
+    for count in range(1, 25):
+        session.run(None, {"x": images(count)})
+    assert len(session._programs) == 16
+
+
+@pytest.mark.parametrize(
+    ("feed", "error", "text"),
+    [
+        ({}, ArgumentError, "missing: 'x'"),
+        ({"x": images(1), "z": 1}, ArgumentError, "not known: 'z'"),
+        ({"x": images(1)[0]}, ShapeError, "takes shape"),
+        ({"x": np.zeros((1, 4, 8, 8), "float32")}, ShapeError, "takes shape"),
+        ({"x": np.full((1, 3, 8, 8), "a")}, DTypeError, "takes float32"),
+    ],
+)
+def test_bad_feeds(session, feed, error, text):
+    with pytest.raises(error, match=text):
+        session.run(None, feed)
+
+
+def test_unknown_outputs(session):
+    with pytest.raises(ArgumentError, match="no output 'q'"):
+        session.run(["q"], {"x": images(1)})
+
+
+def test_integers_and_doubles_are_cast(session):
+    x = np.arange(3 * 64).reshape(1, 3, 8, 8)
+    wanted = session.run(None, {"x": x.astype("float32")})[0]
+    for dtype in ("float64", "int32", "uint8", ">f4"):
+        np.testing.assert_array_equal(session.run(None, {"x": x.astype(dtype)})[0], wanted)
+
+
+def test_options_and_providers():
+    options = fastconv.SessionOptions()
+    options.intra_op_num_threads = 1
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        session = fastconv.InferenceSession(
+            small.classifier(), options, providers=["CUDAExecutionProvider", "CPUExecutionProvider"]
+        )
+    assert session.run(None, {"x": images(1)})[0].shape == (1, 5)
+
+
+def test_shapes_that_depend_on_data_run_after_the_program():
+    nodes = [
+        small.node("Relu", "x", "r"),
+        small.node("NonZero", "r", "where"),
+        small.node("Cast", "where", "f", to=1),
+        small.node("Add", "f one", "y"),
+    ]
+    weights = {"one": np.ones((), np.float32)}
+    text = small.model(nodes, [small.value("x", [4])], [small.value("y", [1, "n"]), small.value("r", [4])], weights)
+    session = fastconv.InferenceSession(text)
+    y, r = session.run(None, {"x": np.array([-1, 2, 0, 3], np.float32)})
+    assert y.tolist() == [[2.0, 4.0]] and r.tolist() == [0, 2, 0, 3]
+    assert session.run(["y"], {"x": np.array([1, 2, 0, 3], np.float32)})[0].tolist() == [[1, 2, 4]]
