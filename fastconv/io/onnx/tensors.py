@@ -176,3 +176,11 @@ def from_array(array, name=""):
         raise DTypeError(f"array {name!r} has dtype {array.dtype}, which an ONNX file cannot hold")
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return proto.Tensor(name=name, dims=dims, data_type=code, raw_data=memoryview(array.reshape(-1).view("u1")))
+
+
+def element_type(value):
+    """Return the NumPy dtype of an input or output (a proto.ValueInfo) that is a tensor."""
+    tensor = value.type and value.type.tensor_type
+    if not tensor or tensor.elem_type not in DTYPES:
+        raise UnsupportedOpError(f"{value.name!r} is no tensor of a type that NumPy holds")
+    return DTYPES[tensor.elem_type].newbyteorder("=")

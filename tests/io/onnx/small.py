@@ -5,7 +5,13 @@ import numpy as np
 from fastconv.io.onnx import proto
 from fastconv.io.onnx.tensors import from_array
 
-TYPES = {"float32": proto.FLOAT, "int64": proto.INT64, "uint8": proto.UINT8, "bool": proto.BOOL, "float16": proto.FLOAT16}
+TYPES = {
+    "float32": proto.FLOAT,
+    "int64": proto.INT64,
+    "uint8": proto.UINT8,
+    "bool": proto.BOOL,
+    "float16": proto.FLOAT16,
+}
 
 
 def value(name, shape, dtype="float32"):
