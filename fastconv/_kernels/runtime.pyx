@@ -373,18 +373,26 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+cdef struct Relocation:
+    int64_t slot
+    char *where         # the pointer in an argument struct
+    size_t offset
+
+
 cdef class Segment:
     """A list of steps bound to addresses: made once, run often, by one caller at a time.
 
     Parameters
     ----------
     bound : list of (Step, dict, bool)
-        A step, {buffer name: (address, nbytes)}, and whether all threads wait before it.
+        A step, {buffer name: (address, nbytes)}, and whether all threads wait before it. A buffer may also be
+        (offset, nbytes, slot): its memory is given later, and may be given again, by `relocate`.
     """
 
     cdef BoundStep *steps
     cdef int64_t *counters
-    cdef int64_t count, scratch_size, widest
+    cdef Relocation *relocations        # sorted by slot
+    cdef int64_t count, scratch_size, widest, moving
     cdef list arguments
     cdef object scratch
     cdef readonly double cost
@@ -394,42 +402,71 @@ cdef class Segment:
         self.count = len(bound)
         self.steps = <BoundStep *>calloc(self.count + 1, sizeof(BoundStep))
         self.counters = <int64_t *>calloc(8 * (self.count + 1), 8)
+        self.relocations = NULL
         if self.steps == NULL or self.counters == NULL:
             raise MemoryError("cannot allocate the steps of a program")
 
     def __init__(self, bound):
         cdef int64_t i
+        cdef list moving = []
         self.arguments, self.cost, self.scratch_size, self.widest = [], 0.0, LINE, 1
         for i, (step, buffers, barrier) in enumerate(bound):
-            self._bind(&self.steps[i], step, buffers)
+            self._bind(&self.steps[i], step, buffers, moving)
             self.steps[i].barrier = barrier and i > 0
             self.cost += step.cost
             self.widest = max(self.widest, step.chunks)
             self.scratch_size = max(self.scratch_size, (step.scratch + LINE - 1) // LINE * LINE)
         self.names = tuple(step.name for step, _, _ in bound)
         self.scratch = None
+        self.moving = len(moving)
+        self.relocations = <Relocation *>calloc(self.moving + 1, sizeof(Relocation))
+        if self.relocations == NULL:
+            raise MemoryError("cannot allocate the steps of a program")
+        for i, (number, where, offset) in enumerate(sorted(moving)):
+            self.relocations[i].slot, self.relocations[i].offset = number, offset
+            self.relocations[i].where = <char *><size_t>where
 
-    cdef _bind(self, BoundStep *slot, step, buffers):
+    cdef _bind(self, BoundStep *slot, step, buffers, list moving):
         cdef size_t address
         cdef bytearray arguments
         slot.function, slot.chunks = <chunk_fn><size_t>step.function, step.chunks
         slot.serial = step.cost < STEP_SERIAL or step.chunks == 1
+        operands = [(offset, buffers[name]) for offset, name, _ in step.operands]
         if _zeroed is not None and _zeroed.name == step.name:
             _zeroed.hits += 1
             ranges = [buffers[name] for _, name, written in step.operands if written]
-            arguments = bytearray(np.array(ranges, np.int64).tobytes())   # an array of ZeroArgs
+            operands = [(i * sizeof(ZeroArgs), place) for i, place in enumerate(ranges)]
+            arguments = bytearray(np.array([place[:2] for place in ranges], np.int64).tobytes())   # an array of ZeroArgs
             slot.function, slot.chunks = &zero_chunk, len(ranges)
         else:
             arguments = bytearray(step.arguments)
-            for offset, name, _ in step.operands:
-                address = buffers[name][0]
-                memcpy(<char *>arguments + <int64_t>offset, &address, sizeof(address))
+        for offset, place in operands:
+            address = place[0]
+            memcpy(<char *>arguments + <int64_t>offset, &address, sizeof(address))
+            if len(place) == 3:
+                moving.append((place[2], <size_t><char *>arguments + <size_t>offset, address))
         self.arguments.append(arguments)
         slot.args = arguments
 
     def __dealloc__(self):
         free(self.steps)
         free(self.counters)
+        free(self.relocations)
+
+    def relocate(self, int64_t slot, size_t address):
+        """Let every operand of a slot point into the memory at `address`. Not to be called during `run`."""
+        cdef int64_t low = 0, high = self.moving, middle
+        cdef size_t place
+        while low < high:
+            middle = (low + high) // 2
+            if self.relocations[middle].slot < slot:
+                low = middle + 1
+            else:
+                high = middle
+        while low < self.moving and self.relocations[low].slot == slot:
+            place = address + self.relocations[low].offset
+            memcpy(self.relocations[low].where, &place, sizeof(place))
+            low += 1
 
     def run(self, int threads):
         """Run every step on at most `threads` threads. Not to be called by two threads at once."""

@@ -4,8 +4,10 @@ float32 runs the operation's plan; float64, and operations without a plan (host 
 
 What a plan packs of one parameter is kept with the parameter until its version moves:
 
-    conv2d(x, kernel): kernel.packing is of this version and layout?   yes: phases
-                                                                       no:  prologue, phases; keep what the prologue wrote
+    conv2d(x, kernel): kernel.packings has this version and layout?   yes: phases
+                                                                      no:  prologue, phases; keep what the prologue wrote
+
+Programs (`fastconv/graph`) use the same store, by `packing`.
 """
 
 from functools import lru_cache
@@ -84,13 +86,16 @@ def run_reference(function, results, arrays, *args):
 class Packing(NamedTuple):
     """A parameter as kernels read it.
 
-    The parameter keeps one and is its only owner: they die together, and all of them take about the memory of the weights.
-    It is whole before it is kept and never changes after: threads share it without a lock.
+    The parameter keeps it (`Tensor.packings`), and so does a program that runs with it; each takes about the memory of the
+    weights. It is whole before it is kept and never changes after: threads share it without a lock.
     """
 
     version: int
     layout: tuple[tuple[Any, ...], ...]  # the steps that write it, whatever plan they belong to
     buffers: dict[str, np.ndarray]
+
+
+MAX_LAYOUTS = 4  # kept of one parameter: eager calls, programs of several shapes and strides
 
 
 @lru_cache(maxsize=PLAN_CACHE)
@@ -105,18 +110,65 @@ def _blocks(sizes):
     return {name: runtime.empty((nbytes,), "uint8") for name, nbytes in sizes.items()}
 
 
+def _find_packing(tensor, version, layout):
+    """Return what a tensor keeps of a version and layout, or None, after what it keeps of other versions is dropped."""
+    kept = tensor.packings
+    for packing in kept:
+        if packing.layout == layout and packing.version == version:
+            return packing
+    # What is stale goes back into the pool first, from which the new one comes.
+    tensor.packings = tuple(packing for packing in kept if packing.version == version)
+    return None
+
+
+def _keep_packing(tensor, packing):
+    # Read and write are not one: of two threads that do it at once one may lose its own, and packs again.
+    others = [other for other in tensor.packings if other.version == packing.version and other.layout != packing.layout]
+    tensor.packings = (packing, *others)[:MAX_LAYOUTS]
+
+
 def _pack(plan, parameters):
     """Return (buffers of the packed constants, the phases that have yet to write them, who keeps them then)."""
     source, layout = _source(plan.prologue)
     if source not in parameters:
         return _blocks(plan.packed), plan.prologue, None
     parameter, version = parameters[source]
-    kept = parameter.packing
-    if kept is not None and kept.version == version and kept.layout == layout:
-        return kept.buffers, (), None
-    parameter.packing = kept = None  # back into the pool, from which the new one comes
+    packing = _find_packing(parameter, version, layout)
+    if packing is not None:
+        return packing.buffers, (), None
     packing = Packing(version, layout, _blocks(plan.packed))
-    return packing.buffers, plan.prologue, lambda: setattr(parameter, "packing", packing)
+    return packing.buffers, plan.prologue, lambda: _keep_packing(parameter, packing)
+
+
+def packing(plan, constants, array_of):
+    """Return {name: array} of what the prologue of a plan makes of constants.
+
+    Parameters
+    ----------
+    plan : Plan
+    constants : dict of str -> (Tensor, hashable)
+        The inputs that the prologue reads, and their versions. A single one keeps what is made of it.
+    array_of : callable
+        Returns the values of a Tensor; only asked where they have to be packed.
+    """
+    source, layout = _source(plan.prologue)
+    if source is not None:
+        found = _find_packing(*constants[source], layout)
+        if found is not None:
+            return found.buffers
+    made = Packing(constants[source][1] if source is not None else None, layout, _blocks(plan.packed))
+    named = {operand[1] for phase in plan.prologue for step in phase for operand in step.operands}
+    work = _blocks({name: nbytes for name, nbytes in plan.workspace.items() if name in named})
+    arrays = {name: np.ascontiguousarray(array_of(tensor)) for name, (tensor, _) in constants.items()}
+    runtime.execute(plan.prologue, _ranges({**arrays, **made.buffers, **work}))
+    if source is not None:
+        _keep_packing(constants[source][0], made)
+    return made.buffers
+
+
+def _ranges(arrays):
+    """Return {name: (address, nbytes)} of arrays by name."""
+    return {name: (array.__array_interface__["data"][0], array.nbytes) for name, array in arrays.items()}
 
 
 def run_plan(plan, arrays, results, parameters=MappingProxyType({})):
@@ -134,26 +186,31 @@ def run_plan(plan, arrays, results, parameters=MappingProxyType({})):
             made[name] = runtime.empty(spec.shape, spec.dtype)
     packed, prologue, keep = _pack(plan, parameters)
     work = _blocks(plan.workspace)
-    buffers = {
-        name: (array.__array_interface__["data"][0], array.nbytes)
-        for name, array in (*arrays.items(), *made.items(), *packed.items(), *work.items())
-    }
     phases = (*prologue, *plan.phases)
     if phases:
-        runtime.execute(phases, buffers)
+        runtime.execute(phases, _ranges({**arrays, **made, **packed, **work}))
     if keep is not None:
         keep()
     return made
 
 
+def evaluate(op, attrs, needs, plan, arrays, specs, results, parameters=MappingProxyType({})):
+    """Run one call by its plan, or by the reference where there is none; returns arrays by name, as `results` lists them.
+
+    `needs` None means forward. `specs` are those of every operand, kept or not. See `run_plan` for `parameters`.
+    """
+    if plan is not None:
+        return run_plan(plan, arrays, results, parameters)
+    if needs is None:
+        return run_reference(op.reference, results, arrays, attrs)
+    unread = {name: stand_in(spec) for name, spec in specs.items() if name not in arrays}
+    return run_reference(op.reference_backward, results, {**unread, **arrays}, attrs, needs)
+
+
 def forward(op, arrays, attrs, parameters=MappingProxyType({})):
     """Run `op` forward on arrays by operand name; returns outputs and saved by name. See `run_plan` for `parameters`."""
     specs = {name: spec_of(array) for name, array in arrays.items()}
-    results = infer(op, specs, attrs)
-    plan = lower(op, specs, attrs)
-    if plan is None:
-        return run_reference(op.reference, results, arrays, attrs)
-    return run_plan(plan, arrays, results, parameters)
+    return evaluate(op, attrs, None, lower(op, specs, attrs), arrays, specs, infer(op, specs, attrs), parameters)
 
 
 def backward(op, arrays, attrs, needs, specs=None):
@@ -167,9 +224,5 @@ def backward(op, arrays, attrs, needs, specs=None):
         Of inputs, outputs and saved that are not among `arrays` (their shape may still matter).
     """
     specs = {**(specs or {}), **{name: spec_of(array) for name, array in arrays.items()}}
-    results = backward_results(specs, needs)
-    plan = lower(op, specs, attrs, needs)
-    if plan is None:
-        unread = {name: stand_in(spec) for name, spec in specs.items() if name not in arrays}
-        return run_reference(op.reference_backward, results, {**unread, **arrays}, attrs, needs)
-    return run_plan(plan, arrays, results)
+    results, plan = backward_results(specs, needs), lower(op, specs, attrs, needs)
+    return evaluate(op, attrs, needs, plan, arrays, specs, results)

@@ -27,6 +27,16 @@ OPERATORS = (
 ).split()
 
 
+# How often any memory was written to: while it stands still, no version has moved. `touch` moves the version first, and
+# who asks reads the epoch first, so that a lost count of two threads can hide nothing.
+_epoch = [0]
+
+
+def epoch():
+    """Return a number that changes whenever the version of any tensor moves."""
+    return _epoch[0]
+
+
 class Tensor:
     """An array with a gradient.
 
@@ -51,12 +61,13 @@ class Tensor:
         What softmax or sigmoid made this of, where an activation did: a loss on probabilities uses it, which is exact.
     logits_of : str or None
         Which of the two, "softmax" or "sigmoid": the wrong one's logits would give another loss.
-    packing : eager.Packing or None
-        Its values as kernels read them, which eager calls keep for a leaf that requires a gradient.
+    packings : tuple of eager.Packing
+        Its values as kernels read them, in several layouts: kept by eager calls for a leaf that requires a gradient, and by
+        programs.
     """
 
     __slots__ = (
-        "_data", "grad", "node", "slot", "name", "logits", "logits_of", "packing", "_requires_grad", "_version", "__weakref__"
+        "_data", "grad", "node", "slot", "name", "logits", "logits_of", "packings", "_requires_grad", "_version", "__weakref__"
     )  # fmt: skip
     __array_ufunc__ = None  # array + tensor is ours, not NumPy's
     __array_priority__ = 1000
@@ -64,7 +75,8 @@ class Tensor:
     def __init__(self, data, requires_grad=False, name=None):
         self._data = np.asarray(data) if isinstance(data, np.generic) else data  # NumPy's 0-d results are no arrays
         self.name = name
-        self.grad = self.node = self.slot = self.logits = self.logits_of = self.packing = None
+        self.grad = self.node = self.slot = self.logits = self.logits_of = None
+        self.packings = ()
         self._version = None  # a one-element list, made when first asked for; shared by views
         self._requires_grad = False
         if requires_grad:
@@ -138,6 +150,7 @@ class Tensor:
     def touch(self):
         """Say that the memory was changed by other means than `assign`: what was packed of the old values is then dropped."""
         self.version_cell()[0] += 1
+        _epoch[0] += 1
 
     # ---- values out
 

@@ -1,6 +1,6 @@
 """The intermediate form: nodes (an operation in one direction) over values."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,18 @@ class Value:
     spec : Spec
     role : str
         "input", "variable" (bound to a tensor's memory), "strided" (copied from a tensor that is not contiguous at each
-        run) or "temporary".
+        run), "constant" (what no run changes, see `constants.py`) or "temporary".
     tensor : Tensor or None
     name : str
+    derived : constants.Derived or None
+        What computes a constant that is no variable.
     """
 
-    __slots__ = ("spec", "role", "tensor", "name")
+    __slots__ = ("spec", "role", "tensor", "name", "derived")
 
     def __init__(self, spec, role, name, tensor=None):
         self.spec, self.role, self.name, self.tensor = spec, role, name, tensor
+        self.derived = None
 
     @property
     def shape(self):
@@ -63,6 +66,10 @@ class Node:
     outputs: dict[str, Value]
     specs: dict[str, Spec]
     needs: frozenset | None = None  # None: forward
+
+    def with_inputs(self, inputs):
+        """Return the node with other values, of the same specs, for its inputs."""
+        return replace(self, inputs=inputs)
 
     @property
     def title(self):

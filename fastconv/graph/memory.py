@@ -2,10 +2,14 @@
 
     values --aliases, in-place pairs, pinned updates--> buffers --lifetimes--> offsets
 
-A *buffer* is memory that one or more values share: the variable's own, or a range of the arena.
+A *buffer* is memory that one or more values share: a range of the arena, the memory of a variable that the program updates,
+or a *slot*: memory that is known when the program runs and may be another one each time. Constants and what is packed of
+them, inputs and outputs have slots: nothing of them is copied.
 """
 
 from dataclasses import dataclass, field
+
+from .schedule import Place
 
 ALIGNMENT = 64
 
@@ -17,9 +21,15 @@ class Buffer:
     nbytes: int
     first: int
     last: int
-    address: int | None = None  # of a variable; None: in the arena
-    offset: int | None = None  # in the arena
+    address: int | None = None  # of a variable
+    slot: int | None = None
+    offset: int | None = None  # in the arena: where there is neither address nor slot
     keep: list = field(default_factory=list)  # what must stay alive as long as the program does
+
+    @property
+    def in_arena(self):
+        """Whether it takes up a range of the arena."""
+        return self.address is None and self.slot is None
 
 
 class MemoryPlan:
@@ -36,7 +46,11 @@ class MemoryPlan:
     Attributes
     ----------
     buffers : dict
-        id(value), or (position, name) for workspace and packed constants -> Buffer.
+        id(value), or (position, name) for workspace and packed constants -> Buffer. Constants that only a hoisted prologue
+        reads have none.
+    slots : list
+        What the memory of each slot is: a constant `Value`, (position, name) of a packed constant, an input's or an output's
+        name.
     copies : list of (Tensor, Value)
         Updates that could not be pinned to their variable's memory: copied at the end.
     strided : list of Value
@@ -49,14 +63,17 @@ class MemoryPlan:
         self.graph, self.plans = graph, plans
         self.end = len(graph.nodes)
         self.buffers = {}
+        self.slots = []
         self.variables = {}  # address -> Buffer
         self.strided = []  # values to be copied in before each run
-        self._place_values()
+        self._constants = {}  # id(tensor) -> Buffer
+        self._place_values(hoisted)
         self._find_lifetimes()
         self.copies = self._pin_updates()
         self._share_in_place()
+        self.direct = self._give_slots_to_outputs()
         self._place_workspaces(hoisted)
-        self.nbytes = assign_offsets([b for b in self.buffers.values() if b.address is None])
+        self.nbytes = assign_offsets([b for b in self.buffers.values() if b.in_arena])
 
     def _variable(self, value):
         array = value.tensor.data
@@ -67,22 +84,36 @@ class MemoryPlan:
         buffer.keep.append(array)
         return buffer
 
+    def _slot(self, key, nbytes):
+        """Return a new buffer with a slot of its own."""
+        self.slots.append(key)
+        return Buffer(nbytes, -1, self.end, slot=len(self.slots) - 1)
+
+    def _constant(self, value):
+        buffer = self._constants.get(id(value.tensor))
+        if buffer is None:
+            buffer = self._constants[id(value.tensor)] = self._slot(value, value.spec.nbytes)
+        return buffer
+
     def _place(self, value, position):
         if id(value) not in self.buffers:
             if value.role == "variable":
                 self.buffers[id(value)] = self._variable(value)
+            elif value.role == "constant":
+                self.buffers[id(value)] = self._constant(value)
             else:
                 self.buffers[id(value)] = Buffer(value.spec.nbytes, position, position)
                 if value.role == "strided":
                     self.strided.append(value)
         return self.buffers[id(value)]
 
-    def _place_values(self):
-        for value in self.graph.inputs.values():
-            self._place(value, -1)
+    def _place_values(self, hoisted):
+        for name, value in self.graph.inputs.items():
+            self.buffers[id(value)] = self._slot(name, value.spec.nbytes)
         for position, (node, plan) in enumerate(zip(self.graph.nodes, self.plans, strict=True)):
-            for value in node.inputs.values():
-                self._place(value, -1)
+            for name, value in node.inputs.items():
+                if position not in hoisted or name not in only_packed(plan):
+                    self._place(value, -1)
             for name, value in node.outputs.items():
                 if plan is not None and name in plan.alias:
                     self.buffers[id(value)] = self.buffers[id(node.inputs[plan.alias[name]])]
@@ -94,8 +125,9 @@ class MemoryPlan:
     def _find_lifetimes(self):
         for position, node in enumerate(self.graph.nodes):
             for value in (*node.inputs.values(), *node.outputs.values()):
-                buffer = self.buffers[id(value)]
-                buffer.last = max(buffer.last, position)
+                if id(value) in self.buffers:
+                    buffer = self.buffers[id(value)]
+                    buffer.last = max(buffer.last, position)
         for value in (*self.graph.outputs.values(), *(value for _, value in self.graph.updates)):
             self.buffers[id(value)].last = self.end
 
@@ -113,7 +145,7 @@ class MemoryPlan:
             position
             for position, node in enumerate(self.graph.nodes)
             for value in node.inputs.values()
-            if self.buffers[id(value)] is buffer
+            if self.buffers.get(id(value)) is buffer
         ]
         late = (*self.graph.outputs.values(), *(value for _, value in self.graph.updates))
         return positions + [self.end for value in late if self.buffers[id(value)] is buffer]
@@ -134,14 +166,14 @@ class MemoryPlan:
             position, name = producers.get(id(value), (None, None))
             plan = self.plans[position] if position is not None else None
             node = self.graph.nodes[position] if plan is not None else None
-            old = node.inputs[plan.inplace[name]] if node is not None and name in plan.inplace else None
+            old = node.inputs.get(plan.inplace[name]) if node is not None and name in plan.inplace else None
             if (
                 old is not None
                 and variable is not None
-                and self.buffers[id(old)] is variable
+                and self.buffers.get(id(old)) is variable
                 and variable not in overlaps
-                and self.buffers[id(value)].address is None
-                and sum(self.buffers[id(v)] is variable for v in node.inputs.values()) == 1
+                and self.buffers[id(value)].in_arena
+                and sum(self.buffers.get(id(v)) is variable for v in node.inputs.values()) == 1
                 and max(self._reads(variable), default=-1) <= position
             ):
                 self._merge(value, variable)
@@ -160,16 +192,26 @@ class MemoryPlan:
                     continue
                 old, new = self.buffers[id(node.inputs[source])], self.buffers[id(node.outputs[output])]
                 if (
-                    old.address is None
-                    and new.address is None
+                    old.in_arena
+                    and new.in_arena
                     and old is not new
                     and old.last == position
                     and old.nbytes == new.nbytes
                     and id(old) not in claimed
-                    and sum(self.buffers[id(v)] is old for v in node.inputs.values()) == 1
+                    and sum(self.buffers.get(id(v)) is old for v in node.inputs.values()) == 1
                 ):
                     claimed.add(id(old))
                     self._merge(node.outputs[output], old)
+
+    def _give_slots_to_outputs(self):
+        """Let results be written where the caller gets them; returns {output name: slot}."""
+        direct = {}
+        for name, value in self.graph.outputs.items():
+            buffer = self.buffers[id(value)]
+            if buffer.in_arena:  # not the second of two names for one value
+                buffer.slot = direct[name] = len(self.slots)
+                self.slots.append(name)
+        return direct
 
     def _place_workspaces(self, hoisted):
         for position, plan in enumerate(self.plans):
@@ -178,8 +220,36 @@ class MemoryPlan:
             for name, nbytes in plan.workspace.items():
                 self.buffers[position, name] = Buffer(nbytes, position, position)
             for name, nbytes in plan.packed.items():
-                first, last = (-1, self.end) if position in hoisted else (position, position)
-                self.buffers[position, name] = Buffer(nbytes, first, last)
+                if position in hoisted:
+                    self.buffers[position, name] = self._slot((position, name), nbytes)
+                else:
+                    self.buffers[position, name] = Buffer(nbytes, position, position)
+
+    def place(self, buffer):
+        """Return where a buffer is."""
+        if buffer.slot is not None:
+            return Place(buffer.slot, 0, buffer.nbytes)
+        if buffer.address is not None:
+            return Place("address", buffer.address, buffer.nbytes)
+        return Place("arena", buffer.offset, buffer.nbytes)
+
+    def places(self, position, node, plan):
+        """Return {operand name: Place} of everything that the steps of one node may name."""
+        values = {**node.inputs, **node.outputs}
+        named = {name: self.buffers[id(value)] for name, value in values.items() if id(value) in self.buffers}
+        named |= {name: self.buffers[position, name] for name in (*plan.workspace, *plan.packed)}
+        places = {name: self.place(buffer) for name, buffer in named.items()}
+        for name, value in values.items():
+            if value.role == "variable":  # a view may start inside its buffer
+                address = value.tensor.data.__array_interface__["data"][0]
+                places[name] = Place("address", address, value.spec.nbytes)
+        return places
+
+
+def only_packed(plan):
+    """Return the names of the inputs that a plan's prologue reads and no phase of it does."""
+    read = {operand[1] for phase in plan.phases for step in phase for operand in step.operands}
+    return plan.constants - read - set(plan.alias.values())
 
 
 def overlapping(buffers):

@@ -6,9 +6,9 @@ The times add up to a little more than a run takes: here every phase is a parall
 import time
 from typing import NamedTuple
 
-from .. import config
 from .._kernels import runtime
 from .program import Arena
+from .schedule import Bound
 
 
 class Row(NamedTuple):
@@ -25,23 +25,22 @@ class Stopwatch(Arena):
 
     def _bind(self):
         self.times = []  # (position, names of steps, [seconds])
-        return [self._timed(*phase) for phase in self.phases()]
+        segments = []
+        for position, phase, places in self.program.phases():
+            self.times.append((position, () if phase is None else tuple(step.name for step in phase), []))
+            bound = None if phase is None else [Bound(step, places, False) for step in phase]
+            segments.append(self.host(position) if bound is None else self.segment(bound))
+        return segments
 
-    def _timed(self, position, phase, addresses):
-        seconds = []
-        names = () if phase is None else tuple(step.name for step in phase)
-        self.times.append((position, names, seconds))
-        segment = None if phase is None else runtime.Segment([(step, addresses, False) for step in phase])
-
-        def run():
+    def walk(self, threads):
+        """Run all segments, each timed."""
+        for segment, (_, _, seconds) in zip(self.segments, self.times, strict=True):
             begin = time.perf_counter()
-            if segment is None:
-                addresses()
+            if isinstance(segment, runtime.Segment):
+                segment.run(1 if segment.cost < runtime.STEP_SERIAL else threads)
             else:
-                segment.run(1 if segment.cost < runtime.STEP_SERIAL else config.get_num_threads())
+                segment()
             seconds.append(time.perf_counter() - begin)
-
-        return run
 
 
 def profile(program, arrays, rounds=5):

@@ -1,6 +1,7 @@
 """A graph made ready to run: plans, one arena of memory, a flat list of bound C steps.
 
-graph -> passes -> plans -> MemoryPlan -> Arena (memory + bound steps), checked out by one call at a time
+graph -> passes -> hoisted constants -> plans -> MemoryPlan -> schedule -> Arena (memory + bound steps), checked out by one
+call at a time
 """
 
 import os
@@ -10,24 +11,31 @@ import numpy as np
 
 from .. import config
 from .._kernels import runtime
-from ..autograd.eager import lower, run_reference, stand_in
+from ..autograd.eager import lower, packing, run_reference, stand_in
+from ..autograd.tensor import epoch
 from ..errors import ArgumentError, ShapeError
+from .constants import hoist, values_of, version, version_cells
+from .graph import Value
 from .memory import MemoryPlan
 from .passes import optimize
+from .schedule import Host, phases, schedule
 
 MAX_ARENAS = 4  # idle ones kept for concurrent callers
 
-# Programs that update variables run one at a time: two of them, for two batch sizes say, may share their variables.
-_writing = threading.Lock()
+
+class _Locks:
+    """What threads hold one at a time, in this process."""
+
+    def __init__(self):
+        # Programs that update variables: two of them, for two batch sizes say, may share their variables.
+        self.writing = threading.Lock()
+        # Making constants anew: programs share them.
+        self.constants = threading.Lock()
 
 
-def _after_fork():
-    global _writing
-    _writing = threading.Lock()  # the thread that held it does not exist in the child
-
-
+_locks = _Locks()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_locks.__init__)  # a thread that held one does not exist in the child
 
 
 class Program:
@@ -49,22 +57,20 @@ class Program:
     """
 
     def __init__(self, graph):
-        self.graph = optimize(graph)
+        self.graph = hoist(optimize(graph))
         self.plans = [lower(node.op, node.specs, node.attrs, node.needs) for node in self.graph.nodes]
-        updated = {id(tensor.version_cell()) for tensor, _ in self.graph.updates}
         self.hoisted = {
             position
             for position, (node, plan) in enumerate(zip(self.graph.nodes, self.plans, strict=True))
-            if plan is not None and plan.prologue and _reads_only_constants(node, plan, updated)
+            if plan is not None and plan.prologue and all(node.inputs[n].role == "constant" for n in plan.constants)
         }
         self.memory = MemoryPlan(self.graph, self.plans, self.hoisted)
-        self.packed_from = [
-            value.tensor
-            for position in sorted(self.hoisted)
-            for name, value in self.graph.nodes[position].inputs.items()
-            if name in self.plans[position].constants
-        ]
+        self.schedule = schedule(self.phases())
         self._idle = []
+        self._fixed = ()  # slots of constants and what is packed: [(slot, array)]
+        self._epoch = self._versions = None
+        cells = [cell for value in self._constants() for cell in version_cells(value)]
+        self._cells = list({id(cell): cell for cell in cells}.values())
 
     @property
     def nbytes(self):
@@ -105,180 +111,189 @@ class Program:
         if arrays.keys() != self.graph.inputs.keys():
             raise ArgumentError(f"this program takes {sorted(self.graph.inputs)}, got {sorted(arrays)}")
         if not self.graph.updates:
-            return arena.run(arrays)
-        with _writing:
+            return arena.run(arrays, self.fixed())
+        with _locks.writing:
             try:
-                return arena.run(arrays)
+                return arena.run(arrays, self.fixed())
             finally:
                 for tensor, _ in self.graph.updates:
                     tensor.touch()
+
+    def phases(self):
+        """Yield every phase that runs each time, see `schedule.phases`."""
+        return phases(self.graph, self.plans, self.hoisted, self.memory)
+
+    # ---- constants
+
+    def _packed(self, position):
+        """Return {operand name: constant} of what a hoisted prologue reads."""
+        return {name: self.graph.nodes[position].inputs[name] for name in self.plans[position].constants}
+
+    def _constants(self):
+        """Return every constant that is read: by steps, or packed."""
+        read = [key for key in self.memory.slots if isinstance(key, Value)]
+        return read + [value for position in sorted(self.hoisted) for value in self._packed(position).values()]
+
+    def fixed(self):
+        """Return [(slot, array)] of all constants and of what is packed of them: another list after a version moved."""
+        now = epoch()
+        if now != self._epoch:
+            if [cell[0] for cell in self._cells] != self._versions:
+                with _locks.constants:
+                    versions = [cell[0] for cell in self._cells]
+                    self._fixed = self._make_constants()
+                    self._versions = versions
+            self._epoch = now
+        return self._fixed
+
+    def _make_constants(self):
+        made, packed = [], {}
+        for slot, key in enumerate(self.memory.slots):
+            if isinstance(key, Value):
+                made.append((slot, np.ascontiguousarray(values_of(key.tensor, key.derived))))
+            elif isinstance(key, tuple):
+                position, name = key
+                if position not in packed:
+                    constants = self._packed(position)
+                    derived = {id(value.tensor): value.derived for value in constants.values()}
+                    packed[position] = packing(
+                        self.plans[position],
+                        {name: (value.tensor, version(value)) for name, value in constants.items()},
+                        lambda tensor, derived=derived: values_of(tensor, derived[id(tensor)]),
+                    )
+                made.append((slot, packed[position][name]))
+        return made
 
 
 class Arena:
     """The memory of one call, and the program's steps bound to it."""
 
     def __init__(self, program):
-        self.program, graph = program, program.graph
-        self.block = runtime.empty((program.memory.nbytes,), "uint8")
+        self.program, graph, memory = program, program.graph, program.memory
+        self.block = runtime.empty((memory.nbytes,), "uint8")
         self.base = self.block.__array_interface__["data"][0]
-        self.inputs = {name: self._view(value) for name, value in graph.inputs.items()}
-        self.outputs = {name: self._view(value) for name, value in graph.outputs.items()}
-        self.strided = [(self._view(value), value.tensor) for value in program.memory.strided]
-        self.copies = [(tensor, self._view(value)) for tensor, value in program.memory.copies]
-        self.versions = None
-        self.prologue = runtime.Segment(
-            [
-                (step, self._addresses(position), i == 0)
-                for position in sorted(program.hoisted)
-                for phase in program.plans[position].prologue
-                for i, step in enumerate(phase)
-            ]
-        )
+        self.slots = [None] * len(memory.slots)  # arrays
+        self.fixed = None
+        self.inputs = [(name, memory.buffers[id(value)].slot, value) for name, value in graph.inputs.items()]
+        self.copied = {name: value for name, value in graph.outputs.items() if name not in memory.direct}
         self.segments = self._bind()
 
-    def _range(self, buffer):
-        return (self.base + buffer.offset if buffer.address is None else buffer.address), buffer.nbytes
+    # ---- memory
+
+    def _put(self, slot, array):
+        """Let a slot be the memory of a contiguous array."""
+        self.slots[slot] = array
+        address = array.__array_interface__["data"][0]
+        for segment in self.segments:
+            if isinstance(segment, runtime.Segment):
+                segment.relocate(slot, address)
 
     def _view(self, value):
-        """Return the array that a value is in this arena, or in its variable."""
+        """Return the array that a value is now: in a variable, in a slot, or in this arena."""
+        if value.role == "variable":
+            return value.tensor.data
         buffer = self.program.memory.buffers[id(value)]
+        if buffer.slot is not None:
+            return self.slots[buffer.slot].reshape(value.shape)
         if buffer.address is not None:
-            return value.tensor.data if value.tensor is not None else _variable_view(buffer, value)
+            return _variable_view(buffer, value)
         start = buffer.offset
         return self.block[start : start + value.spec.nbytes].view(value.dtype).reshape(value.shape)
 
-    def _addresses(self, position):
-        """Return {operand name: (address, nbytes)} of everything that the steps of one node may name."""
-        node, plan, buffers = (
-            self.program.graph.nodes[position],
-            self.program.plans[position],
-            self.program.memory.buffers,
-        )
-        named = {name: buffers[id(value)] for name, value in (*node.inputs.items(), *node.outputs.items())}
-        named |= {name: buffers[position, name] for name in (*plan.workspace, *plan.packed)}
-        ranges = {name: self._range(buffer) for name, buffer in named.items()}
-        for name, value in (*node.inputs.items(), *node.outputs.items()):
-            if value.role == "variable":  # a view may start inside its buffer
-                ranges[name] = value.tensor.data.__array_interface__["data"][0], value.spec.nbytes
-        return ranges
+    def _addresses(self, places):
+        """Return places as `runtime.Segment` takes them."""
+        base = {"arena": self.base, "address": 0}
+        return {
+            name: (start, nbytes, region) if isinstance(region, int) else (base[region] + start, nbytes)
+            for name, (region, start, nbytes) in places.items()
+        }
 
-    def phases(self):
-        """Yield (position of a node, a phase of its C steps, their addresses); for a host step (position, None, callable)."""
-        for position, plan in enumerate(self.program.plans):
-            if plan is None:
-                yield position, None, self._host(position)
-                continue
-            addresses = self._addresses(position)
-            prologue = () if position in self.program.hoisted else plan.prologue
-            for phase in (*prologue, *plan.phases):
-                yield position, phase, addresses
+    def segment(self, bound):
+        """Return steps bound to this arena."""
+        return runtime.Segment([(step, self._addresses(places), barrier) for step, places, barrier in bound])
 
     def _bind(self):
         """Return segments of C steps and, between them, callables for host steps."""
-        segments, bound, open_ranges = [], [], Accesses()
-        for _, phase, addresses in self.phases():
-            if phase is None:
-                segments += [runtime.Segment(bound)] if bound else []
-                segments.append(addresses)
-                bound, open_ranges = [], Accesses()
-                continue
-            barrier = open_ranges.conflict(phase, addresses)
-            if barrier:
-                open_ranges = Accesses()
-            bound += [(step, addresses, barrier and i == 0) for i, step in enumerate(phase)]
-            open_ranges.add(phase, addresses)
-        return segments + ([runtime.Segment(bound)] if bound else [])
+        return [
+            self.host(item.position) if isinstance(item, Host) else self.segment(item.steps)
+            for item in self.program.schedule
+        ]
 
-    def _host(self, position):
+    def host(self, position):
         """Return a callable that runs the reference of a node on this arena's memory."""
         node = self.program.graph.nodes[position]
-        arrays = {name: self._view(value) for name, value in node.inputs.items()}
-        outputs = {name: self._view(value) for name, value in node.outputs.items()}
         specs = {name: value.spec for name, value in node.outputs.items()}
+        unread = {}
         if node.needs is None:
             function, args = node.op.reference, (node.attrs,)
         else:
             function, args = node.op.reference_backward, (node.attrs, node.needs)
-            arrays = {**{k: stand_in(s) for k, s in node.specs.items() if k not in arrays}, **arrays}
+            unread = {name: stand_in(spec) for name, spec in node.specs.items() if name not in node.inputs}
 
         def run():
+            arrays = {**unread, **{name: self._view(value) for name, value in node.inputs.items()}}
             for name, result in run_reference(function, specs, arrays, *args).items():
-                np.copyto(outputs[name], result)
+                np.copyto(self._view(node.outputs[name]), result)
 
         return run
 
-    def run(self, arrays):
-        """Copy inputs in, run all segments, copy outputs out."""
-        for name, slot in self.inputs.items():
-            array = np.asarray(arrays[name])
-            if array.shape != slot.shape:
-                raise ShapeError(f"input {name!r} has shape {array.shape}, this program takes {slot.shape}")
-            np.copyto(slot, array, casting="unsafe")
-        for slot, tensor in self.strided:
-            np.copyto(slot, tensor.data)
-        threads = config.get_num_threads()
-        versions = [tensor.version for tensor in self.program.packed_from]
-        if versions != self.versions:
-            self.prologue.run(threads)
-            self.versions = versions
+    # ---- running
+
+    def run(self, arrays, fixed):
+        """Run all segments on inputs by name and constants by slot; returns the outputs, new arrays."""
+        if fixed is not self.fixed:
+            for slot, array in fixed:
+                self._put(slot, array)
+            self.fixed = fixed
+        for name, slot, value in self.inputs:
+            self._put(slot, _as_input(name, arrays[name], value))
+        for value in self.program.memory.strided:
+            np.copyto(self._view(value), value.tensor.data)
+        outputs = self.program.graph.outputs
+        for name, slot in self.program.memory.direct.items():
+            self._put(slot, runtime.empty(*outputs[name].spec))
+        self.walk(config.get_num_threads())
+        return self._results()
+
+    def walk(self, threads):
+        """Run all segments."""
         for segment in self.segments:
             if isinstance(segment, runtime.Segment):
                 segment.run(1 if segment.cost < runtime.EAGER_SERIAL else threads)
             else:
                 segment()
-        results = {}
-        for name, slot in self.outputs.items():
-            results[name] = runtime.empty(slot.shape, self.program.graph.outputs[name].spec.dtype)
-            np.copyto(results[name], slot)
+
+    def _results(self):
+        """Return the outputs, write updates that were not made in place, and let go of the caller's arrays."""
+        memory, results = self.program.memory, {}
+        for name, value in self.program.graph.outputs.items():
+            if name in memory.direct:
+                results[name] = self.slots[memory.direct[name]]
+            else:
+                results[name] = runtime.empty(*value.spec)
+                np.copyto(results[name], self._view(value))
         # All are read before any is written: one update may be another's old value.
-        staged = [(tensor, view.copy()) for tensor, view in self.copies]
-        for tensor, view in staged:
-            np.copyto(tensor.data, view)
+        staged = [(tensor, self._view(value).copy()) for tensor, value in memory.copies]
+        for tensor, array in staged:
+            np.copyto(tensor.data, array)
+        for slot in (*memory.direct.values(), *(slot for _, slot, _ in self.inputs)):
+            self.slots[slot] = None
         return results
 
 
-class Accesses:
-    """The byte ranges that steps have read and written since the last barrier."""
-
-    def __init__(self):
-        self.reads, self.writes = [], []
-
-    @staticmethod
-    def _ranges(phase, addresses, written):
-        for step in phase:
-            for _, name, writes in step.operands:
-                if writes == written:
-                    start, nbytes = addresses[name]
-                    yield start, start + nbytes
-
-    def add(self, phase, addresses):
-        """Remember what a phase touches."""
-        self.reads += self._ranges(phase, addresses, False)
-        self.writes += self._ranges(phase, addresses, True)
-
-    def conflict(self, phase, addresses):
-        """Tell whether a phase reads what was written, or writes what was read or written."""
-        return any(map(self._hits_writes, self._ranges(phase, addresses, False))) or any(
-            self._hits_writes(r) or _overlaps(r, self.reads) for r in self._ranges(phase, addresses, True)
-        )
-
-    def _hits_writes(self, r):
-        return _overlaps(r, self.writes)
-
-
-def _overlaps(r, ranges):
-    return any(start < r[1] and r[0] < stop for start, stop in ranges)
+def _as_input(name, array, value):
+    """Return a contiguous array of an input's dtype: the caller's where it is one."""
+    array = np.asarray(array)
+    if array.shape != value.shape:
+        raise ShapeError(f"input {name!r} has shape {array.shape}, this program takes {value.shape}")
+    if array.dtype == value.dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    cast = runtime.empty(*value.spec)
+    np.copyto(cast, array, casting="unsafe")
+    return cast
 
 
 def _variable_view(buffer, value):
     """Return an array over the memory of a variable that a pinned or aliased value lives in."""
     owner = next(array for array in buffer.keep if array.nbytes == buffer.nbytes)
     return owner.reshape(-1)[: value.spec.size].view(value.dtype).reshape(value.shape)
-
-
-def _reads_only_constants(node, plan, updated):
-    """Tell whether the packing of a node depends on nothing but variables that this program leaves alone."""
-    return all(
-        node.inputs[name].role == "variable" and id(node.inputs[name].tensor.version_cell()) not in updated
-        for name in plan.constants
-    )
