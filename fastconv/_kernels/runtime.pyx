@@ -436,7 +436,7 @@ cdef class Segment:
             _zeroed.hits += 1
             ranges = [buffers[name] for _, name, written in step.operands if written]
             operands = [(i * sizeof(ZeroArgs), place) for i, place in enumerate(ranges)]
-            arguments = bytearray(np.array([place[:2] for place in ranges], np.int64).tobytes()) 
+            arguments = bytearray(np.array([place[:2] for place in ranges], np.int64).tobytes())
             slot.function, slot.chunks = &zero_chunk, len(ranges)
         else:
             arguments = bytearray(step.arguments)
