@@ -210,7 +210,8 @@ def evaluate(op, attrs, needs, plan, arrays, specs, results, parameters=MappingP
 def forward(op, arrays, attrs, parameters=MappingProxyType({})):
     """Run `op` forward on arrays by operand name; returns outputs and saved by name. See `run_plan` for `parameters`."""
     specs = {name: spec_of(array) for name, array in arrays.items()}
-    return evaluate(op, attrs, None, lower(op, specs, attrs), arrays, specs, infer(op, specs, attrs), parameters)
+    results = infer(op, specs, attrs)  # first: it raises the errors of the arguments
+    return evaluate(op, attrs, None, lower(op, specs, attrs), arrays, specs, results, parameters)
 
 
 def backward(op, arrays, attrs, needs, specs=None):
