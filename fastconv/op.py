@@ -100,8 +100,6 @@ class Op:
         Inputs that are float64 numbers beside operands of any float type, as an optimizer's rates are.
     linear : tuple of str
         Inputs in which the operation is linear, the others held: the adjoint identity is tested for them.
-    onnx : mapping, optional
-        Not used yet: meant for the mapping to and from ONNX, as data.
     cases : tuple of Case
         Sample shapes for tests and benchmarks. A tolerance is computed, never given.
     flops : (specs, attrs) -> int
@@ -124,7 +122,6 @@ class Op:
     differentiable: frozenset = frozenset()
     settings: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
-    onnx: Mapping | None = None
     cases: tuple[Case, ...] = ()
     flops: Callable = lambda specs, attrs: 0
     reduction: Callable = lambda specs, attrs: 1
