@@ -8,9 +8,13 @@ FAMILIES = (
     "activation",
     "arithmetic",
     "convolution",
+    "loss",
     "matrix",
     "movement",
+    "normalization",
     "pooling",
+    "quantized",
+    "sampling",
 )
 
 for _family in FAMILIES:

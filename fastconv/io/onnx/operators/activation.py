@@ -1,27 +1,176 @@
 """Activations, and Softmax."""
 
+import math
+from functools import cache
+
 import numpy as np
 
 from .... import ops
-from ..operand import Operand
-from ._registry import lowers
+from ..operand import Operand, invert
+from ._arrays import in_float32
+from ._registry import NotConstant, evaluates, lowers
+from ._unary import unary
 
 
-@lowers("Relu")
-def relu(call, x):
-    return call.pointwise(ops.relu, x) if x.dtype == np.float32 else NotImplemented
+@cache
+def _erf_series():
+    """Return the Chebyshev series of erf(x) / x as a function of x squared, from 0 to 36."""
+    return np.polynomial.Chebyshev.interpolate(
+        np.vectorize(lambda u: math.erf(math.sqrt(u)) / math.sqrt(u) if u > 0 else 2 / math.sqrt(math.pi)), 60, (0, 36)
+    )
 
 
-@lowers("Sigmoid")
-def sigmoid(call, x):
-    return call.pointwise(ops.sigmoid, x)
+def erf(x):
+    """Return the error function of an array: to the last digits of float64, then in the type of x."""
+    wide = np.clip(x.astype(np.float64), -6, 6)  # erf(6) is 1 but for 2e-17
+    return (wide * _erf_series()(wide * wide)).astype(x.dtype)
 
 
-@lowers("Softmax")
-def softmax(call, x):
-    axis = call.attribute("axis", -1 if call.version >= 13 else 1) % max(x.ndim, 1)
-    if call.version < 13:  # the axes from `axis` on as one
-        rows = x.tensor().reshape((int(np.prod(x.shape[:axis])), -1))
-        return Operand(ops.softmax(rows).reshape(x.shape))
-    order = (*(i for i in range(x.ndim) if i != axis), axis)
-    return Operand(ops.softmax(x.tensor(order))).transposed(np.argsort(order))
+def sigmoid(x):
+    """Return 1 / (1 + exp(-x)) of an array, where exp does not overflow."""
+    small = np.exp(-np.abs(x))
+    return np.where(x < 0, small, 1) / (1 + small)
+
+
+def softplus(x):
+    """Return log(1 + exp(x)) of an array, where exp does not overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _gelu(x, approximate):
+    if approximate == "tanh":
+        return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
+
+
+unary("Celu", lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)), alpha=1.0)
+unary("Elu", lambda x, alpha: np.where(x < 0, alpha * np.expm1(x), x), alpha=1.0)
+unary("Erf", erf)
+unary("Gelu", _gelu, approximate="none")
+unary("Gelu", lambda x: _gelu(x, "none"), domain="com.microsoft")
+unary("HardSigmoid", lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1), alpha=0.2, beta=0.5)
+unary("HardSwish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1))
+unary("LeakyRelu", lambda x, alpha: np.where(x < 0, alpha * x, x), alpha=0.01)
+unary("Mish", lambda x: x * np.tanh(softplus(x)))
+unary("QuickGelu", lambda x, alpha: x * sigmoid(alpha * x), domain="com.microsoft", alpha=1.702)
+unary("Relu", lambda x: np.maximum(x, 0), "relu")
+unary("Sigmoid", sigmoid, "sigmoid")
+unary("Softplus", softplus)
+unary("Softsign", lambda x: x / (1 + np.abs(x)))
+unary("Swish", lambda x, alpha: x * sigmoid(alpha * x), alpha=1.0)
+unary("Tanh", np.tanh, "tanh")
+unary("ThresholdedRelu", lambda x, alpha: np.where(x > alpha, x, 0), alpha=1.0)
+
+
+@evaluates("Selu")
+@in_float32
+def selu(call, x):
+    first = call.version < 6
+    alpha = call.attribute("alpha", 1.6732 if first else 1.67326319217681884765625)
+    gamma = call.attribute("gamma", 1.0507 if first else 1.05070102214813232421875)
+    return gamma * np.where(x > 0, x, alpha * np.expm1(x))
+
+
+@evaluates("BiasGelu", domain="com.microsoft")
+@in_float32
+def bias_gelu(call, x, bias):
+    return _gelu(x + bias, "none")
+
+
+@evaluates("PRelu")
+@in_float32
+def prelu(call, x, slope):
+    if call.version < 7 and slope.ndim == 1 and x.ndim > 1:  # a number per channel
+        slope = slope.reshape(-1, *(1,) * (x.ndim - 2))
+    return np.where(x < 0, x * slope, x)
+
+
+# ---- clipping
+
+
+def _limits(call, low, high):
+    if call.version >= 11:
+        return low, high
+    return call.attribute("min"), call.attribute("max")
+
+
+@lowers("Clip")
+def clip(call, x, low=None, high=None):
+    if x.dtype != np.float32:
+        return NotImplemented
+    try:
+        low, high = _limits(call, call.known(low), call.known(high))
+    except NotConstant:
+        return NotImplemented
+    low = -math.inf if low is None else float(low)
+    high = math.inf if high is None else float(high)
+    if (low, high) == (0, 6):
+        return call.pointwise(ops.relu6, x)
+    if low == 0 and high >= np.finfo(np.float32).max:
+        return call.pointwise(ops.relu, x)
+    return call.pointwise(lambda tensor: ops.minimum(ops.maximum(tensor, low), high), x)
+
+
+@evaluates("Clip")
+def clip_array(call, x, low=None, high=None):
+    low, high = _limits(call, low, high)
+    x = x if low is None else np.maximum(x, x.dtype.type(low))
+    return x if high is None else np.minimum(x, x.dtype.type(high))
+
+
+# ---- along an axis
+
+
+def _axis(call, ndim):
+    axis = call.attribute("axis", -1 if call.version >= 13 else 1)
+    return axis + ndim if axis < 0 else axis
+
+
+def _lower_along_axis(function):
+    def lower(call, x):
+        if x.dtype != np.float32 or not x.ndim:
+            return NotImplemented
+        axis = _axis(call, x.ndim)
+        if call.version < 13:  # the axes from `axis` on as one
+            rows = x.tensor().reshape((math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+            return Operand(getattr(ops, function)(rows).reshape(x.shape))
+        order = (*(i for i in range(x.ndim) if i != axis), axis)
+        return Operand(getattr(ops, function)(x.tensor(order)), invert(order))
+
+    return lower
+
+
+def _evaluate_along_axis(function):
+    """`function` of an array takes its last axis."""
+
+    @in_float32
+    def evaluate(call, x):
+        axis = _axis(call, x.ndim)
+        if call.version < 13:
+            return function(x.reshape(math.prod(x.shape[:axis]), -1)).reshape(x.shape)
+        return np.moveaxis(function(np.moveaxis(x, axis, -1)), -1, axis)
+
+    return evaluate
+
+
+def softmax_array(x):
+    """Return the softmax of an array over its last axis."""
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def log_softmax_array(x):
+    """Return the logarithm of the softmax of an array over its last axis."""
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+
+def _hardmax(x):
+    return (np.arange(x.shape[-1]) == x.argmax(-1)[..., None]).astype(x.dtype)
+
+
+lowers("Softmax")(_lower_along_axis("softmax"))
+lowers("LogSoftmax")(_lower_along_axis("log_softmax"))
+evaluates("Softmax")(_evaluate_along_axis(softmax_array))
+evaluates("LogSoftmax")(_evaluate_along_axis(log_softmax_array))
+evaluates("Hardmax")(_evaluate_along_axis(_hardmax))

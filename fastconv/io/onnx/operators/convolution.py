@@ -1,37 +1,127 @@
 """Convolutions."""
 
+import itertools
+import math
+
+import numpy as np
+
 from .... import ops
 from ..operand import channels_first
-from ._registry import lowers
+from ._arrays import in_float32
+from ._registry import evaluates, lowers
+from ._sampling import sample_linear
+from ._windows import whole_padding, windows
 
-CONVOLUTIONS = {3: ops.conv1d, 4: ops.conv2d, 5: ops.conv3d}
-
-
-def window_padding(call, size, kernel, strides, dilations):
-    """Return ((before, after), ...) of a sliding window, from `pads` or `auto_pad`."""
-    auto = call.attribute("auto_pad", "NOTSET")
-    rank = len(size)
-    if auto == "NOTSET":
-        pads = call.attribute("pads", [0] * 2 * rank)
-        return tuple(zip(pads[:rank], pads[rank:], strict=True))
-    if auto == "VALID":
-        return ((0, 0),) * rank
-    totals = [
-        max((-(-n // s) - 1) * s + (k - 1) * d + 1 - n, 0)
-        for n, k, s, d in zip(size, kernel, strides, dilations, strict=True)
-    ]
-    return tuple((t // 2, t - t // 2) if auto == "SAME_UPPER" else (t - t // 2, t // 2) for t in totals)
+CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
+TRANSPOSED = {3: "conv1d_transpose", 4: "conv2d_transpose", 5: "conv3d_transpose"}
 
 
 @lowers("Conv")
 def conv(call, x, w, b=None):
+    return convolve(call, x, w, b)
+
+
+def convolve(call, x, w, b, activation=None):
+    """Return the convolution of a Conv node."""
+    if x.ndim not in CONVOLUTIONS:
+        return NotImplemented
+    place = windows(call, x.shape[2:], w.shape[2:])
+    kernel = call.weight(w, (*range(2, w.ndim), 1, 0))  # (O, I, ...) to (..., I, O)
+    bias = None if b is None else call.weight(b)
+    function = getattr(ops, CONVOLUTIONS[x.ndim])
+    y = function(
+        x.channels_last(), kernel, bias, place.strides, place.padding, place.dilations,
+        groups=call.attribute("group", 1), activation=activation,
+    )  # fmt: skip
+    return channels_first(y)
+
+
+def transposed_padding(call, size, kernel, strides, dilations):
+    """Return (padding, output_padding) of a transposed convolution, a pair and a number per axis."""
+    rank = len(size)
+    added = call.attribute("output_padding", [0] * rank)
+    auto, shape = call.attribute("auto_pad", "NOTSET"), call.attribute("output_shape")
+    if auto in ("SAME_UPPER", "SAME_LOWER") and shape is None:
+        shape = [n * s for n, s in zip(size, strides, strict=True)]
+    if shape is None:
+        pads = call.attribute("pads", [0] * 2 * rank) if auto == "NOTSET" else [0] * 2 * rank
+        return tuple(zip(pads[:rank], pads[rank:], strict=True)), tuple(added)
+    padding, output_padding = [], []
+    for n, k, s, d, more, out in zip(size, kernel, strides, dilations, added, shape[-rank:], strict=True):
+        total = (n - 1) * s + more + (k - 1) * d + 1 - out
+        half = max(total, 0) // 2
+        padding.append((half, max(total, 0) - half) if auto == "SAME_UPPER" else (max(total, 0) - half, half))
+        output_padding.append(more + max(-total, 0))  # larger than all that is written: zeros behind
+    return tuple(padding), tuple(output_padding)
+
+
+@lowers("ConvTranspose")
+def conv_transpose(call, x, w, b=None):
+    if x.ndim not in TRANSPOSED:
+        return NotImplemented
     rank = x.ndim - 2
     strides = tuple(call.attribute("strides", [1] * rank))
     dilations = tuple(call.attribute("dilations", [1] * rank))
-    padding = window_padding(call, x.shape[2:], w.shape[2:], strides, dilations)
-    kernel = call.weight(w, (*range(2, w.ndim), 1, 0))  # (O, I, ...) to (..., I, O)
+    padding, output_padding = transposed_padding(call, x.shape[2:], w.shape[2:], strides, dilations)
+    kernel = call.weight(w, (*range(2, w.ndim), 1, 0))  # (C, O // groups, ...) to (..., O // groups, C)
     bias = None if b is None else call.weight(b)
-    y = CONVOLUTIONS[x.ndim](
-        x.channels_last(), kernel, bias, strides, padding, dilations, groups=call.attribute("group", 1)
+    function = getattr(ops, TRANSPOSED[x.ndim])
+    y = function(
+        x.channels_last(), kernel, bias, strides, padding, output_padding, dilations, groups=call.attribute("group", 1)
     )
     return channels_first(y)
+
+
+@evaluates("DeformConv")
+@in_float32
+def deform_conv(call, x, w, offset, b=None, mask=None):
+    rank, groups, parts = x.ndim - 2, call.attribute("group", 1), call.attribute("offset_group", 1)
+    place = windows(call, x.shape[2:], w.shape[2:])
+    images, channels = x.shape[:2]
+    taps, out = math.prod(place.kernel), place.out
+    offset = offset.reshape(images * parts, taps, rank, *out)
+    grid = np.indices((*place.kernel, *out)).reshape(2 * rank, taps, *out)
+    where = [
+        grid[rank + i] * place.strides[i]
+        + grid[i] * place.dilations[i]
+        - place.padding[i][0]
+        + offset[:, :, i].astype(np.float64)
+        for i in range(rank)
+    ]
+    seen = sample_linear(x.reshape(images * parts, channels // parts, *x.shape[2:]), where)
+    if mask is not None:
+        seen *= mask.reshape(images * parts, 1, taps, *out)
+    seen = seen.reshape(images, groups, channels // groups * taps, -1)
+    y = w.reshape(groups, w.shape[0] // groups, -1) @ seen
+    y = y.reshape(images, w.shape[0], *out)
+    return y if b is None else y + b.reshape(-1, *(1,) * rank)
+
+
+@evaluates("Col2Im", shaping=(1, 2))
+def col2im(call, x, image_shape, block_shape):
+    size, block = image_shape.tolist(), block_shape.tolist()
+    place = windows(call, size, block)
+    x = x.reshape(x.shape[0], -1, *block, *place.out)
+    padding = whole_padding(place)
+    y = np.zeros((*x.shape[:2], *(n + sum(pads) for n, pads in zip(size, padding, strict=True))), x.dtype)
+    for tap in itertools.product(*map(range, block)):
+        region = [
+            slice(t * d, t * d + (count - 1) * s + 1, s)
+            for t, d, s, count in zip(tap, place.dilations, place.strides, place.out, strict=True)
+        ]
+        y[(..., *region)] += x[(slice(None), slice(None), *tap)]
+    return y[(..., *(slice(before, before + n) for n, (before, _) in zip(size, padding, strict=True)))]
+
+
+# ---- com.microsoft
+
+
+ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh"}
+
+
+@lowers("FusedConv", domain="com.microsoft")
+def fused_conv(call, x, w, b=None, residual=None):
+    name = call.attribute("activation", "")
+    if residual is not None or (name and name not in ACTIVATIONS):
+        return NotImplemented
+    return convolve(call, x, w, b, ACTIVATIONS.get(name))

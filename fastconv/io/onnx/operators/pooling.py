@@ -1,18 +1,137 @@
 """Pooling."""
 
+import math
+
+import numpy as np
+
 from .... import ops
 from ..operand import channels_first
-from ._registry import lowers
-from .convolution import window_padding
+from ._arrays import in_float32
+from ._registry import evaluates, lowers
+from ._windows import columns, counts, whole_padding, windows
+
+LOWERED = (np.float32, np.float64)
+
+
+def _lower(call, name, x, w):
+    """Return the pooling `name` of an operand by `fastconv.ops`, or NotImplemented."""
+    rank = x.ndim - 2
+    padding = whole_padding(w)
+    fits = all(max(pads) < k for pads, k in zip(padding, w.kernel, strict=True))
+    if x.dtype not in LOWERED or not 1 <= rank <= 3 or any(d != 1 for d in w.dilations) or not fits:
+        return NotImplemented
+    return channels_first(getattr(ops, f"{name}{rank}d")(x.channels_last(), w.kernel, w.strides, padding))
+
+
+def _windows(call, x):
+    return windows(call, x.shape[2:], call.required("kernel_shape"))
 
 
 @lowers("MaxPool")
 def max_pool(call, x):
-    kernel, strides = tuple(call.required("kernel_shape")), tuple(call.attribute("strides", [1, 1]))
-    padding = window_padding(call, x.shape[2:], kernel, strides, [1, 1])
-    return channels_first(ops.max_pool2d(x.channels_last(), kernel, strides, padding))
+    if any(call.wanted[1:]):
+        return NotImplemented
+    return _lower(call, "max_pool", x, _windows(call, x))
 
 
-@lowers("GlobalAveragePool")
+@evaluates("MaxPool")
+def max_pool_arrays(call, x):
+    w = _windows(call, x)
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    seen = columns(x, w, lowest)
+    if not any(call.wanted[1:]):
+        return seen.max(-1)
+    best = seen.argmax(-1)
+    places = np.unravel_index(best, w.kernel)
+    axes = list(range(len(w.size)))
+    column_major = call.attribute("storage_order", 0)
+    index = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * len(axes))
+    index = index * math.prod(w.size)
+    step = 1
+    for axis in axes if column_major else axes[::-1]:
+        outputs = np.arange(w.out[axis]).reshape(-1, *(1,) * (len(axes) - 1 - axis))
+        index = index + step * (outputs * w.strides[axis] + places[axis] * w.dilations[axis] - w.padding[axis][0])
+        step *= w.size[axis]
+    return np.take_along_axis(seen, best[..., None], -1)[..., 0], index
+
+
+@lowers("AveragePool")
+def average_pool(call, x):
+    w = _windows(call, x)
+    if x.dtype not in LOWERED:
+        return NotImplemented
+    if call.attribute("count_include_pad", 0) and any(map(any, w.padding)):
+        order = (0, *range(2, x.ndim), 1)
+        padded = ops.pad(x.tensor(order), ((0, 0), *w.padding, (0, 0)))
+        size = tuple(n + sum(pads) for n, pads in zip(w.size, w.padding, strict=True))
+        return _lower(call, "avg_pool", channels_first(padded), w._replace(size=size, padding=((0, 0),) * len(size)))
+    return _lower(call, "avg_pool", x, w)
+
+
+@evaluates("AveragePool")
+@in_float32
+def average_pool_arrays(call, x):
+    w = _windows(call, x)
+    return (columns(x, w).sum(-1) / counts(w, call.attribute("count_include_pad", 0))).astype(x.dtype)
+
+
+@evaluates("LpPool")
+@in_float32
+def lp_pool(call, x):
+    p = call.attribute("p", 2)
+    return (np.abs(columns(x, _windows(call, x))) ** p).sum(-1, dtype=x.dtype) ** x.dtype.type(1 / p)
+
+
+# ---- over whole images
+
+
+def _lower_global(name):
+    def lower(call, x):
+        rank = x.ndim - 2
+        if x.dtype not in LOWERED or not 1 <= rank <= 3:
+            return NotImplemented
+        return channels_first(getattr(ops, f"global_{name}_pool{rank}d")(x.channels_last(), keepdims=True))
+
+    return lower
+
+
+lowers("GlobalAveragePool")(_lower_global("avg"))
+lowers("GlobalMaxPool")(_lower_global("max"))
+
+
+@evaluates("GlobalAveragePool")
+@in_float32
 def global_average_pool(call, x):
-    return channels_first(ops.global_avg_pool2d(x.channels_last(), keepdims=True))
+    return x.mean(tuple(range(2, x.ndim)), keepdims=True, dtype=x.dtype)
+
+
+@evaluates("GlobalMaxPool")
+def global_max_pool(call, x):
+    return x.max(tuple(range(2, x.ndim)), keepdims=True)
+
+
+@evaluates("GlobalLpPool")
+@in_float32
+def global_lp_pool(call, x):
+    p = call.attribute("p", 2)
+    return (np.abs(x) ** p).sum(tuple(range(2, x.ndim)), keepdims=True, dtype=x.dtype) ** x.dtype.type(1 / p)
+
+
+# ---- backwards
+
+
+def _unpooled(call, x):
+    """Return the size of the images that a MaxUnpool's indices are of."""
+    kernel = call.required("kernel_shape")
+    rank = len(kernel)
+    strides, pads = call.attribute("strides", [1] * rank), call.attribute("pads", [0] * 2 * rank)
+    return [(n - 1) * strides[i] + kernel[i] - pads[i] - pads[rank + i] for i, n in enumerate(x.shape[2:])]
+
+
+@evaluates("MaxUnpool", shaping=(2,))
+def max_unpool(call, x, index, output_shape=None):
+    y = np.zeros((*x.shape[:2], *_unpooled(call, x)), x.dtype)
+    y.reshape(-1)[index] = x
+    if output_shape is None:
+        return y
+    return np.pad(y, [(0, wanted - n) for wanted, n in zip(output_shape.tolist(), y.shape, strict=True)])

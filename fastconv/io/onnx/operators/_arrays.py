@@ -1,0 +1,44 @@
+"""What several families do to NumPy arrays."""
+
+import functools
+
+import numpy as np
+
+
+def in_float32(function):
+    """Let a function of arrays compute with float32 what it is given in half precision; it returns halves again."""
+
+    @functools.wraps(function)
+    def widened(call, *arrays):
+        if all(array is None or array.dtype != np.float16 for array in arrays):
+            return function(call, *arrays)
+        wide = [
+            array.astype(np.float32) if array is not None and array.dtype == np.float16 else array for array in arrays
+        ]
+        results = function(call, *wide)
+        many = isinstance(results, (tuple, list))
+        halves = [
+            np.asarray(r).astype(np.float16) if np.asarray(r).dtype == np.float32 else r
+            for r in (results if many else [results])
+        ]
+        return halves if many else halves[0]
+
+    return widened
+
+
+def quantize(values, scale, zero_point):
+    """Return round(values / scale) + zero_point in the type of the zero point: halves to even, saturated."""
+    limits = np.iinfo(zero_point.dtype)
+    numbers = np.rint(values / scale) + zero_point.astype(np.float64)
+    return np.clip(numbers, limits.min, limits.max).astype(zero_point.dtype)
+
+
+def dequantize(x, scale, zero_point=None):
+    """Return (x - zero_point) * scale in float32."""
+    return exact(x, zero_point).astype(np.float32) * scale
+
+
+def exact(x, zero_point=None):
+    """Return integers less their zero point in float64, which holds their products and sums exactly."""
+    x = x.astype(np.float64)
+    return x if zero_point is None else x - zero_point.astype(np.float64)

@@ -1,0 +1,95 @@
+"""Sliding windows: where ONNX's attributes put them, and what NumPy sees through them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Windows(NamedTuple):
+    """Windows over the spatial axes of images (N, C, ...); a number, or a pair of them, for each axis.
+
+    Attributes
+    ----------
+    padding : tuple of (int, int)
+        Before and after.
+    beyond : tuple of int
+        How far, with `ceil_mode`, the last window reaches beyond the padding. It counts as nothing.
+    """
+
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    beyond: tuple[int, ...]
+    out: tuple[int, ...]
+
+
+def windows(call, size, kernel):
+    """Return the `Windows` of a node over images of a size."""
+    rank = len(size)
+    strides = tuple(call.attribute("strides", [1] * rank))
+    dilations = tuple(call.attribute("dilations", [1] * rank))
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    auto = call.attribute("auto_pad", "NOTSET")
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        totals = [max((-(-n // s) - 1) * s + e - n, 0) for n, s, e in zip(size, strides, extents, strict=True)]
+        padding = [(t // 2, t - t // 2) if auto == "SAME_UPPER" else (t - t // 2, t // 2) for t in totals]
+    elif auto == "VALID":
+        padding = [(0, 0)] * rank
+    else:
+        pads = call.attribute("pads", [0] * 2 * rank)
+        padding = list(zip(pads[:rank], pads[rank:], strict=True))
+    beyond, out = [], []
+    for n, s, e, (before, after) in zip(size, strides, extents, padding, strict=True):
+        count = (n + before + after - e) // s + 1
+        # One more, unless it would begin behind the image.
+        if call.attribute("ceil_mode", 0) and auto != "VALID" and (n + before + after - e) % s and count * s < n + before:
+            count += 1
+        out.append(count)
+        beyond.append(max((count - 1) * s + e - (n + before + after), 0))
+    return Windows(tuple(size), tuple(kernel), strides, dilations, tuple(padding), tuple(beyond), tuple(out))
+
+
+def pad(x, w, value):
+    """Return images (N, C, ...) with a value around them, all that windows see."""
+    return np.pad(x, ((0, 0), (0, 0), *whole_padding(w)), constant_values=value)
+
+
+def whole_padding(w):
+    """Return the padding, and what `ceil_mode` adds to it."""
+    return tuple((before, after + more) for (before, after), more in zip(w.padding, w.beyond, strict=True))
+
+
+def views(x, w, value=0):
+    """Return what windows see of images (N, C, ...): a view (N, C, *out, *kernel)."""
+    x = pad(x, w, value)
+    spatial = x.strides[2:]
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (*x.shape[:2], *w.out, *w.kernel),
+        (
+            *x.strides[:2],
+            *(a * b for a, b in zip(spatial, w.strides, strict=True)),
+            *(a * b for a, b in zip(spatial, w.dilations, strict=True)),
+        ),
+        writeable=False,
+    )
+
+
+def columns(x, w, value=0):
+    """Return what windows see, copied: (N, C, *out, positions in the window)."""
+    seen = views(x, w, value)
+    return seen.reshape(*seen.shape[: 2 + len(w.out)], -1)
+
+
+def counts(w, with_padding):
+    """Return how many pixels each window holds, (*out); with the padding or without."""
+    result = np.ones((), np.int64)
+    for n, k, s, d, (before, after), count in zip(
+        w.size, w.kernel, w.strides, w.dilations, w.padding, w.out, strict=True
+    ):
+        places = np.arange(count)[:, None] * s + np.arange(k) * d - before
+        low, high = (-before, n + after) if with_padding else (0, n)
+        result = np.multiply.outer(result, ((places >= low) & (places < high)).sum(1))
+    return result
