@@ -11,7 +11,7 @@ import operator
 import numpy as np
 
 from ..errors import ArgumentError, DTypeError, GradientError, ShapeError, UnsupportedOpError
-from ..op import ITEM_SIZE, Spec
+from ..op import DTYPES, ITEM_SIZE, Spec
 from . import tape
 from .executor import executor
 
@@ -323,8 +323,8 @@ def _target_dtype(array, given, dtype):
     """Choose the dtype of a new tensor: only float64 arrays stay float64, Python numbers become float32."""
     if dtype is not None:
         name = np.dtype(dtype).name
-        if name not in ITEM_SIZE:
-            raise DTypeError(f"dtype must be one of {', '.join(ITEM_SIZE)}, got {dtype!r}")
+        if name not in DTYPES:
+            raise DTypeError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         return name
     if array.dtype.kind not in "fiub":
         raise DTypeError(
@@ -334,7 +334,7 @@ def _target_dtype(array, given, dtype):
     if not isinstance(given, np.ndarray):
         return "bool" if array.dtype.kind == "b" else "float32"
     name = _NAMES.get(array.dtype.newbyteorder("="))
-    return name or ("float32" if array.dtype.kind == "f" else "int64")
+    return name if name in DTYPES else "float32" if array.dtype.kind == "f" else "int64"
 
 
 def _to_array(value, dtype, copy):

@@ -44,7 +44,12 @@ def windows(call, size, kernel):
     for n, s, e, (before, after) in zip(size, strides, extents, padding, strict=True):
         count = (n + before + after - e) // s + 1
         # One more, unless it would begin behind the image.
-        if call.attribute("ceil_mode", 0) and auto != "VALID" and (n + before + after - e) % s and count * s < n + before:
+        if (
+            call.attribute("ceil_mode", 0)
+            and auto != "VALID"
+            and (n + before + after - e) % s
+            and count * s < n + before
+        ):
             count += 1
         out.append(count)
         beyond.append(max((count - 1) * s + e - (n + before + after), 0))

@@ -94,7 +94,9 @@ def layer_normalization(call, x, scale, bias=None):
     axes = _last_axes(call, x.ndim)
     mean = x.mean(axes, keepdims=True)
     centred = x - mean
-    inverse = 1 / np.sqrt(np.mean(centred * centred, axes, keepdims=True) + x.dtype.type(call.attribute("epsilon", 1e-5)))
+    inverse = 1 / np.sqrt(
+        np.mean(centred * centred, axes, keepdims=True) + x.dtype.type(call.attribute("epsilon", 1e-5))
+    )
     y = centred * inverse * scale
     return y if bias is None else y + bias, mean, inverse
 

@@ -47,8 +47,7 @@ def grid_sample(call, x, grid):
     aligned, size = call.attribute("align_corners", 0), x.shape[2:]
     grid = np.moveaxis(grid.astype(np.float64), -1, 0)[::-1]  # the last coordinate is the first axis
     where = [
-        (place + 1) / 2 * (n - 1) if aligned else ((place + 1) * n - 1) / 2
-        for place, n in zip(grid, size, strict=True)
+        (place + 1) / 2 * (n - 1) if aligned else ((place + 1) * n - 1) / 2 for place, n in zip(grid, size, strict=True)
     ]
     edge = 0 if aligned else 0.5  # reflection is at the middle of the outer pixels, or at their outer borders
     reflected = [_reflect(place, -edge, n - 1 + edge) for place, n in zip(where, size, strict=True)]
