@@ -251,6 +251,24 @@ typedef struct {
     float limit;
 } fc_norm_pass;
 
+typedef enum {
+    FC_EXP, FC_LOG, FC_SQRT, FC_SQUARE, FC_ABS, FC_NEGATIVE, FC_RECIPROCAL, FC_FLOOR, FC_CEIL, FC_ROUND, FC_SIGN, FC_ERF,
+    FC_SIN, FC_COS, FC_TAN, FC_ASIN, FC_ACOS, FC_ATAN, FC_SINH, FC_COSH, FC_ASINH, FC_ACOSH, FC_ATANH
+} fc_unary_kind;
+
+/* FC_PRELU: a where a >= 0, else a * b. */
+typedef enum {
+    FC_ADD, FC_SUBTRACT, FC_MULTIPLY, FC_DIVIDE, FC_MAXIMUM, FC_MINIMUM, FC_POWER, FC_PRELU
+} fc_binary_kind;
+
+/* y[r][i] = f(a[r][i], b[r][i]); a step of 0 repeats an element along a row, a row stride of 0 a row. */
+typedef struct {
+    const float *a, *b;
+    float *y;
+    int64_t rows, columns, a_row, b_row, y_row, a_step, b_step;
+    fc_binary_kind kind;
+} fc_binary;
+
 typedef struct {
     const char *isa;                 /* "baseline", "avx2", "avx512", "neon" */
     int64_t vector_length;           /* floats in a vector */
@@ -300,6 +318,12 @@ typedef struct {
                               float alpha);
     void (*add_n)(const float *const *x, int64_t count, float *y, int64_t start, int64_t n);
     void (*copy_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t n);
+
+    /* kernels/pointwise.h */
+    void (*unary)(fc_unary_kind kind, const float *x, float *y, int64_t n);
+    void (*binary)(const fc_binary *);
+    void (*where)(const uint8_t *condition, int64_t step, const float *a, int64_t a_step, const float *b, int64_t b_step,
+                  float *y, int64_t n);
 
     /* kernels/pool_max.h, pool_sum.h: x and dy begin at their image, y and dx at the row that is written */
     void (*pool_prepare)(fc_pool *); /* when the rest is filled in; c0 to c1 are all channels if windows are narrow */

@@ -8,6 +8,7 @@
 #include "winograd.h"
 #include "softmax.h"
 #include "loss.h"
+#include "pointwise.h"
 #include "random.h"
 #include "optim.h"
 #include "norm.h"
@@ -54,6 +55,9 @@ const fc_kernels FC_JOIN(fc_kernels_, FC_ISA) = {
     .activate_backward = fc_activate_backward,
     .add_n = fc_add_n,
     .copy_rows = fc_copy_rows,
+    .unary = fc_unary_run,
+    .binary = fc_binary_run,
+    .where = fc_where,
     .softmax = fc_softmax,
     .softmax_backward = fc_softmax_backward,
     .softmax_loss = fc_softmax_loss_rows,

@@ -30,7 +30,8 @@ _FILES = {
     "depthwise_conv1d": "depthwise_conv1d",
     "depthwise_conv2d": "depthwise_conv2d",
     "dropout": "dropout",
-    "elementwise": "abs add divide exp log maximum minimum multiply negative power sqrt square subtract",
+    "elementwise": "abs add arccos arccosh arcsin arcsinh arctan arctanh ceil cos cosh divide erf exp floor log maximum "
+    "minimum multiply negative power prelu reciprocal round sign sin sinh sqrt square subtract tan",
     "getitem": "getitem",
     "global_pool": " ".join(f"global_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (1, 2, 3)),
     "matmul": "matmul",

@@ -1,20 +1,22 @@
 """Pointwise functions and arithmetic with NumPy's broadcasting, as one table.
 
-They run as host steps, on their NumPy references. What networks spend time on (activations, residual sums) has kernels and
-files of its own.
+Forward they are kernels; their gradients are host steps. What networks spend most time on (activations, residual sums) has
+kernels and files of its own.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import shapes
+from .._kernels import pointwise
 from ..autograd import Tensor, apply
 from ..autograd.tensor import FLOATS, as_tensor
 from ..errors import ArgumentError
-from ..op import Case, Op, Spec, register
+from ..op import Case, Op, Plan, Spec, register
 from ._checks import check_floats
 from .add import add_n
 
@@ -48,6 +50,15 @@ def _positive(rng, shape):
     return rng.uniform(0.5, 2.0, shape)
 
 
+def _fraction(rng, shape):
+    return rng.uniform(-0.9, 0.9, shape)
+
+
+def _between_steps(rng, shape):
+    """Both signs, away from 0, from whole numbers and from halves: where a function has a kink or jumps."""
+    return rng.choice([-1, 1], shape) * (rng.integers(0, 3, shape) + rng.uniform(0.05, 0.45, shape))
+
+
 def _with_zeros(rng, shape):
     values = np.array(_positive(rng, shape))
     values.reshape(-1)[::3] = 0
@@ -67,6 +78,8 @@ def _power_by_base(a, b):
 def _share(wins, ties):
     return wins + 0.5 * ties  # equal inputs share the gradient
 
+
+_FLAT = _partial("", lambda: 0.0)  # the gradient of a step function, where it has one
 
 TABLE = {
     "add": Function("a + b", np.add, {"a": _partial("", lambda: 1.0), "b": _partial("", lambda: 1.0)}, linear=True),
@@ -108,6 +121,15 @@ TABLE = {
             "b": _partial("ab", lambda a, b: _share(b < a, a == b)),
         },
     ),
+    "prelu": Function(
+        "a where it is not negative, else a * b",
+        lambda a, b: np.where(a < 0, a * b, a),
+        {
+            "a": _partial("ab", lambda a, b: np.where(a < 0, b, 1)),
+            "b": _partial("a", lambda a: np.where(a < 0, a, 0)),
+        },
+        draws=({"a": _between_steps},),
+    ),
     "negative": Function("-x", np.negative, {"x": _partial("", lambda: -1.0)}, linear=True),
     "exp": Function("e to the power of x", np.exp, {"x": _partial("y", lambda y: y)}),
     "log": Function(
@@ -117,7 +139,61 @@ TABLE = {
         "the square root of x", np.sqrt, {"x": _partial("y", lambda y: 0.5 / y)}, draws=({"x": _positive},)
     ),
     "square": Function("x squared", np.square, {"x": _partial("x", lambda x: 2 * x)}),
-    "abs": Function("|x|; the gradient at 0 is 0", np.abs, {"x": _partial("x", lambda x: np.sign(x))}),
+    "abs": Function(
+        "|x|; the gradient at 0 is 0",
+        np.abs,
+        {"x": _partial("x", lambda x: np.sign(x))},
+        draws=({"x": _between_steps},),
+    ),
+    "reciprocal": Function("1 / x", np.reciprocal, {"x": _partial("y", lambda y: -y * y)}, draws=({"x": _positive},)),
+    "floor": Function(
+        "the largest whole number that is not above x", np.floor, {"x": _FLAT}, draws=({"x": _between_steps},)
+    ),
+    "ceil": Function(
+        "the smallest whole number that is not below x", np.ceil, {"x": _FLAT}, draws=({"x": _between_steps},)
+    ),
+    "round": Function(
+        "the nearest whole number, of two the even one", np.rint, {"x": _FLAT}, draws=({"x": _between_steps},)
+    ),
+    "sign": Function("the sign of x: -1, 0 or 1", np.sign, {"x": _FLAT}, draws=({"x": _between_steps},)),
+    "erf": Function(
+        "the error function of x",
+        lambda x: np.vectorize(math.erf, [x.dtype])(x),
+        {"x": _partial("x", lambda x: 2 / math.sqrt(math.pi) * np.exp(-x * x))},
+    ),
+    "sin": Function("the sine of x", np.sin, {"x": _partial("x", lambda x: np.cos(x))}),
+    "cos": Function("the cosine of x", np.cos, {"x": _partial("x", lambda x: -np.sin(x))}),
+    "tan": Function("the tangent of x", np.tan, {"x": _partial("y", lambda y: 1 + y * y)}, draws=({"x": _fraction},)),
+    "arcsin": Function(
+        "the inverse sine of x",
+        np.arcsin,
+        {"x": _partial("x", lambda x: 1 / np.sqrt(1 - x * x))},
+        draws=({"x": _fraction},),
+    ),
+    "arccos": Function(
+        "the inverse cosine of x",
+        np.arccos,
+        {"x": _partial("x", lambda x: -1 / np.sqrt(1 - x * x))},
+        draws=({"x": _fraction},),
+    ),
+    "arctan": Function("the inverse tangent of x", np.arctan, {"x": _partial("x", lambda x: 1 / (1 + x * x))}),
+    "sinh": Function("the hyperbolic sine of x", np.sinh, {"x": _partial("x", lambda x: np.cosh(x))}),
+    "cosh": Function("the hyperbolic cosine of x", np.cosh, {"x": _partial("x", lambda x: np.sinh(x))}),
+    "arcsinh": Function(
+        "the inverse hyperbolic sine of x", np.arcsinh, {"x": _partial("x", lambda x: 1 / np.sqrt(1 + x * x))}
+    ),
+    "arccosh": Function(
+        "the inverse hyperbolic cosine of x",
+        np.arccosh,
+        {"x": _partial("x", lambda x: 1 / np.sqrt(x * x - 1))},
+        draws=({"x": lambda rng, shape: rng.uniform(1.5, 4.0, shape)},),
+    ),
+    "arctanh": Function(
+        "the inverse hyperbolic tangent of x",
+        np.arctanh,
+        {"x": _partial("x", lambda x: 1 / (1 - x * x))},
+        draws=({"x": _fraction},),
+    ),
 }
 
 
@@ -136,8 +212,11 @@ def unbroadcast(array, shape):
 
 def _cases(function):
     names = tuple(function.partials)
-    shape_lists = [((1,),), ((2, 3, 5),), ((0, 4),)] if len(names) == 1 else [
+    # Of two: scalars, one shape, channels (few, many), squeeze-excite, one number a pixel, outer product, axes in between.
+    shape_lists = [((1,),), ((2, 3, 5),), ((4111,),), ((0, 4),)] if len(names) == 1 else [
         ((), ()), ((3, 5), (3, 5)), ((3, 1, 5), (2, 1)), ((4,), (2, 3, 4)), ((2, 3), ()), ((1, 3), (4, 3)), ((0, 3), (3,)),
+        ((2, 5, 7, 3), (3,)), ((2, 3, 3, 33), (33,)), ((2, 1, 1, 17), (2, 3, 5, 17)), ((2, 3, 4, 9), (2, 3, 4, 1)),
+        ((9, 1), (1, 40)), ((2, 1, 3, 1, 4), (5, 1, 6, 4)), ((3, 5500), (5500,)),
     ]  # fmt: skip
     return tuple(
         Case({name: Spec(shape) for name, shape in zip(names, shape_list, strict=True)}, Attrs(), draw)
@@ -159,6 +238,16 @@ def _make(name, function):
             results["d" + operand] = unbroadcast(product, arrays[operand].shape)
         return results
 
+    def plan(specs, attrs):
+        y = _infer(specs, attrs)["y"]
+        operands = tuple(specs.items())
+        if len(operands) == 1:
+            step = pointwise.unary(name, "x", "y", y.size)
+        else:
+            step = pointwise.binary(name, *specs, "y", *(spec.shape for spec in specs.values()), y.shape)
+        whole = [operand for operand, spec in operands if spec.shape == y.shape]
+        return step and Plan(phases=((step,),), inplace={"y": whole[0]} if whole else {})
+
     def keeps(attrs, needs):
         return tuple(sorted({read for operand in needs for read in function.partials[operand].reads}))
 
@@ -170,6 +259,7 @@ def _make(name, function):
             infer=_infer,
             reference=reference,
             reference_backward=reference_backward,
+            plan=plan,
             keeps=keeps,
             attrs=Attrs,
             differentiable=frozenset(function.partials),

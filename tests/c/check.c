@@ -142,6 +142,7 @@ int main(int count, char **words) {
         test_shallow();
         test_winograd();
         test_eltwise();
+        test_pointwise();
         test_pool();
         test_norm();
         test_depthwise();
