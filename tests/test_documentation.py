@@ -17,11 +17,18 @@ MODULES = sorted(
     info.name for info in pkgutil.walk_packages(fastconv.__path__, "fastconv.") if not info.name.endswith("__main__")
 )
 
+PEERS = ("onnxruntime", "openvino", "torch")  # what `fastconv bench` compares with
+
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in PEERS:
+            raise
+        pytest.skip(f"{error.name}, which this module drives, is not installed")
     names = {"fastconv": fastconv, "np": np}
     names |= {name: getattr(fastconv, name) for name in ("ops", "layers", "models", "Model", "Sequential", "Input")}
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

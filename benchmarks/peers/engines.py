@@ -4,7 +4,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from turns import Engine
+from fastconv.cli.peers.turns import Engine
 
 HERE = Path(__file__).parent
 # What keeps a peer on the instruction set that fastconv is held to.
@@ -33,10 +33,11 @@ def start(names, threads, isa, what="engine"):
         python = os.environ.get("FASTCONV_KERAS_PYTHON") if package == "tensorflow" else None
         if (names and name not in names) or not (python or find_spec(package)):
             continue
-        if not (HERE / f"{what}_{module}.py").exists():
+        path = HERE / f"{what}_{module}.py"
+        if not path.exists():
             continue
         environment = ours if package == "fastconv" else theirs
         if variant == "direct":
             environment = {**environment, "FASTCONV_WINOGRAD": "0"}
-        started.append(Engine(name, f"{what}_{module}", variant, threads, environment, python))
+        started.append(Engine(name, path, variant, threads, environment, python))
     return started

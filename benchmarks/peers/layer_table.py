@@ -8,7 +8,8 @@ from pathlib import Path
 import engines
 import roof
 from layers import LAYERS
-from turns import take_turns
+
+from fastconv.cli.peers.turns import take_turns
 
 RESULTS = Path(__file__).parents[1] / "results"
 OURS = "fastconv"
@@ -33,7 +34,8 @@ def run(args):
     for direction in args.directions:
         for layer in choose(args):
             times = take_turns(started, layer.as_job(direction), args.rounds)
-            rows.append(Row(layer, direction, times, args.threads))
+            medians = {name: statistics.median(each) for name, each in times.items()}
+            rows.append(Row(layer, direction, medians, args.threads))
             lines.append(rows[-1].markdown(names))
             print(lines[-1], flush=True)
     for engine in started:

@@ -1,11 +1,13 @@
 """The table of training steps: whole networks, forward, backward and the optimizer's update."""
 
 import re
+import statistics
 from pathlib import Path
 
 import engines
 from networks import NETWORKS
-from turns import take_turns
+
+from fastconv.cli.peers.turns import take_turns
 
 RESULTS = Path(__file__).parents[1] / "results"
 
@@ -21,10 +23,11 @@ def run(args):
         # New processes for every network, so that a peak of memory is its own.
         started = engines.start(args.engines, args.threads, args.isa, "training")
         times = take_turns(started, {"network": network.name, "optimizer": args.optimizer}, args.rounds)
+        medians = {name: statistics.median(each) for name, each in times.items()}
         for engine in started:
             engine.close()
-            ours = times.get("fastconv", float("nan"))
-            seconds = times[engine.name]
+            ours = medians.get("fastconv", float("nan"))
+            seconds = medians[engine.name]
             lines.append(
                 f"| {network.name} b{network.batch} | {engine.name} | {1e3 * seconds:.1f} | {engine.peak:.0f} "
                 f"| {seconds / ours:.2f} |"
