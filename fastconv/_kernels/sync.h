@@ -9,6 +9,7 @@
 
 #ifdef __linux__
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -98,9 +99,16 @@ static inline void fc_restore_denormals(uint64_t before) {
 #endif
 }
 
+/* Blocks of megabytes ask for huge pages: a fresh one costs one page fault instead of 512, and walks over it miss the TLB
+   less. */
 static inline void *fc_aligned_alloc(size_t bytes) {
+    const size_t huge = (size_t)1 << 21;
     void *p = 0;
-    return posix_memalign(&p, bytes >= (1u << 16) ? 4096 : 64, bytes) ? 0 : p;
+    if (posix_memalign(&p, bytes >= 2 * huge ? huge : bytes >= (1u << 16) ? 4096 : 64, bytes)) return 0;
+#ifdef MADV_HUGEPAGE
+    if (bytes >= 2 * huge) madvise(p, bytes / huge * huge, MADV_HUGEPAGE);
+#endif
+    return p;
 }
 
 #endif
