@@ -12,7 +12,13 @@ from . import shapes
 
 ITEM_SIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "uint8": 1, "uint64": 8, "bool": 1}
 DTYPES = tuple(ITEM_SIZE)  # of the tensors that users make
-ITEM_SIZE |= {"float16": 2, "int8": 1, "int16": 2, "uint16": 2, "uint32": 4}  # ... and those inside other people's networks
+ITEM_SIZE |= {
+    "float16": 2,
+    "int8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "uint32": 4,
+}  # ... and those inside other people's networks
 _EMPTY = MappingProxyType({})
 
 

@@ -201,7 +201,7 @@ class Runner:
     """
 
     def __init__(self, network, specs):
-        self.network, self.known, self.late = network, {}, []
+        self.network, self.known, self.late, self._fresh = network, {}, [], True
         self.program = Program(trace(self._walk, specs))
 
     def _walk(self, **tensors):
@@ -219,6 +219,9 @@ class Runner:
     def __call__(self, arrays):
         """Return {name: array} of the outputs."""
         results = self.program.run(**arrays)
+        if self._fresh:
+            self._fresh = False
+            self.network.let_go()
         if not self.late and not self.known:
             return results
         values = self.known | {name: Operand(array) for name, array in results.items()}

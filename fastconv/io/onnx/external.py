@@ -1,5 +1,6 @@
 """Data of tensors that lie in files beside the model. No path in a model leads out of the model's folder."""
 
+import mmap
 import os
 import re
 import stat
@@ -98,6 +99,19 @@ def map_file(path):
     if os.stat(path).st_size == 0:
         return np.empty(0, "u1")
     return np.asarray(np.memmap(path, "u1", mode="r"))
+
+
+def let_go(arrays):
+    """Let the system take back the memory of files that arrays lie in, as `map_file` mapped them: they are read again if need be."""
+    maps = {}
+    for array in arrays:
+        while isinstance(array, (np.ndarray, memoryview)):
+            array = array.base if isinstance(array, np.ndarray) else array.obj
+        if isinstance(array, mmap.mmap):
+            maps[id(array)] = array
+    for mapped in maps.values():
+        if hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _number(entries, key, where):

@@ -11,6 +11,7 @@ import numpy as np
 from ...autograd import EAGER, Tensor, no_grad, using
 from ...errors import FastconvError, ModelFormatError, ShapeError, UnsupportedOpError
 from .check import check
+from .external import let_go
 from .host import apply_host, cast
 from .operand import Operand
 from .operators import OPERATORS, Call, NotConstant
@@ -67,7 +68,7 @@ class Network:
     def __init__(self, model, folder=None, outputs=None, make_weight=None, stubs=None):
         check(model, OPERATORS)
         self.model = model
-        self.make_weight = make_weight or (lambda node, name, array: Tensor(contiguous(array), name=name))
+        self.make_weight = make_weight or _constant
         self.versions = {("" if o.domain in STANDARD else o.domain): o.version for o in model.opset_import}
         self.functions = {(f.domain, f.name): f for f in model.functions}
         self.constants = {
@@ -142,6 +143,10 @@ class Network:
                 return Tensor(contiguous(array))
             tensor = self.weights.setdefault(key, self.make_weight(node, operand.key, array))
         return tensor
+
+    def let_go(self):
+        """Let the system take back the memory of the file: what programs need of it, they have packed."""
+        let_go([x.constant for x in self.constants.values()])
 
     # ---- walking
 
@@ -249,6 +254,11 @@ class Network:
         if self.walk(nodes, values, versions, _Everything()):
             raise NotConstant
         return [values[name] for name in function.output]
+
+
+def _constant(node, name, array):
+    # Matrices and kernels are packed before they are used: a view of the file, in whatever order, will do.
+    return Tensor(array if array.ndim > 1 else contiguous(array), name=name)
 
 
 def contiguous(array):
