@@ -20,7 +20,7 @@ from .graph import Program, trace
 from .io.onnx import Network, Operand, element_type, load_model
 from .op import Spec
 
-MAX_PROGRAMS = 16  # kept per session, for as many combinations of shapes; the least recently used goes first
+MAX_PROGRAMS = 16  # kept per session, for as many combinations of shapes; the oldest goes first
 PROVIDER = "CPUExecutionProvider"
 
 
@@ -89,7 +89,8 @@ class InferenceSession:
         self._inputs = [_describe(value) for value in self._network.inputs]
         self._outputs = [_describe(value) for value in self._network.outputs]
         self._dtypes = {value.name: element_type(value) for value in self._network.inputs}
-        self._programs = OrderedDict()  # key -> Runner
+        self._programs = OrderedDict()  # key -> Runner, in the order in which they were made
+        self._overrides = _overrides(self._options)
         self._lock = threading.Lock()
 
     def get_inputs(self):
@@ -137,8 +138,11 @@ class InferenceSession:
             When a name, shape or type does not fit.
         """
         arrays = self._feed(input_feed)
-        with self._settings():
+        if self._overrides is None:
             results = self._runner(arrays)(arrays)
+        else:
+            with self._overrides():
+                results = self._runner(arrays)(arrays)
         if output_names is None:
             return [results[name] for name in self._network.output_names]
         unknown = [name for name in output_names if name not in results]
@@ -148,45 +152,42 @@ class InferenceSession:
 
     # ---- inside
 
-    def _settings(self):
-        options, stack = self._options, contextlib.ExitStack()
-        if options.intra_op_num_threads:
-            stack.enter_context(config.num_threads(options.intra_op_num_threads))
-        if options.precision:
-            stack.enter_context(config.precision(options.precision))
-        return stack
-
     def _feed(self, feed):
-        if feed.keys() != self._dtypes.keys():
-            missing = [name for name in self._dtypes if name not in feed]
-            extra = [name for name in feed if name not in self._dtypes]
-            raise ArgumentError(
-                f"the network takes {', '.join(map(repr, self._dtypes))}"
-                + (f"; missing: {', '.join(map(repr, missing))}" if missing else "")
-                + (f"; not known: {', '.join(map(repr, extra))}" if extra else "")
-            )
+        """Return {name: array} of the inputs' dtypes; their shapes are looked at when a program is made for them."""
         arrays = {}
-        for argument in self._inputs:
-            name, dtype = argument.name, self._dtypes[argument.name]
-            array = np.asarray(feed[name])
-            if array.dtype != dtype:
-                if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and dtype.kind != "f"):
-                    raise DTypeError(f"input {name!r} takes {dtype} arrays, got {array.dtype}")
-                array = array.astype(dtype)
-            _check_shape(argument, array.shape)
+        for name, dtype in self._dtypes.items():
+            array = feed.get(name)
+            if array is None:
+                self._refuse_names(feed)
+            if type(array) is not np.ndarray or array.dtype is not dtype:
+                array = _cast(name, array, dtype)
             arrays[name] = array
+        if len(feed) != len(arrays):
+            self._refuse_names(feed)
         return arrays
 
+    def _refuse_names(self, feed):
+        missing = [name for name in self._dtypes if feed.get(name) is None]
+        extra = [name for name in feed if name not in self._dtypes]
+        raise ArgumentError(
+            f"the network takes {', '.join(map(repr, self._dtypes))}"
+            + (f"; missing: {', '.join(map(repr, missing))}" if missing else "")
+            + (f"; not known: {', '.join(map(repr, extra))}" if extra else "")
+        )
+
     def _runner(self, arrays):
-        shapes = tuple([array.shape for array in arrays.values()])
-        key = shapes, runtime.table(), config.get_precision()
+        key = tuple([array.shape for array in arrays.values()]), runtime.table(), config.get_precision()
         runner = self._programs.get(key)
-        if runner is None:
-            runner = Runner(self._network, {name: Spec(a.shape, a.dtype.name) for name, a in arrays.items()})
-            with self._lock:
-                self._programs[key] = runner
-                while len(self._programs) > MAX_PROGRAMS:
-                    self._programs.popitem(last=False)
+        return runner if runner is not None else self._make_runner(key, arrays)
+
+    def _make_runner(self, key, arrays):
+        for argument in self._inputs:
+            _check_shape(argument, arrays[argument.name].shape)
+        runner = Runner(self._network, {name: Spec(a.shape, a.dtype.name) for name, a in arrays.items()})
+        with self._lock:
+            self._programs[key] = runner
+            while len(self._programs) > MAX_PROGRAMS:
+                self._programs.popitem(last=False)
         return runner
 
 
@@ -239,6 +240,30 @@ class ModelMetadata(NamedTuple):
     graph_description: str
     version: int
     custom_metadata_map: dict
+
+
+def _overrides(options):
+    """Return what makes a context manager of the settings that a session has of its own; None if it has none."""
+    threads, precision = options.intra_op_num_threads, options.precision
+    if not threads and not precision:
+        return None
+
+    def override():
+        stack = contextlib.ExitStack()
+        if threads:
+            stack.enter_context(config.num_threads(threads))
+        if precision:
+            stack.enter_context(config.precision(precision))
+        return stack
+
+    return override
+
+
+def _cast(name, array, dtype):
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and dtype.kind != "f"):
+        raise DTypeError(f"input {name!r} takes {dtype} arrays, got {array.dtype}")
+    return array.astype(dtype, copy=False)
 
 
 def _describe(value):

@@ -183,4 +183,4 @@ def element_type(value):
     tensor = value.type and value.type.tensor_type
     if not tensor or tensor.elem_type not in DTYPES:
         raise UnsupportedOpError(f"{value.name!r} is no tensor of a type that NumPy holds")
-    return DTYPES[tensor.elem_type].newbyteorder("=")
+    return np.dtype(DTYPES[tensor.elem_type].name)
