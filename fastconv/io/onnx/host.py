@@ -62,4 +62,11 @@ def cast(x, dtype):
     """Return an operand in another dtype."""
     if x.constant is not None:
         return Operand(x.constant.astype(dtype), key=x.key and f"{x.key}:{dtype}")
-    return apply_host("Cast", lambda array: [array.astype(dtype)], [x])[0]
+    if x.dtype == dtype:
+        return x
+    return pointwise_host("Cast", lambda array: array.astype(dtype), x)
+
+
+def pointwise_host(name, function, x):
+    """Return function(x), element by element, as an operand; the order of the axes in memory stays."""
+    return Operand(apply_host(name, lambda array: [function(array)], [Operand(x.stored)])[0].stored, x.axes)

@@ -4,6 +4,7 @@ The same walk runs at once on arrays, records on the tape, or is traced into a p
 does not depend on the inputs' values, as the arithmetic on shapes that exporters write, is computed with NumPy on the way.
 """
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -67,7 +68,7 @@ class Network:
 
     def __init__(self, model, folder=None, outputs=None, make_weight=None, stubs=None):
         check(model, OPERATORS)
-        self.model = model
+        self.model, self.folder = model, folder
         self.make_weight = make_weight or _constant
         self.versions = {("" if o.domain in STANDARD else o.domain): o.version for o in model.opset_import}
         self.functions = {(f.domain, f.name): f for f in model.functions}
@@ -165,15 +166,19 @@ class Network:
         """Run late nodes, on values that are all known by now; their results go to `values`."""
         self.walk(late, values, self.versions, self.read)
 
-    def walk(self, nodes, values, versions, read):
-        """Run `nodes` on `values`, where their results go, too; returns the nodes that cannot run now."""
+    def walk(self, nodes, values, versions, read, keyed=True):
+        """Run `nodes` on `values`, where their results go, too; returns the nodes that cannot run now.
+
+        `keyed` tells whether the names of values are unique, so that weights made of constants can be kept by name.
+        """
         late = []
         for node in nodes:
             inputs = [values[name] if name else None for name in node.input]
             try:
                 if any(values.get(name) is LATE for name in self.reads(node)):
                     raise NotConstant
-                results = self.step(node, inputs, values, versions, tuple(bool(n) and n in read for n in node.output))
+                wanted = tuple(bool(n) and n in read for n in node.output)
+                results = self.step(node, inputs, values, versions, wanted, keyed)
             except NotConstant:
                 late.append(node)
                 results = [LATE] * len(node.output)
@@ -185,7 +190,7 @@ class Network:
             values.update((name, result) for name, result in zip(node.output, results, strict=False) if name)
         return late
 
-    def step(self, node, inputs, values, versions, wanted):
+    def step(self, node, inputs, values, versions, wanted, keyed):
         """Return the operands that a node makes."""
         domain = "" if node.domain in STANDARD else node.domain
         function = self.functions.get((node.domain, node.op_type))
@@ -193,10 +198,10 @@ class Network:
             return self.call_function(node, function, inputs)
         operator = OPERATORS[domain, node.op_type]
         call = Call(node, versions.get(domain, 1), self, wanted)
-        stable = all(x is None or x.key is not None for x in inputs)
+        stable = keyed and all(x is None or x.key is not None for x in inputs)
         known = all(x is None or x.constant is not None for x in inputs)
         if self.subgraphs(node):
-            return operator.lower(call, values, *inputs)
+            return operator.lower(call, functools.partial(self.run_subgraph, values, versions), *inputs)
         if known and operator.evaluate is not None:
             arrays = results_of(call, operator.evaluate, [None if x is None else x.constant for x in inputs])
             return [Operand(a, key=stable and name or None) for a, name in zip(arrays, node.output, strict=False)]
@@ -251,9 +256,18 @@ class Network:
         given = {a.name: a for a in node.attribute}
         defaults = {a.name: a for a in function.attribute_proto}
         nodes = [_with_references(inner, defaults | given) for inner in function.node]
-        if self.walk(nodes, values, versions, _Everything()):
+        if self.walk(nodes, values, versions, _Everything(), keyed=False):
             raise NotConstant
         return [values[name] for name in function.output]
+
+    def run_subgraph(self, values, versions, graph, *inputs):
+        """Return the outputs of a subgraph, which also reads the `values` around it."""
+        inside = dict(values)
+        inside.update((tensor.name, Operand(to_array(tensor, self.folder))) for tensor in graph.initializer)
+        inside.update(zip((value.name for value in graph.input), inputs, strict=True))
+        if self.walk(graph.node, inside, versions, _Everything(), keyed=False):
+            raise NotConstant
+        return [inside[value.name] for value in graph.output]
 
 
 def _constant(node, name, array):

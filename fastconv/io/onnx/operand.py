@@ -5,6 +5,8 @@ addition and pooling hand the same NHWC tensor on, each calling it NCHW, and dat
 memory matters (a Reshape, the network's edge).
 """
 
+import math
+
 import numpy as np
 
 from ... import ops
@@ -75,8 +77,47 @@ class Operand:
         order = tuple(range(self.ndim)) if order is None else tuple(order)
         if self.constant is not None:
             return Tensor(np.ascontiguousarray(self.constant.transpose(order)).reshape([self.shape[i] for i in order]))
-        axes = tuple(self.axes[axis] for axis in order)
-        return self.stored if axes == tuple(range(self.ndim)) else ops.transpose(self.stored, axes)
+        axes, shape = tuple(self.axes[axis] for axis in order), self.stored.shape
+        if axes == tuple(range(self.ndim)):
+            return self.stored
+        moved = [axis for axis in axes if shape[axis] != 1]
+        if moved == sorted(moved):  # axes of size 1 move no data
+            return self.stored.reshape(tuple(shape[axis] for axis in axes))
+        return ops.transpose(self.stored, axes)
+
+    def reshaped(self, shape):
+        """Return the value in another shape.
+
+        Data move only where axes that become one are not stored side by side: those are brought together, the others stay
+        in their order. So channels stay last when they are split, and shuffled, or spatial axes are merged.
+        """
+        shape = tuple(shape)
+        if self.constant is not None:
+            return Operand(self.constant.reshape(shape))
+        if 0 in self.shape or math.prod(self.shape) != math.prod(shape):
+            return Operand(self.tensor().reshape(shape))
+        groups = _common_factors(self.shape, shape)
+        group_of = {axis: group for group in groups for axis in group[0]}
+        ordered = list(dict.fromkeys(group_of[axis] for axis in self.order))  # as they are stored
+        data = self.tensor([axis for old, _ in ordered for axis in old])
+        order = [axis for _, new in ordered for axis in new]
+        order += [axis for old, new in groups if not old for axis in new]
+        return Operand(data.reshape(tuple(shape[axis] for axis in order)), invert(order))
+
+    def __getitem__(self, index):
+        """Return the part of the value that an index selects: an int, a slice or one array of integers for each axis."""
+        index = tuple(index)
+        if self.constant is not None:
+            return Operand(self.constant[index])
+        if all(isinstance(part, slice) and part == slice(None) for part in index):
+            return self
+        order, axes = [], []  # the axes of the result: as they are stored, as they are named
+        for axis, part in enumerate(index):
+            axes += [(axis, i) for i in range(1 if isinstance(part, slice) else np.ndim(part))]
+        for axis in self.order:
+            order += [name for name in axes if name[0] == axis]
+        data = ops.getitem(self.stored, tuple(index[axis] for axis in self.order))
+        return Operand(data, [order.index(name) for name in axes])
 
     def channels_last(self):
         """Return the Tensor (N, ..., C) of a value (N, C, ...)."""
@@ -88,6 +129,31 @@ class Operand:
 
     def __repr__(self):
         return f"Operand({list(self.shape)}, {self.dtype}, {'constant' if self.constant is not None else self.axes})"
+
+
+def _common_factors(old, new):
+    """Cut the axes of two shapes of one size into the smallest runs of equal size: [(axes of old, axes of new)].
+
+    An axis of size 1 is a run of its own.
+    """
+    groups, i, j = [], 0, 0
+    while i < len(old) or j < len(new):
+        if i < len(old) and old[i] == 1:
+            groups.append(((i,), ()))
+            i += 1
+        elif j < len(new) and new[j] == 1:
+            groups.append(((), (j,)))
+            j += 1
+        else:
+            first, other, m, n = i, j, old[i], new[j]
+            i, j = i + 1, j + 1
+            while m != n:
+                if m < n:
+                    m, i = m * old[i], i + 1
+                else:
+                    n, j = n * new[j], j + 1
+            groups.append((tuple(range(first, i)), tuple(range(other, j))))
+    return groups
 
 
 def invert(order):
