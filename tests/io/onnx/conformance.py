@@ -52,6 +52,13 @@ def family_of(operator):
     return next((family for family, names in FAMILIES.items() if operator in names.split()), "other")
 
 
+def _arrays(value):
+    """Return the array of a tensor of types that NumPy has not, as some cases give theirs."""
+    from onnx import TensorProto, numpy_helper
+
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
+
+
 def run_case(case):
     """Run every data set of a case; raises where a result differs."""
     from fastconv.session import InferenceSession
@@ -59,6 +66,7 @@ def run_case(case):
     session = InferenceSession(case.model.SerializeToString())
     names = [value.name for value in session.get_inputs()]
     for inputs, expected in case.data_sets:
+        inputs, expected = map(_arrays, inputs), map(_arrays, expected)
         results = session.run(None, dict(zip(names, inputs, strict=False)))
         for result, wanted in zip(results, expected, strict=True):
             wanted = np.asarray(wanted)

@@ -7,14 +7,24 @@ from ._registry import OPERATORS, Call, NotConstant, Operator
 FAMILIES = (
     "activation",
     "arithmetic",
+    "cast",
+    "control",
     "convolution",
+    "creation",
+    "detection",
+    "logic",
     "loss",
+    "mathematics",
     "matrix",
     "movement",
     "normalization",
     "pooling",
+    "quantization",
     "quantized",
+    "reduction",
+    "resize",
     "sampling",
+    "selection",
 )
 
 for _family in FAMILIES:

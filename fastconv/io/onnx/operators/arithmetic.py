@@ -27,7 +27,7 @@ def broadcast(call, function, *operands):
     return Operand(function(*map(stored, operands)), lead.axes)
 
 
-def _aligned(call, a, b):
+def aligned(call, a, b):
     """Return b as operator sets before 7 align it with a: its axes from `axis` on are those of a."""
     axis = call.attribute("axis")
     if call.version >= 7 or axis is None or not call.attribute("broadcast", 0):
@@ -46,11 +46,11 @@ def _binary(name, lowering, function):
     def lower(call, a, b):
         if not a.dtype == b.dtype == np.float32:
             return NotImplemented
-        return broadcast(call, getattr(ops, lowering), a, _aligned(call, a, b))
+        return broadcast(call, getattr(ops, lowering), a, aligned(call, a, b))
 
     @evaluates(name)
     def evaluate(call, a, b):
-        return function(a, _aligned(call, a, b))
+        return function(a, aligned(call, a, b))
 
 
 def divide(a, b):
@@ -119,7 +119,7 @@ def power(call, x, exponent):
 
 @evaluates("Pow")
 def power_arrays(call, x, exponent):
-    exponent = _aligned(call, x, exponent)
+    exponent = aligned(call, x, exponent)
     if x.dtype.kind in "iu" and exponent.dtype.kind in "iu" and not (exponent < 0).any():
         return np.power(x, exponent.astype(x.dtype))
     if x.dtype == exponent.dtype and x.dtype.kind == "f" and x.itemsize >= 4:

@@ -1,10 +1,21 @@
-"""Shapes, and data that move."""
+"""Other shapes and orders of the same elements; parts of tensors, and tensors joined."""
+
+import math
 
 import numpy as np
 
 from .... import ops
+from ....errors import ModelFormatError, ShapeError
 from ..operand import Operand
 from ._registry import evaluates, lowers
+from ._shapes import axes_of, axis_of, numbers, reshapes, resolve
+from .arithmetic import broadcast
+
+# Copies of a tensor that are joined by a kernel; beyond that NumPy does it.
+MAX_COPIES = 16
+
+
+# ---- the same elements
 
 
 @lowers("Transpose")
@@ -17,36 +28,298 @@ def transpose_array(call, x):
     return x.transpose(call.attribute("perm"))
 
 
-@lowers("Identity", "Dropout")
-def identity(call, x, *_):
+@lowers("Identity")
+@evaluates("Identity")
+def identity(call, x):
     return x
 
 
-@lowers("Reshape")
-def reshape(call, x, shape=None):
-    target = call.attribute("shape") if shape is None else call.known(shape).tolist()
+@reshapes("Reshape")
+def reshape(call, old, shape=None):
+    target = numbers(call, shape, "shape")
     if not call.attribute("allowzero", 0):
-        target = [n or x.shape[i] for i, n in enumerate(target)]
-    return Operand(x.tensor().reshape(tuple(target)))
+        if any(n == 0 and i >= len(old) for i, n in enumerate(target)):
+            raise ShapeError(f"{target} copies a size that the shape {old} does not have")
+        target = [n or old[i] for i, n in enumerate(target)]
+    return resolve(target, math.prod(old))
 
 
-@lowers("Flatten")
-def flatten(call, x):
+@reshapes("Flatten")
+def flatten(call, old):
     axis = call.attribute("axis", 1)
-    axis = axis + x.ndim if axis < 0 else axis
-    shape = (int(np.prod(x.shape[:axis])), int(np.prod(x.shape[axis:])))
-    return Operand(x.tensor().reshape(shape))
+    axis = axis + len(old) if axis < 0 else axis
+    return math.prod(old[:axis]), math.prod(old[axis:])
+
+
+@reshapes("Squeeze")
+def squeeze(call, old, axes=None):
+    named = numbers(call, axes, "axes")
+    dropped = [i for i, n in enumerate(old) if n == 1] if named is None else axes_of(call, named, len(old))
+    if any(old[i] != 1 for i in dropped):
+        raise ShapeError(f"of the axes {dropped} of shape {old}, one has not the size 1")
+    return tuple(n for i, n in enumerate(old) if i not in dropped)
+
+
+@reshapes("Unsqueeze")
+def unsqueeze(call, old, axes=None):
+    named = numbers(call, axes, "axes")
+    if named is None:
+        raise ModelFormatError(f"{call.title} lacks its axes")
+    ndim = len(old) + len(named)
+    places = axes_of(call, named, ndim)
+    sizes = iter(old)
+    return tuple(1 if i in places else next(sizes) for i in range(ndim))
+
+
+def _blocks_to_space(call, x, reshape, transpose):
+    """Depth to space, by a function that reshapes and one that transposes."""
+    n, c, h, w = x.shape
+    b = call.required("blocksize")
+    if call.attribute("mode", "DCR") == "DCR":
+        x = transpose(reshape(x, (n, b, b, c // (b * b), h, w)), (0, 3, 4, 1, 5, 2))
+    else:
+        x = transpose(reshape(x, (n, c // (b * b), b, b, h, w)), (0, 1, 4, 2, 5, 3))
+    return reshape(x, (n, c // (b * b), h * b, w * b))
+
+
+@lowers("DepthToSpace")
+def depth_to_space(call, x):
+    return _blocks_to_space(call, x, Operand.reshaped, Operand.transposed)
+
+
+@evaluates("DepthToSpace")
+def depth_to_space_array(call, x):
+    return _blocks_to_space(call, x, np.reshape, np.transpose)
+
+
+def _space_to_blocks(call, x, reshape, transpose):
+    n, c, h, w = x.shape
+    b = call.required("blocksize")
+    order = (0, 3, 5, 1, 2, 4) if call.attribute("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    x = transpose(reshape(x, (n, c, h // b, b, w // b, b)), order)
+    return reshape(x, (n, c * b * b, h // b, w // b))
+
+
+@lowers("SpaceToDepth")
+def space_to_depth(call, x):
+    return _space_to_blocks(call, x, Operand.reshaped, Operand.transposed)
+
+
+@evaluates("SpaceToDepth")
+def space_to_depth_array(call, x):
+    return _space_to_blocks(call, x, np.reshape, np.transpose)
+
+
+# ---- joined and repeated
+
+
+def join(operands, axis):
+    """Return operands side by side along an axis, stored as the largest one of them that is not constant."""
+    lead = max(operands, key=lambda x: (x.constant is None, x.size))
+    return Operand(ops.concatenate([x.tensor(lead.order) for x in operands], lead.axes[axis]), lead.axes)
+
+
+def _concat_axis(call, x):
+    return axis_of(call, call.required("axis") if call.version >= 4 else call.attribute("axis", 1), x.ndim)
 
 
 @lowers("Concat")
 def concat(call, *xs):
-    axis = call.required("axis") % xs[0].ndim
-    lead = next((x for x in xs if x.constant is None), xs[0])
-    y = ops.concatenate([x.tensor(lead.order) for x in xs], lead.axes[axis])
-    return Operand(y, lead.axes)
+    return join(xs, _concat_axis(call, xs[0])) if len(xs) > 1 else xs[0]
 
 
-@lowers("Shape")
-def shape(call, x):
-    part = slice(call.attribute("start", 0), call.attribute("end"))
-    return Operand(np.array(x.shape, np.int64)[part])  # known, whatever x is
+@evaluates("Concat")
+def concat_arrays(call, *xs):
+    return np.concatenate(xs, _concat_axis(call, xs[0]))
+
+
+def _repeats(call, x, repeats, axis):
+    if call.version >= 6:
+        return numbers(call, repeats)
+    counts = [1] * x.ndim  # Tile 1 repeats along one axis
+    counts[numbers(call, axis)[0]] = numbers(call, repeats)[0]
+    return counts
+
+
+@lowers("Tile")
+def tile(call, x, repeats, axis=None):
+    counts = _repeats(call, x, repeats, axis)
+    if math.prod(counts) > MAX_COPIES or 0 in counts:
+        return NotImplemented
+    for i, count in enumerate(counts):
+        x = join([x] * count, i) if count > 1 else x
+    return x
+
+
+@evaluates("Tile", shaping=(1, 2))
+def tile_array(call, x, repeats, axis=None):
+    return np.tile(x, _repeats(call, x, repeats, axis))
+
+
+@lowers("Expand")
+def expand(call, x, shape):
+    target = np.broadcast_shapes(x.shape, tuple(numbers(call, shape)))
+    if math.prod(target) == x.size:
+        return x.reshaped(target)
+    if x.dtype != np.float32:
+        return NotImplemented
+    padded = (1,) * (len(target) - x.ndim) + x.shape
+    ones = np.ones([n if n != m else 1 for n, m in zip(target, padded, strict=True)], np.float32)
+    return broadcast(call, ops.multiply, x.reshaped(padded), Operand(ones))
+
+
+@evaluates("Expand", shaping=(1,))
+def expand_array(call, x, shape):
+    return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(numbers(call, shape))))
+
+
+# ---- parts
+
+
+def _slice_index(call, x, starts, ends, axes, steps):
+    starts, ends = numbers(call, starts, "starts"), numbers(call, ends, "ends")
+    axes = numbers(call, axes, "axes") or range(len(starts))
+    steps = numbers(call, steps) or [1] * len(starts)
+    index = [slice(None)] * x.ndim
+    for axis, start, end, step in zip(axes_of(call, axes, x.ndim), starts, ends, steps, strict=True):
+        n = x.shape[axis]
+        start, stop, step = slice(start, end, step).indices(n)
+        whole = step == 1 and start == 0 and stop == n
+        index[axis] = slice(None) if whole else slice(start, None if stop < 0 else stop, step)
+    return tuple(index)
+
+
+@lowers("Slice")
+def slice_(call, x, starts=None, ends=None, axes=None, steps=None):
+    return x[_slice_index(call, x, starts, ends, axes, steps)]
+
+
+@evaluates("Slice", shaping=(1, 2, 3, 4))
+def slice_array(call, x, starts=None, ends=None, axes=None, steps=None):
+    return x[_slice_index(call, x, starts, ends, axes, steps)]
+
+
+def _split(call, x, sizes):
+    """Return the parts of an operand or array."""
+    axis = axis_of(call, call.attribute("axis", 0), x.ndim)
+    sizes, n = numbers(call, sizes, "split"), x.shape[axis]
+    if sizes is None:
+        count = call.attribute("num_outputs", len(call.node.output))
+        size = -(-n // count)
+        sizes = [min(size, n - i * size) for i in range(count)]
+    if sum(sizes) != n:
+        raise ShapeError(f"parts of {sizes} do not make the {n} of axis {axis} of shape {x.shape}")
+    ends = np.cumsum(sizes).tolist()
+    return [
+        x[(slice(None),) * axis + (slice(end - m, end),) + (slice(None),) * (x.ndim - axis - 1)]
+        for end, m in zip(ends, sizes, strict=True)
+    ]
+
+
+lowers("Split")(lambda call, x, sizes=None: _split(call, x, sizes))
+evaluates("Split", shaping=(1,))(lambda call, x, sizes=None: _split(call, x, sizes))
+
+
+def _time_reversed(call, x, lengths):
+    batch, time = call.attribute("batch_axis", 1), call.attribute("time_axis", 0)
+    y = x.copy()
+    for i, n in enumerate(lengths.tolist()):
+        index = [slice(None)] * x.ndim
+        index[batch], index[time] = i, slice(0, n)
+        y[tuple(index)] = np.flip(x[tuple(index)], time - (time > batch))
+    return y
+
+
+evaluates("ReverseSequence")(_time_reversed)
+
+
+# ---- padding
+
+
+def _padding(call, x, pads, axes):
+    """Return ((before, after), ...), a pair for each axis."""
+    named = numbers(call, pads, "pads" if call.version >= 2 else "paddings")
+    places = axes_of(call, numbers(call, axes), x.ndim)
+    padding = [(0, 0)] * x.ndim
+    for i, axis in enumerate(places):
+        padding[axis] = named[i], named[i + len(places)]
+    return padding
+
+
+def _source(mode, n, before, after):
+    """Return which of n elements lies at each place of a padded axis."""
+    index = np.arange(-before, n + after)
+    if mode == "edge" or n == 1:
+        return index.clip(0, n - 1)
+    if mode == "wrap":
+        return index % n
+    if mode != "reflect":
+        raise ModelFormatError(f"Pad has no mode {mode!r}")
+    index = np.abs(index) % (2 * n - 2)
+    return np.minimum(index, 2 * n - 2 - index)
+
+
+def _gathered(x, mode, padding):
+    """Return an operand or array padded with its own elements."""
+    for axis, (before, after) in enumerate(padding):
+        if before or after:
+            index = [slice(None)] * x.ndim
+            index[axis] = _source(mode, x.shape[axis], before, after)
+            x = x[tuple(index)]
+    return x
+
+
+def padded_array(x, padding, value=0):
+    """Return an array with a constant around it; where a pair is negative, with less of it."""
+    cropped = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, padding, strict=True))]
+    return np.pad(cropped, [(max(a, 0), max(b, 0)) for a, b in padding], constant_values=value)
+
+
+def padded(x, padding):
+    """Return a float32 operand with zeros around it."""
+    return Operand(ops.pad(x.tensor(x.order), [padding[axis] for axis in x.order]), x.axes)
+
+
+@lowers("Pad")
+def pad(call, x, pads=None, value=None, axes=None):
+    padding, mode = _padding(call, x, pads, axes), call.attribute("mode", "constant")
+    if mode != "constant":
+        return _gathered(x, mode, padding)
+    if x.dtype != np.float32 or 0 in (x.size, *(n + sum(p) for n, p in zip(x.shape, padding, strict=True))):
+        return NotImplemented
+    number = call.attribute("value", 0.0) if value is None or call.known(value).size == 0 else value.constant.item()
+    y = padded(x, padding)
+    if number == 0:
+        return y
+    # The number where the zeros are, to be added: of size 1 along the axes that are not padded.
+    frame = np.zeros([n if any(p) else 1 for n, p in zip(x.shape, padding, strict=True)], np.float32)
+    return broadcast(call, ops.add, y, Operand(padded_array(frame, padding, number)))
+
+
+@evaluates("Pad", shaping=(1, 3))
+def pad_array(call, x, pads=None, value=None, axes=None):
+    padding, mode = _padding(call, x, pads, axes), call.attribute("mode", "constant")
+    if mode != "constant":
+        return _gathered(x, mode, padding)
+    number = call.attribute("value", 0.0) if value is None or value.size == 0 else value.item()
+    return padded_array(x, padding, number)
+
+
+def _centre_padding(call, x, shape):
+    padding = [(0, 0)] * x.ndim
+    axes = axes_of(call, call.attribute("axes"), x.ndim)
+    for axis, size in zip(axes, numbers(call, shape), strict=True):
+        extra = size - x.shape[axis]  # the odd one goes behind
+        before = extra // 2 if extra >= 0 else -(-extra // 2)
+        padding[axis] = before, extra - before
+    return padding
+
+
+@lowers("CenterCropPad")
+def centre_crop_pad(call, x, shape):
+    return padded(x, _centre_padding(call, x, shape)) if x.dtype == np.float32 else NotImplemented
+
+
+@evaluates("CenterCropPad", shaping=(1,))
+def centre_crop_pad_array(call, x, shape):
+    return padded_array(x, _centre_padding(call, x, shape))

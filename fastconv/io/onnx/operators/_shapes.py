@@ -1,0 +1,58 @@
+"""Axes and shapes, as operators name them."""
+
+import math
+
+import numpy as np
+
+from ....errors import ModelFormatError, ShapeError
+from ..operand import Operand
+from ._registry import evaluates, lowers
+
+
+def numbers(call, x, attribute=None):
+    """Return the numbers that an input holds as a list, those of an attribute where there is no such input, or None.
+
+    Operator sets turned one attribute after the other into an input. Raises NotConstant where the input is not known yet.
+    """
+    if x is None:
+        return call.attribute(attribute) if attribute else None
+    return np.atleast_1d(call.known(x) if isinstance(x, Operand) else x).tolist()
+
+
+def axis_of(call, axis, ndim):
+    """Return an axis, counted from the front."""
+    if not -ndim <= axis < max(ndim, 1):
+        raise ModelFormatError(f"{call.title} names axis {axis} of a value with {ndim} axes")
+    return axis + ndim if axis < 0 else axis
+
+
+def axes_of(call, axes, ndim):
+    """Return axes, counted from the front; all for None."""
+    return tuple(range(ndim)) if axes is None else tuple(axis_of(call, axis, ndim) for axis in axes)
+
+
+def resolve(shape, size):
+    """Return a shape of `size` elements, its -1 replaced."""
+    known = math.prod(n for n in shape if n != -1)
+    if -1 in shape and known:
+        shape = [size // known if n == -1 else n for n in shape]
+    if math.prod(shape) != size:
+        raise ShapeError(f"{size} elements do not fit the shape {tuple(shape)}")
+    return tuple(shape)
+
+
+def reshapes(*names):
+    """Register operators that give their first input another shape: ``(call, shape, *inputs) -> shape``."""
+
+    def register(function):
+        @lowers(*names)
+        def lower(call, x, *rest):
+            return x.reshaped(function(call, x.shape, *rest))
+
+        @evaluates(*names, shaping=(1,))
+        def evaluate(call, x, *rest):
+            return x.reshape(function(call, x.shape, *rest))
+
+        return function
+
+    return register

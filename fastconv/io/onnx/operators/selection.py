@@ -1,0 +1,117 @@
+"""Elements that are picked by indices, or by their values."""
+
+import math
+
+import numpy as np
+
+from ._registry import evaluates, lowers
+from ._shapes import axis_of
+
+REDUCTIONS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+@evaluates("Gather")
+def gather_array(call, x, indices):
+    return np.take(x, indices, axis_of(call, call.attribute("axis", 0), x.ndim))
+
+
+@lowers("Gather")
+def gather(call, x, indices):
+    if indices.constant is None or x.constant is not None:
+        return NotImplemented
+    axis = axis_of(call, call.attribute("axis", 0), x.ndim)
+    index = [slice(None)] * x.ndim
+    index[axis] = _as_slice(indices.constant, x.shape[axis])
+    y = x[tuple(index)]
+    return y if indices.ndim else y.reshaped(x.shape[:axis] + x.shape[axis + 1 :])
+
+
+def _as_slice(indices, size):
+    """Return a slice that picks the same, where there is one."""
+    flat = np.where(indices < 0, indices + size, indices).reshape(-1)
+    if flat.size == 0 or flat.min() < 0 or flat.max() >= size or indices.ndim > 1:
+        return indices
+    steps = set(np.diff(flat).tolist()) or {1}
+    if len(steps) > 1 or min(steps) <= 0:
+        return indices
+    return slice(int(flat[0]), int(flat[-1]) + 1, steps.pop())
+
+
+@evaluates("GatherElements")
+def gather_elements(call, x, indices):
+    return np.take_along_axis(x, indices, call.attribute("axis", 0))
+
+
+@evaluates("GatherND")
+def gather_nd(call, x, indices):
+    batch = call.attribute("batch_dims", 0)
+    lead, depth = indices.shape[:batch], indices.shape[-1]
+    rows = math.prod(lead)
+    flat = x.reshape(rows, *x.shape[batch:])
+    tuples = indices.reshape(rows, -1, depth)
+    picked = flat[(np.arange(rows)[:, None], *np.moveaxis(tuples, -1, 0))]
+    return picked.reshape(indices.shape[:-1] + x.shape[batch + depth :])
+
+
+def _scatter(call, x, index, updates):
+    y = x.copy()
+    reduction = call.attribute("reduction", "none")
+    if reduction == "none":
+        y[index] = updates
+    else:
+        REDUCTIONS[reduction].at(y, index, updates)
+    return y
+
+
+@evaluates("Scatter", "ScatterElements")
+def scatter_elements(call, x, indices, updates):
+    index = list(np.indices(indices.shape, sparse=True))
+    index[axis_of(call, call.attribute("axis", 0), x.ndim)] = indices
+    return _scatter(call, x, tuple(index), updates)
+
+
+@evaluates("ScatterND")
+def scatter_nd(call, x, indices, updates):
+    return _scatter(call, x, tuple(np.moveaxis(indices, -1, 0)), updates)
+
+
+# ---- by their values
+
+
+@evaluates("NonZero", dynamic=True)
+def non_zero(call, x):
+    return np.array(np.atleast_1d(x).nonzero(), np.int64)
+
+
+@evaluates("Compress", dynamic=True)
+def compress(call, x, condition):
+    return np.compress(condition, x, call.attribute("axis"))
+
+
+@evaluates("Unique", dynamic=True)
+def unique(call, x):
+    axis = call.attribute("axis")
+    values, first, inverse, counts = np.unique(x, True, True, True, axis)
+    inverse = inverse.reshape(-1)
+    if not call.attribute("sorted", 1):  # in the order in which they come
+        order = np.argsort(first)
+        place = np.argsort(order)
+        values, first, counts, inverse = np.take(values, order, axis or 0), first[order], counts[order], place[inverse]
+    return values, *(a.astype(np.int64) for a in (first, inverse, counts))
+
+
+def order_along(x, axis, largest):
+    """Return indices that sort along an axis, the largest or the smallest first; of equals the one with the lower index."""
+    if not largest:
+        return np.argsort(x, axis, kind="stable")
+    last = x.shape[axis] - 1
+    return np.flip(last - np.argsort(np.flip(x, axis), axis, kind="stable"), axis)
+
+
+@evaluates("TopK", shaping=(1,))
+def top_k(call, x, k=None):
+    axis = axis_of(call, call.attribute("axis", -1), x.ndim)
+    count = call.required("k") if k is None else int(k.item())
+    order = order_along(x, axis, call.attribute("largest", 1))
+    index = order[(slice(None),) * axis + (slice(count),)]
+    return np.take_along_axis(x, index, axis), index.astype(np.int64)
