@@ -55,7 +55,9 @@ def loop(call, run, trips=None, condition=None, *carried):
 @lowers("Scan")
 def scan(call, run, *inputs):
     if call.version < 9:
-        raise UnsupportedOpError("Scan of operator set 8 is not supported; convert the model to operator set 9 or later")
+        raise UnsupportedOpError(
+            "Scan of operator set 8 is not supported; convert the model to operator set 9 or later"
+        )
     body, count = call.required("body"), call.required("num_scan_inputs")
     state, scanned = list(inputs[:-count]), inputs[-count:]
     axes = call.attribute("scan_input_axes", [0] * count)

@@ -47,7 +47,8 @@ lowers("EyeLike")(lambda call, x: Operand(_eye(call, x)))
 
 
 @evaluates("Range", shaping=(0, 1, 2))
-def range_(call, start, limit, delta):
+def range_(call, *inputs):
+    start, limit, delta = (np.asarray(x).reshape(()) for x in inputs)
     count = max(int(np.ceil((limit.astype(np.float64) - start) / delta)), 0)
     return (start + np.arange(count).astype(start.dtype) * delta).astype(start.dtype)
 

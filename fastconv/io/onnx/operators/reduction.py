@@ -33,7 +33,7 @@ def _mean(x, axes, keepdims):
 
 
 def _bounds(dtype):
-    if dtype == bool:
+    if dtype.kind == "b":
         return False, True
     return (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
