@@ -2,13 +2,15 @@
 
 graph = trace(fn, {"x": Spec((32, 28, 28, 1))})     fn runs once, on tensors that hold graph values
 print(graph)                                        one line a node
+for name, after in explain(graph): print(after)     what the passes make of it
 program = Program(graph)                            plans, memory and C steps
 program.run(x=images)                               {name: array}, variables updated in place
 """
 
 from .graph import Graph, Node, Value
+from .passes import explain, optimize
 from .profile import profile
 from .program import Program
 from .trace import trace
 
-__all__ = ["Graph", "Node", "Program", "Value", "profile", "trace"]
+__all__ = ["Graph", "Node", "Program", "Value", "explain", "optimize", "profile", "trace"]

@@ -8,6 +8,7 @@ change after they were made: a program takes new ones when a version moved, and 
 """
 
 import weakref
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from .. import config
 from .._kernels import runtime
 from ..autograd import Tensor
 from ..autograd.eager import evaluate, lower, stand_in
-from .graph import Graph, Value
+from .graph import Value
 
 # (operation, attributes, sources, ...) -> Derived, as long as a program uses it. The sources live as long as it does, so
 # their ids tell them apart.
@@ -131,4 +132,4 @@ def hoist(graph):
             kept.append(node.with_inputs(inputs))
     outputs = {name: constant(value) for name, value in graph.outputs.items()}
     updates = [(tensor, constant(value)) for tensor, value in graph.updates]
-    return Graph(graph.inputs, kept, outputs, updates)
+    return replace(graph, nodes=kept, outputs=outputs, updates=updates)

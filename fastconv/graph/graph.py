@@ -85,12 +85,16 @@ class Node:
 
 @dataclass(eq=False)
 class Graph:
-    """A traced function: named inputs and outputs, nodes in order, and the variables that it changes."""
+    """A traced function: named inputs and outputs, nodes in order, and the variables that it changes.
+
+    A pass that reads the number in a variable notes the variable and its version in `assumed`.
+    """
 
     inputs: dict[str, Value]
     nodes: list[Node]
     outputs: dict[str, Value]
     updates: list[tuple[Any, Value]] = field(default_factory=list)  # (tensor, its new value)
+    assumed: dict[int, tuple[Any, int]] = field(default_factory=dict)  # id(tensor) -> (tensor, version)
 
     def __str__(self):
         lines = [f"graph({', '.join(map(repr, self.inputs.values()))})"]

@@ -1,6 +1,6 @@
 """Remove nodes whose results nobody reads: the softmax before a fused loss, say."""
 
-from ..graph import Graph
+from dataclasses import replace
 
 
 def remove_dead_nodes(graph):
@@ -11,4 +11,4 @@ def remove_dead_nodes(graph):
         if any(id(value) in wanted for value in node.outputs.values()):
             kept.append(node)
             wanted.update(id(value) for value in node.inputs.values())
-    return Graph(graph.inputs, kept[::-1], graph.outputs, graph.updates)
+    return graph if len(kept) == len(graph.nodes) else replace(graph, nodes=kept[::-1])

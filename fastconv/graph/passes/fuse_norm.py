@@ -17,7 +17,8 @@ rounding of a bound: there the gradient is let through or not by a sum that is r
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..graph import Graph, Node
+from ..graph import Node
+from .rewrite import Uses
 
 ACTIVATIONS = ("relu", "relu6")
 
@@ -43,7 +44,7 @@ class Chain(NamedTuple):
 
 def fuse_norm(graph):
     """Return the graph with such chains of nodes fused."""
-    uses, replaced = _Uses(graph), {}
+    uses, replaced = Uses(graph), {}
     # From the back: of two normalised branches that are added the later one takes the sum.
     for node in reversed(graph.nodes):
         chain = _find_chain(node, uses)
@@ -52,36 +53,10 @@ def fuse_norm(graph):
             replaced[id(chain.forward[-1])] = _fused_forward(chain)
             if chain.backward:
                 replaced[id(chain.backward[0])] = _fused_backward(chain)
+    if not replaced:
+        return graph
     nodes = [replaced.get(id(node), node) for node in graph.nodes]
-    return Graph(graph.inputs, [node for node in nodes if node is not None], graph.outputs, graph.updates)
-
-
-class _Uses:
-    """Who makes a value, and who reads it."""
-
-    def __init__(self, graph):
-        self.position = {id(node): i for i, node in enumerate(graph.nodes)}
-        self.maker = {id(value): node for node in graph.nodes for value in node.outputs.values()}
-        self.readers = {}
-        for node in graph.nodes:
-            for value in node.inputs.values():
-                self.readers.setdefault(id(value), []).append(node)
-        for value in (*graph.outputs.values(), *(value for _, value in graph.updates)):
-            self.readers.setdefault(id(value), []).append(None)
-
-    def only_reader(self, value):
-        """Return the one node that reads a value, once; None where there are none, several, or the graph itself."""
-        readers = self.readers.get(id(value), ())
-        return readers[0] if len(readers) == 1 else None
-
-    def first_read(self, value):
-        """Return the position of the first node that reads a value."""
-        readers = self.readers.get(id(value), ())
-        return min((self.position[id(node)] for node in readers if node is not None), default=len(self.position))
-
-    def made_before(self, value, position):
-        maker = self.maker.get(id(value))
-        return maker is None or self.position[id(maker)] < position
+    return replace(graph, nodes=[node for node in nodes if node is not None])
 
 
 def _is(node, *names, backward=False):
