@@ -68,6 +68,7 @@ def profile(program, arrays, rounds=5):
     >>> [(row.operation, row.steps) for row in profile(program, {"x": [-1.0, 2.0]})]
     [('relu', ('relu',))]
     """
+    program = program.current()
     watch = Stopwatch(program)
     for _ in range(rounds + 1):
         program.run_in(watch, arrays)

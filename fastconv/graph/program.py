@@ -57,7 +57,11 @@ class Program:
     """
 
     def __init__(self, graph):
-        self.graph = hoist(optimize(graph))
+        optimized = optimize(graph)
+        self.graph = hoist(optimized)
+        self._assumed = tuple(optimized.assumed.values())
+        self._source = graph if self._assumed else None
+        self._renewed = None
         self.plans = [lower(node.op, node.specs, node.attrs, node.needs) for node in self.graph.nodes]
         self.hoisted = {
             position
@@ -95,6 +99,9 @@ class Program:
         ArgumentError, ShapeError
             When an input is missing or has another shape than the graph was traced with.
         """
+        program = self.current()
+        if program is not self:
+            return program.run(**arrays)
         # One pop and one append, each whole under the GIL: no lock that a fork could leave taken.
         try:
             arena = self._idle.pop()
@@ -105,6 +112,15 @@ class Program:
         finally:
             if len(self._idle) < MAX_ARENAS:
                 self._idle.append(arena)
+
+    def current(self):
+        """Return the program to run: another one after a number that a pass relied on was written to."""
+        if not self._assumed or epoch() == self._epoch or all(tensor.version == v for tensor, v in self._assumed):
+            return self
+        with _locks.constants:
+            if self._renewed is None:
+                self._renewed = Program(self._source)
+        return self._renewed.current()
 
     def run_in(self, arena, arrays):
         """Run the program in an arena that nobody else uses."""

@@ -1,4 +1,7 @@
-"""A constant per channel that is added to a convolution or `dense` without a bias becomes its bias. The bits stay."""
+"""A constant per channel that is added to a convolution or `dense` without a bias becomes its bias.
+
+The bits stay, but for depthwise convolutions, whose sums begin with the bias.
+"""
 
 from itertools import permutations
 

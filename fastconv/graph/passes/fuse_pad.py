@@ -19,7 +19,12 @@ def fuse_pad(graph):
         if pad is None or not rewriter.read_only_by(node.inputs["x"], node):
             continue
         first, *spatial, last = pad.attrs.padding
-        if any(first) or any(last) or any(n < 0 for pair in spatial for n in pair) or isinstance(node.attrs.padding, str):
+        if (
+            any(first)
+            or any(last)
+            or any(n < 0 for pair in spatial for n in pair)
+            or isinstance(node.attrs.padding, str)
+        ):
             continue
         padding = tuple((a + c, b + d) for (a, b), (c, d) in zip(spatial, node.attrs.padding, strict=True))
         if node.op.name in POOLS and not _pool_takes(rewriter, node, pad, padding):

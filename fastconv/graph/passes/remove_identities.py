@@ -1,9 +1,9 @@
 """Nodes that change nothing, or what another node before them has changed already, are removed. The bits stay.
 
-    transpose(transpose(x))         one transpose, or none
-    transpose that moves axes of 1  reshape: the same bytes
-    reshape(reshape(x))             one reshape, or none
-    pad by nothing, x[:], sum of one, concatenation of one, pooling of single pixels, upsampling by 1
+transpose(transpose(x))         one transpose, or none
+transpose that moves axes of 1  reshape: the same bytes
+reshape(reshape(x))             one reshape, or none
+pad by nothing, x[:], sum of one, concatenation of one, pooling of single pixels, upsampling by 1
 """
 
 from dataclasses import replace
