@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter, config):
     rows = sys.modules.get("rows")
     if rows is None or not rows.REPORT:
         return
-    import roof
+    from fastconv.cli import roof
 
     report = f"{roof.describe(rows.THREADS)}\n\n{rows.table()}\n\n{rows.below_the_bar()}"
     folder = HERE / "results"

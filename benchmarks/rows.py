@@ -9,10 +9,10 @@ import statistics
 import time
 
 import numpy as np
-import roof
 
 from fastconv._kernels import runtime
 from fastconv.autograd.eager import backward_results, infer, lower, spec_of
+from fastconv.cli import roof
 
 THREADS = int(os.environ["FASTCONV_BENCH_THREADS"])  # set by conftest.py
 BAR = 3  # every convolution is to be this many times as fast as the fair baseline

@@ -150,6 +150,18 @@ class InferenceSession:
             raise ArgumentError(f"there is no output {unknown[0]!r}; there is {', '.join(map(repr, results))}")
         return [results[name] for name in output_names]
 
+    def program(self, input_feed):
+        """Return the `graph.Program` that runs inputs of these shapes: its graph, its memory, what `graph.profile` times.
+
+        Parameters
+        ----------
+        input_feed : dict of str -> array_like
+            As for `run`.
+        """
+        arrays = self._feed(input_feed)
+        with self._overrides() if self._overrides else contextlib.nullcontext():
+            return self._runner(arrays).program
+
     # ---- inside
 
     def _feed(self, feed):

@@ -6,9 +6,9 @@ import statistics
 from pathlib import Path
 
 import engines
-import roof
 from layers import LAYERS
 
+from fastconv.cli import roof
 from fastconv.cli.peers.turns import take_turns
 
 RESULTS = Path(__file__).parents[1] / "results"

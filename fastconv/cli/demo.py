@@ -47,6 +47,11 @@ def build():
     return model
 
 
+def run(args):
+    """Run the command."""
+    demo(args.epochs, args.out)
+
+
 def demo(epochs=20, out=None):
     """Train, test, save, load in a new process, compare.
 

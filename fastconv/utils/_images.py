@@ -24,7 +24,8 @@ def load_image(path, color_mode, size, interpolation, fit):
     ----------
     path : str
     color_mode : {"grayscale", "rgb", "rgba"}
-    size : (height, width)
+    size : (height, width) or None
+        None: as it is.
     interpolation : str
         One of `INTERPOLATIONS`.
     fit : {"stretch", "crop", "pad"}
@@ -41,6 +42,8 @@ def load_image(path, color_mode, size, interpolation, fit):
         Pillow cannot read the file, or thinks that it is a decompression bomb.
     """
     image = _decode(path, color_mode)
+    if size is None:
+        return image.astype(np.float32)
     height, width = image.shape[:2]
     if fit == "crop":
         # The largest window in the middle that has the wanted ratio.

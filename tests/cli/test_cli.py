@@ -56,6 +56,7 @@ def picture(path, **settings):
 def test_info(capsys):
     status, out, err = run(capsys, "info")
     assert status == 0 and err == "" and __version__ in out and "instruction set" in out
+    assert "to compare with:" in out.splitlines()[-1] and "onnxruntime" in out and "openvino" in out and "torch" in out
 
 
 def test_summary(capsys, folder):
@@ -67,6 +68,8 @@ def test_summary(capsys, folder):
     ("file", "message"),
     [
         ("none.fastconv", "No such file"),
+        ("none.onnx", "No such file"),
+        ("none.txt", "No such file"),
         ("cut.fastconv", "truncated or altered"),
         ("weights.fastconv", "holds no model; load it by model.load_weights"),
         ("text.png", "'.fastconv'"),
@@ -99,14 +102,16 @@ def test_predict_is_what_the_model_says(capsys, folder):
 
 
 def test_predict_resizes_as_the_data_set_for_training_does(capsys, folder):
-    from fastconv.cli.predict import read_image
+    from fastconv.cli.predict import Preparation, open_classifier
     from fastconv.utils import image_dataset_from_directory
 
     (folder / "set").mkdir()
     picture(folder / "set" / "large.png", size=(21, 13))
     kwargs = {"labels": None, "color_mode": "grayscale", "image_size": (8, 8), "shuffle": False}
     (batch,) = image_dataset_from_directory(folder / "set", **kwargs)
-    np.testing.assert_array_equal(read_image(folder / "set" / "large.png", (8, 8, 1), 1.0), batch[0])
+    path = str(folder / "set" / "large.png")
+    args = cli.parser().parse_args(["predict", str(folder / "m.fastconv"), path, "--scale", "1"])
+    np.testing.assert_array_equal(Preparation(open_classifier(args.file), args)(path), batch[0])
 
 
 def bomb(path):

@@ -89,17 +89,19 @@ def _prepare_model(engine, variant, job):
     engine : module
     variant : str
     job : dict or None
-        "model": path. "inputs": a list of {name: (shape, dtype)}; calls go through it in turn. "outputs": path of the .npz
-        to leave the first results in, optional. "feed": path of an .npz with the first inputs, instead of random ones.
+        "model": path. "inputs": a list of {name: (shape, dtype)}, for random numbers; calls go through it in turn. Or
+        "names" and "feed": the inputs' names, and the path of an .npz with their arrays, in that order. "outputs": path of
+        the .npz to leave the first results in, optional.
     """
     import numpy as np
 
     if job is None:
         return None
-    feeds = [draw(inputs, seed) for seed, inputs in enumerate(job["inputs"])]
     if "feed" in job:
         with np.load(job["feed"]) as given:
-            feeds[0] = dict(given)
+            feeds = [dict(zip(job["names"], given.values(), strict=True))]
+    else:
+        feeds = [draw(inputs, seed) for seed, inputs in enumerate(job["inputs"])]
     shapes = {name: array.shape for name, array in feeds[0].items()} if len(feeds) == 1 else None
     try:
         if hasattr(engine, "make_ready"):
@@ -220,20 +222,24 @@ class Engine:
 
 def take_turns(engines, job, rounds):
     """Return {engine's name: seconds of every call} of the engines that can do the job."""
-    return rounds_of([engine for engine in engines if engine.ask(job=job)["can"]], rounds)
+    able = [engine for engine in engines if engine.ask(job=job)["can"]]
+    times = rounds_of(able, rounds)
+    for engine in able:
+        engine.ask(job=None)
+    return times
 
 
-def rounds_of(engines, rounds):
-    """Return {engine's name: seconds of every call} of engines that have their job; they have none afterwards."""
+def rounds_of(engines, rounds, calls=0):
+    """Return {engine's name: seconds of every call} of engines that have their job: `rounds` turns, and at least `calls`."""
     times = {engine.name: [] for engine in engines}
     for engine in engines:
         engine.ask(block=True)
-    for i in range(rounds):
+    i = 0
+    while engines and (i < rounds or min(map(len, times.values())) < calls):
         for j in range(len(engines)):
             engine = engines[(i + j) % len(engines)]
             times[engine.name] += engine.ask(block=True)["times"]
-    for engine in engines:
-        engine.ask(job=None)
+        i += 1
     return times
 
 
