@@ -1,6 +1,6 @@
 """ONNX files, read, run and written without the `onnx` package.
 
-`load` makes a `Model` of a file. Inside:
+`load` makes a `Model` of a file, `save` a file of a `Model`. Inside:
 
 =============  =====================================================================================================
 `wire`         the protobuf wire format: bytes <-> messages that a table of fields declares
@@ -13,6 +13,9 @@
 `operators`    what each operator computes, a file for each family
 `host`         NumPy functions as operations of a graph
 `model`        `load`: a Network as a Model
+`exporter`     `save`: a Model, traced, as a file
+`emitter`      the graph as it is written, with lazy transpositions
+`export_ops`   how each operation is written
 =============  =====================================================================================================
 """
 
@@ -20,6 +23,7 @@ import importlib
 
 _HOMES = {
     "load": "model",
+    "save": "exporter",
     "load_model": "files",
     "Network": "network",
     "Operand": "operand",

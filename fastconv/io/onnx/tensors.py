@@ -144,6 +144,14 @@ def _short(dims):
     return f"{dims}" if len(dims) <= 8 else f"[{', '.join(map(str, dims[:8]))}, ...], {len(dims)} of them"
 
 
+def type_code(dtype):
+    """Return ONNX's number for a NumPy dtype."""
+    code = _CODES.get(np.dtype(dtype).newbyteorder("<"))
+    if code is None:
+        raise DTypeError(f"an ONNX file cannot hold arrays of {dtype}")
+    return code
+
+
 def from_array(array, name=""):
     """Return a tensor for an ONNX file.
 
@@ -171,9 +179,7 @@ def from_array(array, name=""):
             raise DTypeError(f"array {name!r} holds objects that are no strings")
         items = [item.encode() if isinstance(item, str) else item for item in items]
         return proto.Tensor(name=name, dims=dims, data_type=proto.STRING, string_data=items)
-    code = _CODES.get(array.dtype.newbyteorder("<"))
-    if code is None:
-        raise DTypeError(f"array {name!r} has dtype {array.dtype}, which an ONNX file cannot hold")
+    code = type_code(array.dtype)
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return proto.Tensor(name=name, dims=dims, data_type=code, raw_data=memoryview(array.reshape(-1).view("u1")))
 
@@ -184,3 +190,13 @@ def element_type(value):
     if not tensor or tensor.elem_type not in DTYPES:
         raise UnsupportedOpError(f"{value.name!r} is no tensor of a type that NumPy holds")
     return np.dtype(DTYPES[tensor.elem_type].name)
+
+
+def value_info(name, shape, dtype):
+    """Return the ValueInfo of a tensor; None stands for a dimension that depends on the batch."""
+    dims = [
+        proto.Dimension(dim_value=n) if n is not None else proto.Dimension(dim_param="" if i else "batch")
+        for i, n in enumerate(shape)
+    ]
+    kind = proto.TensorType(elem_type=type_code(dtype), shape=proto.TensorShape(dim=dims))
+    return proto.ValueInfo(name=name, type=proto.Type(tensor_type=kind))

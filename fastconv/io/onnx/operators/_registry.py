@@ -121,8 +121,9 @@ class Call(NamedTuple):
     def weight(self, operand, order=None, form="", make=None):
         """Return a Tensor of a constant operand, its axes in `order`, made once for each `form` of it.
 
-        `make`, if given, is a function of the array that returns what is kept instead. Operands that are no constants are
-        transposed in the network; `make` cannot be applied to them.
+        `make`, if given, is a function of the array that returns what is kept instead: the same numbers in another shape, for
+        else a weight could not go back into a file. Operands that are no constants are transposed in the network; `make` cannot
+        be applied to them.
         """
         return self.network.weight(self.node, operand, order, form, make)
 

@@ -1,0 +1,447 @@
+"""How each operation is written as ONNX nodes: ``TABLE[name](emitter, node)`` for every operation that inference needs.
+
+A function asks the emitter for its operands in the order of axes that suits the ONNX operator, and says in which order
+the results are. Reference: https://onnx.ai/onnx/operators
+"""
+
+import numpy as np
+
+from ... import shapes
+from ...errors import UnsupportedOpError
+from ...ops import _convolution, _transposed
+from ...ops.getitem import Array, Slice
+from .emitter import channels_first, same_order
+
+TABLE = {}
+_FAR = np.iinfo(np.int64).max
+
+
+def _exports(*names):
+    def put(function):
+        TABLE.update(dict.fromkeys(names, function))
+        return function
+
+    return put
+
+
+def _number(value, like):
+    return np.array(value, like.dtype)
+
+
+# ---- activations, also those fused into another operation
+
+_ACTIVATIONS = {
+    "relu": lambda e, x, like, alpha: e.node("Relu", x),
+    "leaky_relu": lambda e, x, like, alpha: e.node("LeakyRelu", x, alpha=float(alpha)),
+    "relu6": lambda e, x, like, alpha: e.node("Clip", x, e.constant(_number(0, like)), e.constant(_number(6, like))),
+    "sigmoid": lambda e, x, like, alpha: e.node("Sigmoid", x),
+    "tanh": lambda e, x, like, alpha: e.node("Tanh", x),
+}
+
+
+@_exports(*_ACTIVATIONS)
+def _activation(e, node):
+    x, y = node.inputs["x"], node.outputs["y"]
+    order = e.order(x)
+    name = _ACTIVATIONS[node.op.name](e, e.tensor(x, order), y, node.attrs.negative_slope)
+    e.define(y, name, order)
+
+
+def _finish(e, node, name, order):
+    """Add what an operation's epilogue does to the tensor `name`, whose axes are in `order`."""
+    y, epilogue = node.outputs["y"], node.attrs.epilogue
+    if "residual" in node.inputs:
+        name = e.node("Add", name, e.tensor(node.inputs["residual"], order))
+    if epilogue.activation is not None:
+        if epilogue.activation not in _ACTIVATIONS:
+            raise UnsupportedOpError(f"activation {epilogue.activation!r}")
+        name = _ACTIVATIONS[epilogue.activation](e, name, y, epilogue.alpha)
+    e.define(y, name, order)
+
+
+@_exports("threshold")
+def _threshold(e, node):
+    x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
+    order = e.order(x)
+    name = e.tensor(x, order)
+    limit = e.constant(_number(attrs.threshold, y))
+    below = e.constant(_number(0, y))
+    if attrs.slope:
+        below = e.node("Mul", e.node("Sub", name, limit), e.constant(_number(attrs.slope, y)))
+    e.define(y, e.node("Where", e.node("LessOrEqual", name, limit), below, name), order)
+
+
+# ---- convolutions
+
+
+def _flat_pads(pairs):
+    return [before for before, _ in pairs] + [after for _, after in pairs]
+
+
+def _bias(e, node):
+    return e.tensor(node.inputs["bias"]) if "bias" in node.inputs else None
+
+
+@_exports("conv1d", "conv2d", "conv3d")
+def _conv(e, node):
+    x, kernel, attrs = node.inputs["x"], node.inputs["kernel"], node.attrs
+    rank = kernel.ndim - 2
+    weight = e.tensor(kernel, (rank + 1, rank, *range(rank)))  # HWIO to OIHW
+    _write_conv(e, node, x, weight, kernel.shape[:rank], attrs.groups)
+
+
+@_exports("depthwise_conv1d", "depthwise_conv2d")
+def _depthwise(e, node):
+    x, kernel = node.inputs["x"], node.inputs["kernel"]
+    rank = kernel.ndim - 2
+    *size, channels, multiplier = kernel.shape
+    order = (rank, rank + 1, *range(rank))  # (KH, KW, C, M) to (C, M, KH, KW)
+    if multiplier == 1:
+        weight = e.tensor(kernel, order)
+    else:
+        weight = e.reshaped(kernel, order, (channels * multiplier, 1, *size))
+    _write_conv(e, node, x, weight, size, channels)
+
+
+def _write_conv(e, node, x, weight, size, groups):
+    attrs, order = node.attrs, channels_first(x.ndim)
+    geometry = _convolution.geometry(e.static(x, "a convolution"), (*size, 0, 0), attrs)
+    name = e.node(
+        "Conv",
+        e.tensor(x, order),
+        weight,
+        _bias(e, node),
+        kernel_shape=list(size),
+        strides=list(attrs.strides),
+        dilations=list(attrs.dilation_rate),
+        pads=_flat_pads(geometry.padding),
+        group=groups,
+    )
+    _finish(e, node, name, order)
+
+
+@_exports("conv1d_transpose", "conv2d_transpose", "conv3d_transpose")
+def _conv_transpose(e, node):
+    x, kernel, attrs = node.inputs["x"], node.inputs["kernel"], node.attrs
+    rank, order = kernel.ndim - 2, channels_first(x.ndim)
+    geometry = _transposed.geometry(e.static(x, "a convolution"), kernel.shape, attrs)
+    before = [pair[0] for pair in geometry.padding]
+    after, more = [], []
+    for axis, (n, size) in enumerate(zip(geometry.out, geometry.size, strict=True)):
+        extent = shapes.effective_kernel(kernel.shape[axis], attrs.dilation_rate[axis])
+        rest = (n - 1) * attrs.strides[axis] + extent - before[axis] - size
+        after.append(max(rest, 0))
+        more.append(max(-rest, 0))
+    name = e.node(
+        "ConvTranspose",
+        e.tensor(x, order),
+        e.tensor(kernel, (rank + 1, rank, *range(rank))),
+        _bias(e, node),
+        kernel_shape=list(kernel.shape[:rank]),
+        strides=list(attrs.strides),
+        dilations=list(attrs.dilation_rate),
+        pads=before + after,
+        output_padding=more,
+        group=attrs.groups,
+    )
+    _finish(e, node, name, order)
+
+
+# ---- products
+
+
+@_exports("dense")
+def _dense(e, node):
+    x, kernel = node.inputs["x"], node.inputs["kernel"]
+    bias = _bias(e, node)
+    if x.ndim == 2:
+        name = e.node("Gemm", e.tensor(x), e.tensor(kernel), bias)
+    else:
+        name = e.node("MatMul", e.tensor(x), e.tensor(kernel))
+        name = name if bias is None else e.node("Add", name, bias)
+    _finish(e, node, name, None)
+
+
+@_exports("matmul")
+def _matmul(e, node):
+    names = []
+    for operand, swap in (("a", node.attrs.transpose_a), ("b", node.attrs.transpose_b)):
+        value = node.inputs[operand]
+        order = list(range(value.ndim))
+        if swap:
+            order[-2:] = order[:-3:-1]
+        names.append(e.tensor(value, order))
+    e.define(node.outputs["y"], e.node("MatMul", *names))
+
+
+# ---- normalisation and softmax
+
+
+@_exports("batch_norm_inference")
+def _batch_norm(e, node):
+    x, mean = node.inputs["x"], node.inputs["moving_mean"]
+    order = channels_first(x.ndim)
+    vectors = []
+    for name, missing in (("gamma", 1), ("beta", 0)):
+        value = node.inputs.get(name)
+        vectors.append(e.constant(np.full(mean.shape, missing, mean.dtype)) if value is None else e.tensor(value))
+    vectors += [e.tensor(mean), e.tensor(node.inputs["moving_variance"])]
+    name = e.node("BatchNormalization", e.tensor(x, order), *vectors, epsilon=float(node.attrs.epsilon))
+    e.define(node.outputs["y"], name, order)
+
+
+@_exports("softmax", "log_softmax")
+def _softmax(e, node):
+    x = node.inputs["x"]
+    order = same_order(e, [x])
+    op_type = "Softmax" if node.op.name == "softmax" else "LogSoftmax"
+    name = e.node(op_type, e.tensor(x, order), axis=order.index(x.ndim - 1))
+    e.define(node.outputs["y"], name, order)
+
+
+# ---- pooling
+
+
+@_exports(*(f"{kind}_pool{rank}d" for kind in ("max", "avg") for rank in (1, 2, 3)), "sum_pool2d")
+def _pool(e, node):
+    x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
+    order, kind = channels_first(x.ndim), node.op.name[:3]
+    size = e.static(x, "a pooling")[1:-1]
+    pads = shapes.resolve_padding(attrs.padding, size, attrs.pool_size, attrs.strides)
+    name = e.node(
+        "MaxPool" if kind == "max" else "AveragePool",
+        e.tensor(x, order),
+        kernel_shape=list(attrs.pool_size),
+        strides=list(attrs.strides),
+        pads=_flat_pads(pads),
+        count_include_pad={"max": None, "avg": 0, "sum": 1}[kind],
+    )
+    if kind == "sum":
+        name = e.node("Mul", name, e.constant(_number(np.prod(attrs.pool_size), y)))
+    e.define(y, name, order)
+
+
+@_exports(*(f"global_{kind}_pool{rank}d" for kind in ("max", "avg") for rank in (1, 2, 3)))
+def _global_pool(e, node):
+    x, y = node.inputs["x"], node.outputs["y"]
+    order = channels_first(x.ndim)
+    op_type = "GlobalMaxPool" if "max" in node.op.name else "GlobalAveragePool"
+    name = e.node(op_type, e.tensor(x, order))
+    if node.attrs.keepdims:
+        e.define(y, name, order)
+    else:
+        e.define(y, e.node("Flatten", name, axis=1))
+
+
+# ---- pointwise functions and arithmetic
+
+_FUNCTIONS = {
+    "abs": "Abs",
+    "arccos": "Acos",
+    "arccosh": "Acosh",
+    "arcsin": "Asin",
+    "arcsinh": "Asinh",
+    "arctan": "Atan",
+    "arctanh": "Atanh",
+    "ceil": "Ceil",
+    "cos": "Cos",
+    "cosh": "Cosh",
+    "erf": "Erf",
+    "exp": "Exp",
+    "floor": "Floor",
+    "log": "Log",
+    "negative": "Neg",
+    "reciprocal": "Reciprocal",
+    "round": "Round",
+    "sign": "Sign",
+    "sin": "Sin",
+    "sinh": "Sinh",
+    "sqrt": "Sqrt",
+    "tan": "Tan",
+}
+_ARITHMETIC = {
+    "add": "Add",
+    "subtract": "Sub",
+    "multiply": "Mul",
+    "divide": "Div",
+    "power": "Pow",
+    "maximum": "Max",
+    "minimum": "Min",
+    "prelu": "PRelu",  # whose slope must not have more axes than its input
+}
+
+
+@_exports(*_FUNCTIONS, "square")
+def _function(e, node):
+    x = node.inputs["x"]
+    order = e.order(x)
+    name = e.tensor(x, order)
+    square = node.op.name == "square"
+    e.define(node.outputs["y"], e.node("Mul", name, name) if square else e.node(_FUNCTIONS[node.op.name], name), order)
+
+
+@_exports(*_ARITHMETIC)
+def _arithmetic(e, node):
+    y = node.outputs["y"]
+    values = [node.inputs["a"], node.inputs["b"]]
+    if node.op.name == "prelu" and e.shape(values[0]) != e.shape(y):
+        raise UnsupportedOpError("a prelu whose slope is larger than its input")
+    order = same_order(e, [v for v in values if v.ndim == y.ndim])
+    # Something of fewer axes broadcasts only where the last ones stand last.
+    if any(v.ndim < y.ndim and (v.size > 1 and e.array(v) is None) for v in values):
+        order = None
+    names = []
+    for value in values:
+        array = e.array(value)
+        if value.ndim == y.ndim:
+            names.append(e.tensor(value, order))
+        elif order is None or value.size == 1:
+            names.append(e.tensor(value))
+        else:
+            names.append(e.reshaped(value, None, (*(1,) * (y.ndim - value.ndim), *array.shape), order))
+    e.define(y, e.node(_ARITHMETIC[node.op.name], *names), order)
+
+
+@_exports("add_n")
+def _add_n(e, node):
+    values = list(node.inputs.values())
+    order = same_order(e, values)
+    names = [e.tensor(value, order) for value in values]
+    name = names[0] if len(names) == 1 else e.node("Add" if len(names) == 2 else "Sum", *names)
+    e.define(node.outputs["y"], name, order)
+
+
+@_exports("sum", "mean", "max")
+def _reduce(e, node):
+    x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
+    op_type = {"sum": "ReduceSum", "mean": "ReduceMean", "max": "ReduceMax"}[node.op.name]
+    order = same_order(e, [x])
+    axes = sorted(order.index(axis) for axis in attrs.axis)
+    name = e.tensor(x, order)
+    if not axes:
+        e.define(y, name, order)
+        return
+    if e.opset >= 18 or op_type == "ReduceSum":
+        name = e.node(op_type, name, e.integers(axes), keepdims=int(attrs.keepdims))
+    else:
+        name = e.node(op_type, name, axes=axes, keepdims=int(attrs.keepdims))
+    kept = [axis for axis in order if attrs.keepdims or axis not in attrs.axis]
+    ranks = sorted(kept)
+    e.define(y, name, [ranks.index(axis) for axis in kept])
+
+
+# ---- the same numbers elsewhere
+
+
+@_exports("reshape", "flatten")
+def _reshape(e, node):
+    x, y = node.inputs["x"], node.outputs["y"]
+    old, new = e.shape(x), e.shape(y)
+    if new.count(None) > 1:
+        raise UnsupportedOpError(f"a reshape of {old} to {new}, in which several dimensions depend on the batch")
+    # 0 copies a dimension, which leaves no doubt; -1 is what is left.
+    same_batch = old[:1] == new[:1] == (None,)
+    target = [0 if i == 0 and same_batch else -1 if n is None else n for i, n in enumerate(new)]
+    e.define(y, e.node("Reshape", e.flat(x), e.integers(target)))
+
+
+@_exports("transpose")
+def _transpose(e, node):
+    x, y, axes = node.inputs["x"], node.outputs["y"], node.attrs.axes
+    if e.array(x) is not None:
+        e.define(y, e.tensor(x), [axes.index(axis) for axis in range(x.ndim)])
+        return
+    order = e.order(x)
+    e.define(y, e.tensor(x, order), [axes.index(axis) for axis in order])
+
+
+@_exports("concatenate")
+def _concatenate(e, node):
+    values = [node.inputs[f"x{i}"] for i in range(len(node.inputs))]
+    order = same_order(e, values)
+    name = e.node("Concat", *(e.tensor(value, order) for value in values), axis=order.index(node.attrs.axis))
+    e.define(node.outputs["y"], name, order)
+
+
+@_exports("pad")
+def _pad(e, node):
+    x, y = node.inputs["x"], node.outputs["y"]
+    order = same_order(e, [x])
+    pads = _flat_pads([node.attrs.padding[axis] for axis in order])
+    name = e.node("Pad", e.tensor(x, order), e.integers(pads), e.constant(_number(0, y)))
+    e.define(y, name, order)
+
+
+@_exports("upsample")
+def _upsample(e, node):
+    x, y = node.inputs["x"], node.outputs["y"]
+    order = channels_first(x.ndim)
+    scales = e.constant(np.array([1, 1, *node.attrs.size], "float32"))
+    name = e.node(
+        "Resize",
+        e.tensor(x, order),
+        None,
+        scales,
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    e.define(y, name, order)
+
+
+@_exports("getitem")
+def _getitem(e, node):
+    x, y, form = node.inputs["x"], node.outputs["y"], list(node.attrs.form)
+    used = sum(part is not None and part is not Ellipsis for part in form)
+    if Ellipsis not in form:
+        form.append(Ellipsis)
+    place = form.index(Ellipsis)
+    form[place : place + 1] = [Slice()] * (x.ndim - used)
+    arrays = [part for part in form if isinstance(part, Array)]
+    if len(arrays) > 1 or (arrays and any(isinstance(part, int) for part in form)):
+        raise UnsupportedOpError("indexing by several arrays, or by an array and a number, at once")
+    name = e.tensor(x)
+    starts, ends, steps, axes, single, new, axis, position = [], [], [], [], [], [], 0, 0
+    for part in form:
+        if part is None:
+            new.append(position)
+            position += 1
+            continue
+        if isinstance(part, Array):
+            index = e.array(node.inputs["index"])
+            if index is None:
+                raise UnsupportedOpError("indexing by an array that is computed")
+            name = e.node("Gather", name, e.constant(index[part.row].astype("int64")), axis=position)
+            # As many axes as the index has take the place of one.
+            position += index[part.row].ndim
+            axis += 1
+            continue
+        start, stop, step = (part, part + 1, 1) if isinstance(part, int) else _bounds(part)
+        if isinstance(part, int) and part == -1:
+            stop = _FAR
+        if (start, stop, step) != (0, _FAR, 1):
+            starts.append(start)
+            ends.append(stop)
+            steps.append(step)
+            axes.append(axis)
+        if isinstance(part, int):
+            single.append(axis)
+        else:
+            position += 1
+        axis += 1
+    if arrays and (starts or new):
+        raise UnsupportedOpError("indexing by an array and slices at once")
+    if starts:
+        name = e.node("Slice", name, *map(e.integers, (starts, ends, axes, steps)))
+    if single:
+        name = e.node("Squeeze", name, e.integers(single))
+    if new:
+        name = e.node("Unsqueeze", name, e.integers(new))
+    e.define(y, name)
+
+
+def _bounds(part):
+    """Return (start, stop, step) of a slice as ONNX wants them."""
+    step = 1 if part.step is None else part.step
+    first, last = (0, _FAR) if step > 0 else (_FAR, -_FAR)
+    return first if part.start is None else part.start, last if part.stop is None else part.stop, step
