@@ -32,20 +32,20 @@ static void tile_activate(const fc_tile *t, int64_t row, int64_t rows) {
     }
 }
 
-/* M rows by P panels. `next` and `lines`: this tile's part of the next block of b, and how much of it to fetch with each
+/* M rows by V vectors: those of P panels, or the first of one. `next` and `lines`: this tile's part of the next block of b, and how much of it to fetch with each
  * line of a. */
-FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, const int M, const int P) {
+FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, const int M, const int P,
+                         const int V) {
     vf sum[FC_MR][4 * FC_NRV];
-    const int V = P * FC_NRV;
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_zero();
 
     const int64_t *offsets = t->y_rows + row;
     FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int n = 0; n < P * FC_NR; n += FC_LINE) __builtin_prefetch(t->y + offsets[m] + n, 1, 3);
+        FC_UNROLL for (int n = 0; n < V * FC_VL; n += FC_LINE) __builtin_prefetch(t->y + offsets[m] + n, 1, 3);
     if (t->add && t->add != t->y)
         FC_UNROLL for (int m = 0; m < M; m++)
-            FC_UNROLL for (int n = 0; n < P * FC_NR; n += FC_LINE) __builtin_prefetch(t->add + offsets[m] + n, 0, 3);
+            FC_UNROLL for (int n = 0; n < V * FC_VL; n += FC_LINE) __builtin_prefetch(t->add + offsets[m] + n, 0, 3);
 
     const float *const *a = t->a + row;
     const float *b = t->b;
@@ -69,7 +69,7 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
         }
     }
 
-    const int full = t->columns == P * FC_NR;
+    const int full = t->columns == V * FC_VL;
     int64_t left[4 * FC_NRV];
     FC_UNROLL for (int v = 0; v < V; v++) {
         left[v] = t->columns - v * FC_VL;
@@ -104,15 +104,15 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
     if (t->last && t->activation > FC_ACT_RELU) tile_activate(t, row, M);
 }
 
-#define FC_TILE(name, m, panels) \
+#define FC_TILE(name, m, panels, vectors) \
     static __attribute__((noinline)) void name(const fc_tile *t, int64_t row, const float *next, int64_t lines) { \
-        if (m <= FC_MR) tile_rows(t, row, next, lines, m <= FC_MR ? m : 1, panels); \
+        if (m <= FC_MR) tile_rows(t, row, next, lines, m <= FC_MR ? m : 1, panels, vectors); \
     }
-#define FC_TILE_ROWS(m) FC_TILE(tile_##m, m, 1)
+#define FC_TILE_ROWS(m) FC_TILE(tile_##m, m, 1, FC_NRV) FC_TILE(narrow_##m, m, 1, 1)
 FC_EACH_ROWS(FC_TILE_ROWS)
-FC_TILE(tile_1_by_2, 1, 2)
-FC_TILE(tile_1_by_4, 1, 4)
-FC_TILE(tile_2_by_2, 2, 2)
+FC_TILE(tile_1_by_2, 1, 2, 2 * FC_NRV)
+FC_TILE(tile_1_by_4, 1, 4, 4 * FC_NRV)
+FC_TILE(tile_2_by_2, 2, 2, 2 * FC_NRV)
 
 static void fc_tile_run(const fc_tile *t) {
     /* The few sums of one panel would wait for each other: the latency of a multiply-add, not b, would set the pace. */
@@ -121,6 +121,7 @@ static void fc_tile_run(const fc_tile *t) {
         return;
     }
     /* As many tiles as needed, as equal as can be: 32 rows are 6+6+5+5+5+5, not 6+6+6+6+6+2. */
+    const int narrow = t->columns <= FC_VL; /* the last vectors of the panel are zeros, then: not worth multiplying by */
     const int64_t tiles = (t->rows + FC_MR - 1) / FC_MR;
     const int64_t lines = (FC_NR + tiles - 1) / tiles;
     const int64_t part = t->taps * ((t->depth + FC_LINE - 1) / FC_LINE) * lines * FC_LINE;
@@ -128,7 +129,7 @@ static void fc_tile_run(const fc_tile *t) {
         const int64_t rows = t->rows / tiles + (i < t->rows % tiles);
         switch (rows) {
 #define FC_CASE(m) \
-    case m: tile_##m(t, row, t->next_b + i * part, lines); break;
+    case m: (narrow ? narrow_##m : tile_##m)(t, row, t->next_b + i * part, lines); break;
             FC_EACH_ROWS(FC_CASE)
 #undef FC_CASE
         }
