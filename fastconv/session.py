@@ -15,10 +15,10 @@ import numpy as np
 from . import config
 from ._kernels import runtime
 from .autograd import no_grad
-from .errors import ArgumentError, DTypeError, ShapeError
+from .errors import ArgumentError, DTypeError, ShapeError, UnsupportedOpError
 from .graph import Program, trace
 from .io.onnx import Network, Operand, element_type, load_model
-from .op import Spec
+from .op import ITEM_SIZE, Spec
 
 MAX_PROGRAMS = 16  # kept per session, for as many combinations of shapes; the oldest goes first
 PROVIDER = "CPUExecutionProvider"
@@ -89,6 +89,9 @@ class InferenceSession:
         self._inputs = [_describe(value) for value in self._network.inputs]
         self._outputs = [_describe(value) for value in self._network.outputs]
         self._dtypes = {value.name: element_type(value) for value in self._network.inputs}
+        for name, dtype in self._dtypes.items():
+            if dtype.name not in ITEM_SIZE:
+                raise UnsupportedOpError(f"input {name!r} takes {dtype} arrays; networks run on numbers")
         self._programs = OrderedDict()  # key -> Runner, in the order in which they were made
         self._overrides = _overrides(self._options)
         self._lock = threading.Lock()
@@ -239,7 +242,11 @@ class Runner:
             return results
         values = self.known | {name: Operand(array) for name, array in results.items()}
         self.network.finish(self.late, values)
-        return {name: values[name].array() for name in self.network.output_names}
+        # Copies: what is known lies in the file, or serves the next run, too.
+        return {
+            name: results[name] if name in results else np.array(values[name].array())
+            for name in self.network.output_names
+        }
 
 
 class ModelMetadata(NamedTuple):
@@ -282,7 +289,10 @@ def _describe(value):
     kind = element_type(value)
     name = {"float32": "float", "float64": "double", "object": "string"}.get(kind.name, kind.name)
     tensor = value.type.tensor_type
-    shape = tensor.shape and [d.dim_param or d.dim_value for d in tensor.shape.dim]
+    # Some exporters write -1 where they mean that any size will do.
+    shape = tensor.shape and [
+        d.dim_param or (None if (d.dim_value or 0) < 0 else d.dim_value) for d in tensor.shape.dim
+    ]
     return NodeArg(value.name, shape, f"tensor({name})")
 
 

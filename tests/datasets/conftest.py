@@ -1,7 +1,4 @@
-"""Tests of data sets stay away from the user's caches; the real files come from FASTCONV_TEST_DATA."""
-
-import os
-from pathlib import Path
+"""Tests of data sets stay away from the user's caches; the real files come from the fixture `real`."""
 
 import pytest
 
@@ -16,18 +13,3 @@ def nowhere(tmp_path_factory, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(home)
     return home
-
-
-@pytest.fixture
-def real():
-    """The folder of the official files."""
-    folder = os.environ.get("FASTCONV_TEST_DATA")
-    if not folder:
-        pytest.skip("FASTCONV_TEST_DATA is not set: it names a folder with the official CIFAR-10 and MNIST files")
-
-    def find(name):
-        if not (Path(folder) / name).exists():
-            pytest.skip(f"FASTCONV_TEST_DATA has no {name}")
-        return Path(folder) / name
-
-    return find
