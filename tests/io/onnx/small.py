@@ -7,7 +7,10 @@ from fastconv.io.onnx.tensors import from_array
 
 TYPES = {
     "float32": proto.FLOAT,
+    "float64": proto.DOUBLE,
+    "int32": proto.INT32,
     "int64": proto.INT64,
+    "int8": proto.INT8,
     "uint8": proto.UINT8,
     "bool": proto.BOOL,
     "float16": proto.FLOAT16,
@@ -15,9 +18,9 @@ TYPES = {
 
 
 def value(name, shape, dtype="float32"):
-    """Return a ValueInfo; names stand for open dimensions."""
-    dims = [proto.Dimension(dim_param=n) if isinstance(n, str) else proto.Dimension(dim_value=n) for n in shape]
-    kind = proto.TensorType(elem_type=TYPES[dtype], shape=proto.TensorShape(dim=dims))
+    """Return a ValueInfo; names stand for open dimensions, None for a shape that is not said."""
+    dims = [proto.Dimension(dim_param=n) if isinstance(n, str) else proto.Dimension(dim_value=n) for n in shape or ()]
+    kind = proto.TensorType(elem_type=TYPES[dtype], shape=None if shape is None else proto.TensorShape(dim=dims))
     return proto.ValueInfo(name=name, type=proto.Type(tensor_type=kind))
 
 
@@ -51,11 +54,11 @@ def graph(nodes, inputs, outputs, weights=None, name="small"):
 
 
 def model(nodes, inputs, outputs, weights=None, opset=17):
-    """Return the bytes of a model."""
+    """Return the bytes of a model; nodes may be com.microsoft's."""
     return proto.write_model(
         proto.Model(
             ir_version=8,
-            opset_import=[proto.OperatorSetId(version=opset)],
+            opset_import=[proto.OperatorSetId(version=opset), proto.OperatorSetId(domain="com.microsoft", version=1)],
             graph=graph(nodes, inputs, outputs, weights),
         )
     )
