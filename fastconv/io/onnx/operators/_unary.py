@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .... import ops
+from ..operand import Operand
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
 
@@ -15,8 +15,8 @@ def unary(name, function, lowering=None, domain="", **defaults):
     name : str
     function : callable
         (array, **attributes) -> array.
-    lowering : str, optional
-        A function of `fastconv.ops` that does the same to float32; it is passed the attributes, too.
+    lowering : callable, optional
+        (Tensor, **attributes) -> Tensor: the same by `fastconv.ops`, or NotImplemented.
     **defaults
         The attributes, with the values they have when a node lacks them.
     """
@@ -35,4 +35,5 @@ def unary(name, function, lowering=None, domain="", **defaults):
         def operands(call, x):
             if x.dtype != np.float32:
                 return NotImplemented
-            return call.pointwise(lambda tensor: getattr(ops, lowering)(tensor, **given(call)), x)
+            result = lowering(x.tensor(x.order), **given(call))
+            return result if result is NotImplemented else Operand(result, x.axes)

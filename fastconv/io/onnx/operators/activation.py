@@ -10,6 +10,7 @@ from ..operand import Operand, invert
 from ._arrays import in_float32
 from ._registry import NotConstant, evaluates, lowers
 from ._unary import unary
+from .arithmetic import along, broadcast
 
 
 @cache
@@ -43,22 +44,27 @@ def _gelu(x, approximate):
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
 
 
+def _leaky_relu(x, alpha):
+    return ops.leaky_relu(x, alpha) if alpha >= 0 else NotImplemented
+
+
+# Functions of ops load with their files, at their first use.
 unary("Celu", lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)), alpha=1.0)
 unary("Elu", lambda x, alpha: np.where(x < 0, alpha * np.expm1(x), x), alpha=1.0)
-unary("Erf", erf)
+unary("Erf", erf, lambda x: ops.erf(x))
 unary("Gelu", _gelu, approximate="none")
 unary("Gelu", lambda x: _gelu(x, "none"), domain="com.microsoft")
 unary("HardSigmoid", lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1), alpha=0.2, beta=0.5)
 unary("HardSwish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1))
-unary("LeakyRelu", lambda x, alpha: np.where(x < 0, alpha * x, x), alpha=0.01)
+unary("LeakyRelu", lambda x, alpha: np.where(x < 0, alpha * x, x), _leaky_relu, alpha=0.01)
 unary("Mish", lambda x: x * np.tanh(softplus(x)))
 unary("QuickGelu", lambda x, alpha: x * sigmoid(alpha * x), domain="com.microsoft", alpha=1.702)
-unary("Relu", lambda x: np.maximum(x, 0), "relu")
-unary("Sigmoid", sigmoid, "sigmoid")
+unary("Relu", lambda x: np.maximum(x, 0), lambda x: ops.relu(x))
+unary("Sigmoid", sigmoid, lambda x: ops.sigmoid(x))
 unary("Softplus", softplus)
 unary("Softsign", lambda x: x / (1 + np.abs(x)))
 unary("Swish", lambda x, alpha: x * sigmoid(alpha * x), alpha=1.0)
-unary("Tanh", np.tanh, "tanh")
+unary("Tanh", np.tanh, lambda x: ops.tanh(x))
 unary("ThresholdedRelu", lambda x, alpha: np.where(x > alpha, x, 0), alpha=1.0)
 
 
@@ -77,12 +83,22 @@ def bias_gelu(call, x, bias):
     return _gelu(x + bias, "none")
 
 
+@lowers("PRelu")
+def prelu(call, x, slope):
+    if not x.dtype == slope.dtype == np.float32:
+        return NotImplemented
+    return broadcast(call, ops.prelu, x, per_channel(call, x, slope))
+
+
 @evaluates("PRelu")
 @in_float32
-def prelu(call, x, slope):
-    if call.version < 7 and slope.ndim == 1 and x.ndim > 1:  # a number per channel
-        slope = slope.reshape(-1, *(1,) * (x.ndim - 2))
-    return np.where(x < 0, x * slope, x)
+def prelu_arrays(call, x, slope):
+    return np.where(x < 0, x * per_channel(call, x, slope), x)
+
+
+def per_channel(call, x, slope):
+    """Return the slopes as they broadcast; before version 7, a number for each channel."""
+    return along(x, slope, 1) if call.version < 7 and slope.size > 1 else slope
 
 
 # ---- clipping

@@ -27,18 +27,22 @@ def broadcast(call, function, *operands):
     return Operand(function(*map(stored, operands)), lead.axes)
 
 
-def aligned(call, a, b):
-    """Return b as operator sets before 7 align it with a: its axes from `axis` on are those of a."""
-    axis = call.attribute("axis")
-    if call.version >= 7 or axis is None or not call.attribute("broadcast", 0):
-        return b
-    axis = axis + a.ndim if axis < 0 else axis
+def along(a, b, axis):
+    """Return b, operand or array, with axes of one entry behind, so that its axes are those of a from `axis` on."""
     shape = b.shape + (1,) * (a.ndim - axis - b.ndim)
     if isinstance(b, np.ndarray):
         return b.reshape(shape)
     if b.constant is not None:
         return Operand(b.constant.reshape(shape), key=b.key and f"{b.key}:{shape}")
     return Operand(b.tensor().reshape(shape))
+
+
+def aligned(call, a, b):
+    """Return b as operator sets before 7 align it with a."""
+    axis = call.attribute("axis")
+    if call.version >= 7 or axis is None or not call.attribute("broadcast", 0):
+        return b
+    return along(a, b, axis + a.ndim if axis < 0 else axis)
 
 
 def _binary(name, lowering, function):
@@ -129,14 +133,9 @@ def power_arrays(call, x, exponent):
 
 # ---- of one operand
 
-unary("Abs", np.abs, "abs")
-unary("Exp", np.exp, "exp")
-unary("Log", np.log, "log")
-unary("Neg", np.negative, "negative")
-unary("Reciprocal", lambda x: 1 / x)
-unary("Sqrt", np.sqrt, "sqrt")
-
-
-@lowers("Reciprocal")
-def reciprocal(call, x):
-    return call.pointwise(lambda tensor: ops.divide(1.0, tensor), x) if x.dtype == np.float32 else NotImplemented
+unary("Abs", np.abs, lambda x: ops.abs(x))
+unary("Exp", np.exp, lambda x: ops.exp(x))
+unary("Log", np.log, lambda x: ops.log(x))
+unary("Neg", np.negative, lambda x: ops.negative(x))
+unary("Reciprocal", lambda x: 1 / x, lambda x: ops.reciprocal(x))
+unary("Sqrt", np.sqrt, lambda x: ops.sqrt(x))
