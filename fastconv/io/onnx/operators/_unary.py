@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .... import ops
 from ..operand import Operand
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
@@ -15,8 +16,8 @@ def unary(name, function, lowering=None, domain="", **defaults):
     name : str
     function : callable
         (array, **attributes) -> array.
-    lowering : callable, optional
-        (Tensor, **attributes) -> Tensor: the same by `fastconv.ops`, or NotImplemented.
+    lowering : str or callable, optional
+        The same for float32, a function of `fastconv.ops` by name, or (Tensor, **attributes) -> Tensor or NotImplemented.
     **defaults
         The attributes, with the values they have when a node lacks them.
     """
@@ -35,5 +36,6 @@ def unary(name, function, lowering=None, domain="", **defaults):
         def operands(call, x):
             if x.dtype != np.float32:
                 return NotImplemented
-            result = lowering(x.tensor(x.order), **given(call))
+            traced = getattr(ops, lowering) if isinstance(lowering, str) else lowering
+            result = traced(x.tensor(x.order), **given(call))
             return result if result is NotImplemented else Operand(result, x.axes)

@@ -48,10 +48,9 @@ def _leaky_relu(x, alpha):
     return ops.leaky_relu(x, alpha) if alpha >= 0 else NotImplemented
 
 
-# Functions of ops load with their files, at their first use.
 unary("Celu", lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)), alpha=1.0)
 unary("Elu", lambda x, alpha: np.where(x < 0, alpha * np.expm1(x), x), alpha=1.0)
-unary("Erf", erf, lambda x: ops.erf(x))
+unary("Erf", erf, "erf")
 unary("Gelu", _gelu, approximate="none")
 unary("Gelu", lambda x: _gelu(x, "none"), domain="com.microsoft")
 unary("HardSigmoid", lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1), alpha=0.2, beta=0.5)
@@ -59,12 +58,12 @@ unary("HardSwish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1))
 unary("LeakyRelu", lambda x, alpha: np.where(x < 0, alpha * x, x), _leaky_relu, alpha=0.01)
 unary("Mish", lambda x: x * np.tanh(softplus(x)))
 unary("QuickGelu", lambda x, alpha: x * sigmoid(alpha * x), domain="com.microsoft", alpha=1.702)
-unary("Relu", lambda x: np.maximum(x, 0), lambda x: ops.relu(x))
-unary("Sigmoid", sigmoid, lambda x: ops.sigmoid(x))
+unary("Relu", lambda x: np.maximum(x, 0), "relu")
+unary("Sigmoid", sigmoid, "sigmoid")
 unary("Softplus", softplus)
 unary("Softsign", lambda x: x / (1 + np.abs(x)))
 unary("Swish", lambda x, alpha: x * sigmoid(alpha * x), alpha=1.0)
-unary("Tanh", np.tanh, lambda x: ops.tanh(x))
+unary("Tanh", np.tanh, "tanh")
 unary("ThresholdedRelu", lambda x, alpha: np.where(x > alpha, x, 0), alpha=1.0)
 
 

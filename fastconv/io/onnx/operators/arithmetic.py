@@ -133,9 +133,9 @@ def power_arrays(call, x, exponent):
 
 # ---- of one operand
 
-unary("Abs", np.abs, lambda x: ops.abs(x))
-unary("Exp", np.exp, lambda x: ops.exp(x))
-unary("Log", np.log, lambda x: ops.log(x))
-unary("Neg", np.negative, lambda x: ops.negative(x))
-unary("Reciprocal", lambda x: 1 / x, lambda x: ops.reciprocal(x))
-unary("Sqrt", np.sqrt, lambda x: ops.sqrt(x))
+unary("Abs", np.abs, "abs")
+unary("Exp", np.exp, "exp")
+unary("Log", np.log, "log")
+unary("Neg", np.negative, "negative")
+unary("Reciprocal", lambda x: 1 / x, "reciprocal")
+unary("Sqrt", np.sqrt, "sqrt")
