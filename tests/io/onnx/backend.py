@@ -5,7 +5,6 @@ import onnx
 from onnx.backend.base import Backend, BackendRep, namedtupledict
 
 from fastconv import InferenceSession
-from fastconv.errors import FastconvError
 
 
 class Prepared(BackendRep):
@@ -30,15 +29,6 @@ class FastconvBackend(Backend):
     def supports_device(cls, device):
         """Tell whether networks can run on a device, as "CPU" or "CUDA:1"."""
         return device.partition(":")[0] == "CPU"
-
-    @classmethod
-    def is_compatible(cls, model, device="CPU", **kwargs):
-        """Tell whether fastconv has all that a model needs."""
-        try:
-            cls.prepare(model, device)
-        except FastconvError:
-            return False
-        return True
 
     @classmethod
     def prepare(cls, model, device="CPU", **kwargs):
