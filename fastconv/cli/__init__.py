@@ -126,6 +126,12 @@ def parser():
         default=1e-4,
         help="largest difference allowed, as a share of the output's largest number (default 1e-4)",
     )
+    verify.add_argument(
+        "--absolute",
+        type=float,
+        default=1e-6,
+        help="differences up to this are always allowed: outputs near zero are no more exact (default 1e-6)",
+    )
 
     bench = _add(
         commands,

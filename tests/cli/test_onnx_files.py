@@ -25,6 +25,8 @@ def folder(tmp_path_factory):
     shapes = ["N", 3, "H", "W"], ["N", 3, "H", "W"]
     relu = [small.node("Relu", "x", "y")]
     (path / "open.onnx").write_bytes(small.model(relu, [small.value("x", shapes[0])], [small.value("y", shapes[1])]))
+    shapes = ["N", 3, -1, -1], ["N", 3, -1, -1]  # as PaddlePaddle's exporter writes open dimensions
+    (path / "paddle.onnx").write_bytes(small.model(relu, [small.value("x", shapes[0])], [small.value("y", shapes[1])]))
     images = small.value("pixels", [1, 8, 8, 3])
     nodes = [small.node("ReduceMean", "pixels", "y", axes=[1, 2], keepdims=0)]
     (path / "nhwc.onnx").write_bytes(small.model(nodes, [images], [small.value("y", [1, 3])]))
@@ -68,8 +70,9 @@ def test_summary(capsys, folder):
     assert "Total params: 845" in out  # 8 * 3 * 9 + 8 + 8 * 8 * 9 + 5 * 8 + 5
 
 
-def test_summary_with_a_shape(capsys, folder):
-    status, out, _ = run(capsys, "summary", folder / "open.onnx", "--shape", "x=1x3x10x12")
+@pytest.mark.parametrize("file", ["open.onnx", "paddle.onnx"])
+def test_summary_with_a_shape(capsys, folder, file):
+    status, out, _ = run(capsys, "summary", folder / file, "--shape", "x=1x3x10x12")
     assert status == 0 and "10, 12" in out
 
 
@@ -115,6 +118,8 @@ def test_verify_fails_on_a_difference(capsys, folder, monkeypatch):
     status, out, _ = run(capsys, "verify", folder / "net.onnx")
     assert status == 1 and "largest difference 0.01" in out and "DIFFERS" in out
     assert run(capsys, "verify", folder / "net.onnx", "--tolerance", 0.5)[0] == 0
+    assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.02)[0] == 0
+    assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.005)[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,7 @@ def test_difference(ours, theirs, expected):
     [
         ("net.onnx", ("--against", "nonsense"), "--against takes onnxruntime"),
         ("net.onnx", ("--tolerance", "-1"), "--tolerance"),
+        ("net.onnx", ("--absolute", "nan"), "--absolute"),
         ("net.onnx", ("--input", "x"), "NAME=VALUE"),
         ("net.onnx", ("--input", "x=words.npy"), "no single array of numbers"),
         ("net.onnx", ("--input", "x=text.onnx"), "is no .npy file"),
@@ -150,6 +156,7 @@ def test_difference(ours, theirs, expected):
         ("net.onnx", ("--shape", "x=1x4x8x8"), "takes shape"),
         ("net.onnx", ("--shape", "z=1"), "there is no input 'z'"),
         ("open.onnx", (), "give --shape x=1x3x224x224"),
+        ("paddle.onnx", (), "['N', 3, None, None]: give --shape"),
         ("none.onnx", (), "No such file"),
         ("text.onnx", (), "no ONNX model"),
         ("dense.fastconv", (), "fastconv convert"),

@@ -112,7 +112,7 @@ class OnnxModel(Model):
         shape = given.get(value.name) if isinstance(given, dict) else given
         if shape is None:
             tensor = value.type.tensor_type
-            shape = None if tensor.shape is None else [d.dim_value or None for d in tensor.shape.dim]
+            shape = None if tensor.shape is None else [max(d.dim_value or 0, 0) or None for d in tensor.shape.dim]
         if shape is not None and not is_shape(shape):
             raise ShapeError(f"input_shape of {value.name!r} must be a tuple of integers and None, got {shape!r}")
         return None if shape is None else tuple(shape)
