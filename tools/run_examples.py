@@ -12,6 +12,8 @@ ARGUMENTS = {
     "digits_pooling.py": ["--epochs", "2"],
     "layer_by_layer.py": ["--digits", "--epochs", "1", "--limit", "300"],
     "fixed_kernels.py": [],
+    "onnx_inference.py": [],
+    "detect_faces.py": [],
 }
 
 
