@@ -42,4 +42,4 @@ def test_readme(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for block in blocks:
         exec(compile(block, str(README), "exec"), {})
-    assert os.listdir(tmp_path) == ["digits.fastconv"]
+    assert sorted(os.listdir(tmp_path)) == ["digits.fastconv", "digits.onnx"]

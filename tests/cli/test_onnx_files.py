@@ -89,6 +89,16 @@ def test_convert_keeps_what_the_model_computes(capsys, folder, tmp_path):
     np.testing.assert_allclose(models.load_model(tmp_path / "net.fastconv").predict(x, verbose=0), expected, rtol=1e-5)
 
 
+def test_convert_to_onnx(capsys, folder, tmp_path):
+    status, out, err = run(capsys, "convert", folder / "dense.fastconv", tmp_path / "dense.onnx")
+    assert status == 0 and err == "" and "dense.onnx" in out
+    x = np.random.default_rng(0).standard_normal((2, 4), np.float32)
+    (value,) = fastconv.InferenceSession(tmp_path / "dense.onnx").get_inputs()
+    (y,) = fastconv.InferenceSession(tmp_path / "dense.onnx").run(None, {value.name: x})
+    expected = models.load_model(folder / "dense.fastconv").predict(x, verbose=0)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_convert_refuses(capsys, folder, tmp_path):
     assert "same kind" in fails(capsys, "convert", folder / "net.onnx", tmp_path / "b.onnx")
     assert "same kind" in fails(capsys, "convert", folder / "dense.fastconv", tmp_path / "b.fastconv")
