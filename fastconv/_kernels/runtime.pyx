@@ -13,7 +13,9 @@ from math import prod
 
 import numpy as np
 
-from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_FillInfo
+from cpython.buffer cimport (
+    PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cython.parallel cimport parallel
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -180,6 +182,8 @@ cdef Block take(size_t nbytes):
     return block
 
 
+_dtypes = {name: np.dtype(name) for name in ITEM_SIZE}      # looking one up by its name is slow
+
 # More than any address space: sizes up to here cannot wrap around.
 MAX_BYTES = 1 << 56
 
@@ -190,10 +194,33 @@ def empty(shape, str dtype="float32"):
     if nbytes > MAX_BYTES:
         raise MemoryError(f"an array of shape {tuple(shape)} and dtype {dtype} would take {nbytes:,} bytes")
     block = take(nbytes)
-    array = np.ndarray(shape, dtype, block)
+    array = np.ndarray(shape, _dtypes[dtype], block)
     if _fill is not None:
         array.view(np.uint8).fill(_fill) if array.ndim else array.fill(np.nan)
     return array
+
+
+def address_of(array, tuple shape, str code=None):
+    """Return the address of an array if it is contiguous, aligned and of this shape and type, else 0.
+
+    `code` is what `memoryview.format` says of the type; None: any.
+    """
+    cdef Py_buffer view
+    cdef Py_ssize_t axis, stride
+    cdef size_t address = 0
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES | PyBUF_FORMAT)
+    try:
+        fits = code is None or view.format.decode() == code
+        if fits and view.ndim == len(shape) and <size_t>view.buf % view.itemsize == 0:
+            stride = view.itemsize
+            for axis in range(view.ndim - 1, -1, -1):
+                if view.shape[axis] != shape[axis] or (view.strides[axis] != stride and view.shape[axis] != 1):
+                    return 0
+                stride *= view.shape[axis]
+            address = <size_t>view.buf
+    finally:
+        PyBuffer_Release(&view)
+    return address
 
 
 def fill_new_blocks(byte):
@@ -453,6 +480,10 @@ cdef class Segment:
         free(self.counters)
         free(self.relocations)
 
+    def uses(self, int64_t slot):
+        """Tell whether any operand is in a slot."""
+        return any([self.relocations[i].slot == slot for i in range(self.moving)])
+
     def relocate(self, int64_t slot, size_t address):
         """Let every operand of a slot point into the memory at `address`. Not to be called during `run`."""
         cdef int64_t low = 0, high = self.moving, middle
@@ -478,7 +509,7 @@ cdef class Segment:
             team = 1
         elif team > 1:
             team = max(1, team - _busy)   # concurrent calls share one budget
-        if self.scratch is None or len(memoryview(self.scratch)) < team * self.scratch_size:
+        if self.scratch is None or (<Block>self.scratch).nbytes < <size_t>(team * self.scratch_size):
             self.scratch = take(team * self.scratch_size)
         walk.steps, walk.count, walk.counters = self.steps, self.count, self.counters
         walk.scratch, walk.scratch_size = <char *>(<Block>self.scratch).address, self.scratch_size

@@ -6,6 +6,7 @@ The times add up to a little more than a run takes: here every phase is a parall
 import time
 from typing import NamedTuple
 
+from .. import config
 from .._kernels import runtime
 from .program import Arena
 from .schedule import Bound
@@ -32,12 +33,12 @@ class Stopwatch(Arena):
             segments.append(self.host(position) if bound is None else self.segment(bound))
         return segments
 
-    def walk(self, threads):
+    def walk(self):
         """Run all segments, each timed."""
         for segment, (_, _, seconds) in zip(self.segments, self.times, strict=True):
             begin = time.perf_counter()
             if isinstance(segment, runtime.Segment):
-                segment.run(1 if segment.cost < runtime.STEP_SERIAL else threads)
+                segment.run(1 if segment.cost < runtime.STEP_SERIAL else config.get_num_threads())
             else:
                 segment()
             seconds.append(time.perf_counter() - begin)

@@ -190,19 +190,27 @@ class Arena:
         self.base = self.block.__array_interface__["data"][0]
         self.slots = [None] * len(memory.slots)  # arrays
         self.fixed = None
-        self.inputs = [(name, memory.buffers[id(value)].slot, value) for name, value in graph.inputs.items()]
-        self.copied = {name: value for name, value in graph.outputs.items() if name not in memory.direct}
+        self.inputs = [
+            (name, memory.buffers[id(value)].slot, value, value.shape, _code(value.spec))
+            for name, value in graph.inputs.items()
+        ]
+        self.direct = [(name, slot, *graph.outputs[name].spec) for name, slot in memory.direct.items()]
+        self.copied = [(name, value) for name, value in graph.outputs.items() if name not in memory.direct]
         self.segments = self._bind()
+        self._relocated = [
+            [segment for segment in self.segments if isinstance(segment, runtime.Segment) and segment.uses(slot)]
+            for slot in range(len(memory.slots))
+        ]
 
     # ---- memory
 
-    def _put(self, slot, array):
+    def _put(self, slot, array, address=None):
         """Let a slot be the memory of a contiguous array."""
         self.slots[slot] = array
-        address = array.__array_interface__["data"][0]
-        for segment in self.segments:
-            if isinstance(segment, runtime.Segment):
-                segment.relocate(slot, address)
+        if address is None:
+            address = array.__array_interface__["data"][0]
+        for segment in self._relocated[slot]:
+            segment.relocate(slot, address)
 
     def _view(self, value):
         """Return the array that a value is now: in a variable, in a slot, or in this arena."""
@@ -261,40 +269,47 @@ class Arena:
             for slot, array in fixed:
                 self._put(slot, array)
             self.fixed = fixed
-        for name, slot, value in self.inputs:
-            self._put(slot, _as_input(name, arrays[name], value))
+        for name, slot, value, shape, code in self.inputs:
+            array = arrays[name]
+            address = runtime.address_of(array, shape, code) if type(array) is np.ndarray else 0
+            if not address:
+                array = _as_input(name, array, value)
+                address = None
+            self._put(slot, array, address)
         for value in self.program.memory.strided:
             np.copyto(self._view(value), value.tensor.data)
-        outputs = self.program.graph.outputs
-        for name, slot in self.program.memory.direct.items():
-            self._put(slot, runtime.empty(*outputs[name].spec))
-        self.walk(config.get_num_threads())
-        return self._results()
+        results = dict.fromkeys(self.program.graph.outputs)
+        for name, slot, shape, dtype in self.direct:
+            results[name] = array = runtime.empty(shape, dtype)
+            self._put(slot, array, runtime.address_of(array, shape))
+        self.walk()
+        self._finish(results)
+        return results
 
-    def walk(self, threads):
+    def walk(self):
         """Run all segments."""
         for segment in self.segments:
             if isinstance(segment, runtime.Segment):
-                segment.run(1 if segment.cost < runtime.EAGER_SERIAL else threads)
+                segment.run(1 if segment.cost < runtime.EAGER_SERIAL else config.get_num_threads())
             else:
                 segment()
 
-    def _results(self):
-        """Return the outputs, write updates that were not made in place, and let go of the caller's arrays."""
-        memory, results = self.program.memory, {}
-        for name, value in self.program.graph.outputs.items():
-            if name in memory.direct:
-                results[name] = self.slots[memory.direct[name]]
-            else:
-                results[name] = runtime.empty(*value.spec)
-                np.copyto(results[name], self._view(value))
+    def _finish(self, results):
+        """Copy the other outputs, write updates that were not made in place, and let go of the caller's arrays."""
+        for name, value in self.copied:
+            results[name] = runtime.empty(*value.spec)
+            np.copyto(results[name], self._view(value))
         # All are read before any is written: one update may be another's old value.
-        staged = [(tensor, self._view(value).copy()) for tensor, value in memory.copies]
+        staged = [(tensor, self._view(value).copy()) for tensor, value in self.program.memory.copies]
         for tensor, array in staged:
             np.copyto(tensor.data, array)
-        for slot in (*memory.direct.values(), *(slot for _, slot, _ in self.inputs)):
+        for _, slot, *_ in (*self.inputs, *self.direct):
             self.slots[slot] = None
-        return results
+
+
+def _code(spec):
+    """Return what `memoryview.format` says of a dtype."""
+    return memoryview(np.empty(0, spec.dtype)).format
 
 
 def _as_input(name, array, value):
