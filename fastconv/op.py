@@ -60,6 +60,9 @@ class Plan(NamedTuple):
     # where the output has been written.
     inplace: Mapping[str, str] = _EMPTY
     alias: Mapping[str, str] = _EMPTY  # output -> the input it is: the same bytes, no steps
+    # Input -> (output, byte): the output holds the whole input from there on. If the input is written there in the first
+    # place, the steps that read it are not needed; they do nothing else.
+    parts: Mapping[str, tuple[str, int]] = _EMPTY
 
     @property
     def constants(self):

@@ -106,6 +106,11 @@ def _source(prologue):
     return next(iter(reads)) if len(reads) == 1 else None, layout
 
 
+def packed_layout(plan):
+    """Return what tells apart what is packed of one parameter."""
+    return _source(plan.prologue)[1]
+
+
 def _blocks(sizes):
     return {name: runtime.empty((nbytes,), "uint8") for name, nbytes in sizes.items()}
 

@@ -54,6 +54,12 @@ class Derived:
         self.cells = tuple({id(cell): cell for cell in cells}.values())
         self._made_of, self._made = None, {}  # version, {name: weak reference to an array}: programs own the arrays
 
+    def roots(self):
+        """Return the variables behind it."""
+        return [
+            root for tensor, derived in self.sources.values() for root in (derived.roots() if derived else [tensor])
+        ]
+
     def array(self, tensor):
         """Return the values of now of one of `tensors`."""
         name = next(name for name, other in self.tensors.items() if other is tensor)

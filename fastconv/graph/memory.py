@@ -23,13 +23,14 @@ class Buffer:
     last: int
     address: int | None = None  # of a variable
     slot: int | None = None
-    offset: int | None = None  # in the arena: where there is neither address nor slot
+    within: tuple["Buffer", int] | None = None  # part of another buffer, from that byte on
+    offset: int | None = None  # in the arena: where there is nothing of that
     keep: list = field(default_factory=list)  # what must stay alive as long as the program does
 
     @property
     def in_arena(self):
         """Whether it takes up a range of the arena."""
-        return self.address is None and self.slot is None
+        return self.address is None and self.slot is None and self.within is None
 
 
 class MemoryPlan:
@@ -51,6 +52,8 @@ class MemoryPlan:
     slots : list
         What the memory of each slot is: a constant `Value`, (position, name) of a packed constant, an input's or an output's
         name.
+    direct : dict of str -> int
+        The slots of outputs that are written where the caller gets them.
     copies : list of (Tensor, Value)
         Updates that could not be pinned to their variable's memory: copied at the end.
     strided : list of Value
@@ -71,6 +74,8 @@ class MemoryPlan:
         self._find_lifetimes()
         self.copies = self._pin_updates()
         self._share_in_place()
+        self.written = {}  # position -> names of the inputs that are where the node would copy them to
+        self._place_parts()
         self.direct = self._give_slots_to_outputs()
         self._place_workspaces(hoisted)
         self.nbytes = assign_offsets([b for b in self.buffers.values() if b.in_arena])
@@ -203,6 +208,26 @@ class MemoryPlan:
                     claimed.add(id(old))
                     self._merge(node.outputs[output], old)
 
+    def _place_parts(self):
+        """Let inputs be written where a node (a concatenation) would copy them to, if nothing reads them after it."""
+        for position, (node, plan) in enumerate(zip(self.graph.nodes, self.plans, strict=True)):
+            for name, (output, start) in plan.parts.items() if plan is not None else ():
+                value, whole = node.inputs[name], self.buffers[id(node.outputs[output])]
+                part = self.buffers[id(value)]
+                if (
+                    part.in_arena
+                    and (whole.in_arena or whole.within)
+                    and part is not whole
+                    and part.nbytes == value.spec.nbytes
+                    and part.last <= position
+                    and sum(self.buffers[id(v)] is part for v in node.inputs.values()) == 1
+                ):
+                    part.within = whole, start
+                    self.written.setdefault(position, set()).add(name)
+                    while whole is not None:
+                        whole.first = min(whole.first, part.first)
+                        whole = whole.within and whole.within[0]
+
     def _give_slots_to_outputs(self):
         """Let results be written where the caller gets them; returns {output name: slot}."""
         direct = {}
@@ -227,6 +252,10 @@ class MemoryPlan:
 
     def place(self, buffer):
         """Return where a buffer is."""
+        if buffer.within is not None:
+            whole, start = buffer.within
+            region, first, _ = self.place(whole)
+            return Place(region, first + start, buffer.nbytes)
         if buffer.slot is not None:
             return Place(buffer.slot, 0, buffer.nbytes)
         if buffer.address is not None:

@@ -11,13 +11,14 @@ import numpy as np
 
 from .. import config
 from .._kernels import runtime
-from ..autograd.eager import lower, packing, run_reference, stand_in
+from ..autograd.eager import lower, packed_layout, packing, run_reference, stand_in
 from ..autograd.tensor import epoch
 from ..errors import ArgumentError, ShapeError
 from .constants import hoist, values_of, version, version_cells
 from .graph import Value
 from .memory import MemoryPlan
 from .passes import optimize
+from .report import report
 from .schedule import Host, phases, schedule
 
 MAX_ARENAS = 4  # idle ones kept for concurrent callers
@@ -80,6 +81,15 @@ class Program:
     def nbytes(self):
         """Bytes of the arena that one call uses, weights not counted."""
         return self.memory.nbytes
+
+    def memory_plan(self):
+        """Return a `MemoryReport`: what the program takes, known before it runs; nothing is allocated for it."""
+        packed = {}
+        for position in self.hoisted:
+            plan = self.plans[position]
+            layout = tuple(id(value.tensor) for value in self._packed(position).values()), packed_layout(plan)
+            packed |= {(layout, name): nbytes for name, nbytes in plan.packed.items()}
+        return report(self.graph, self.memory, self._constants(), packed)
 
     def run(self, **arrays):
         """Run the program.
@@ -216,13 +226,18 @@ class Arena:
         """Return the array that a value is now: in a variable, in a slot, or in this arena."""
         if value.role == "variable":
             return value.tensor.data
-        buffer = self.program.memory.buffers[id(value)]
-        if buffer.slot is not None:
-            return self.slots[buffer.slot].reshape(value.shape)
-        if buffer.address is not None:
+        memory = self.program.memory
+        buffer = memory.buffers[id(value)]
+        region, start, nbytes = memory.place(buffer)
+        if region == "address":
             return _variable_view(buffer, value)
-        start = buffer.offset
-        return self.block[start : start + value.spec.nbytes].view(value.dtype).reshape(value.shape)
+        if region == "arena":
+            block = self.block
+        elif nbytes == self.slots[region].nbytes:
+            return self.slots[region].reshape(value.shape)
+        else:
+            block = self.slots[region].reshape(-1).view(np.uint8)
+        return block[start : start + value.spec.nbytes].view(value.dtype).reshape(value.shape)
 
     def _addresses(self, places):
         """Return places as `runtime.Segment` takes them."""

@@ -47,8 +47,15 @@ def phases(graph, plans, hoisted, memory):
             yield position, None, None
             continue
         places = memory.places(position, node, plan)
+        written = memory.written.get(position, ())
         for phase in (*(() if position in hoisted else plan.prologue), *plan.phases):
-            yield position, phase, places
+            steps = tuple(step for step in phase if not _reads(step, written))
+            if steps:
+                yield position, steps, places
+
+
+def _reads(step, names):
+    return any(name in names and not writes for _, name, writes in step.operands)
 
 
 def schedule(all_phases):

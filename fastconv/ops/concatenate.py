@@ -84,7 +84,8 @@ def _plan(specs, attrs):
                 for name, width, start in blocks
                 if width
             ),
-        )
+        ),
+        parts={name: ("y", 4 * start) for name, width, start in blocks if width} if rows == 1 else {},
     )
 
 
