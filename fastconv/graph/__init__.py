@@ -4,6 +4,7 @@ graph = trace(fn, {"x": Spec((32, 28, 28, 1))})     fn runs once, on tensors tha
 print(graph)                                        one line a node
 for name, after in explain(graph): print(after)     what the passes make of it
 program = Program(graph)                            plans, memory and C steps
+program.memory_plan()                               bytes, before it runs
 program.run(x=images)                               {name: array}, variables updated in place
 """
 
@@ -11,6 +12,7 @@ from .graph import Graph, Node, Value
 from .passes import explain, optimize
 from .profile import profile
 from .program import Program
+from .report import MemoryReport
 from .trace import trace
 
-__all__ = ["Graph", "Node", "Program", "Value", "explain", "optimize", "profile", "trace"]
+__all__ = ["Graph", "MemoryReport", "Node", "Program", "Value", "explain", "optimize", "profile", "trace"]

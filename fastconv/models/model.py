@@ -2,6 +2,8 @@
 
 import copyreg
 
+import numpy as np
+
 from ..autograd import SYMBOLIC, no_grad, symbol, using
 from ..errors import ArgumentError, NotBuiltError, UnsupportedOpError
 from ..layers.base import Layer
@@ -248,6 +250,36 @@ class Model(Trainer, Layer):
         from .summary import print_summary
 
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    def memory_plan(self, batch_size=1):
+        """Return what memory `predict` takes for a batch, before it runs: `fastconv.graph.MemoryReport`, which prints.
+
+        Raises
+        ------
+        NotBuiltError, UnsupportedOpError
+            When the shapes of the inputs are not known, or `predict` runs without a program: in float64, eagerly, or by a
+            `predict_step` of one's own.
+
+        Examples
+        --------
+        >>> model = Sequential([layers.Conv2D(4, 3, input_shape=(8, 8, 1)), layers.Conv2D(4, 3), layers.Flatten()])
+        >>> model.memory_plan().arena
+        1152
+        """
+        if not self.built:
+            raise NotBuiltError(f"{self._title()} is not built: call it on data first, or build it for a shape")
+        dtype = np.dtype(self.dtype)
+        x = map_shapes(lambda shape: self._stand_in(shape, batch_size, dtype), self.input_shape)
+        data, keys = self._adapt(x)
+        step = self._get_ready("predict", data, keys)
+        if getattr(step, "eager", True):
+            raise UnsupportedOpError(f"{self._title()} predicts operation by operation: there is no memory plan")
+        return step.program(step.feed(data.arrays)).memory_plan()
+
+    def _stand_in(self, shape, batch_size, dtype):
+        if None in shape[1:]:
+            raise NotBuiltError(f"{self._title()}: the input shape {shape} is not known well enough")
+        return np.broadcast_to(np.zeros((), dtype), (batch_size, *shape[1:]))
 
     def save(self, filepath, overwrite=True, include_optimizer=False):
         """Save architecture, weights and compile settings to a ``.fastconv`` file; see `fastconv.models.save_model`."""
