@@ -83,7 +83,7 @@ class Network:
         self.output_names = [value.name for value in model.graph.output] if outputs is None else list(outputs)
         self.weights = {}  # (name of a constant, order, form) -> Tensor
         self._attributes = {}
-        self._hosts = {}
+        self._bodies = {}
         self._readers(model.graph)
 
     def _readers(self, graph):
@@ -164,7 +164,9 @@ class Network:
 
     def finish(self, late, values):
         """Run late nodes, on values that are all known by now; their results go to `values`."""
-        self.walk(late, values, self.versions, self.read)
+        left = self.walk(late, values, self.versions, self.read)
+        if left:
+            raise UnsupportedOpError(f"{self.title(left[0])}: this form of the operator is not supported")
 
     def walk(self, nodes, values, versions, read, keyed=True):
         """Run `nodes` on `values`, where their results go, too; returns the nodes that cannot run now.
@@ -253,10 +255,10 @@ class Network:
         versions = {
             ("" if o.domain in STANDARD else o.domain): o.version for o in function.opset_import
         } or self.versions
-        given = {a.name: a for a in node.attribute}
-        defaults = {a.name: a for a in function.attribute_proto}
-        nodes = [_with_references(inner, defaults | given) for inner in function.node]
-        if self.walk(nodes, values, versions, _Everything(), keyed=False):
+        if id(node) not in self._bodies:  # kept: attributes are remembered by node
+            attributes = {a.name: a for a in (*function.attribute_proto, *node.attribute)}
+            self._bodies[id(node)] = [_with_references(inner, attributes) for inner in function.node]
+        if self.walk(self._bodies[id(node)], values, versions, _Everything(), keyed=False):
             raise NotConstant
         return [values[name] for name in function.output]
 

@@ -101,3 +101,18 @@ def test_options_and_providers():
             small.classifier(), options, providers=["CUDAExecutionProvider", "CPUExecutionProvider"]
         )
     assert session.run(None, {"x": images(1)})[0].shape == (1, 5)
+
+
+def test_shapes_that_depend_on_data_run_after_the_program():
+    nodes = [
+        small.node("Relu", "x", "r"),
+        small.node("NonZero", "r", "where"),
+        small.node("Cast", "where", "f", to=1),
+        small.node("Add", "f one", "y"),
+    ]
+    weights = {"one": np.ones((), np.float32)}
+    text = small.model(nodes, [small.value("x", [4])], [small.value("y", [1, "n"]), small.value("r", [4])], weights)
+    session = fastconv.InferenceSession(text)
+    y, r = session.run(None, {"x": np.array([-1, 2, 0, 3], np.float32)})
+    assert y.tolist() == [[2.0, 4.0]] and r.tolist() == [0, 2, 0, 3]
+    assert session.run(["y"], {"x": np.array([1, 2, 0, 3], np.float32)})[0].tolist() == [[1, 2, 4]]
