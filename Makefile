@@ -29,6 +29,10 @@ bench: $(VENV)/.tests  ## time every kernel against NumPy, with its share of thi
 bench-peers: $(VENV)/.peers  ## the same layers and networks in PyTorch, ONNX Runtime, OpenVINO and Keras, in turns
 	FASTCONV_KERAS_PYTHON=$(abspath $(VENV))-keras/bin/python $(BIN)/python benchmarks/peers layers
 	FASTCONV_KERAS_PYTHON=$(abspath $(VENV))-keras/bin/python $(BIN)/python benchmarks/peers training --threads 2
+	$(BIN)/python benchmarks/onnx_models.py --out build/onnx
+	$(BIN)/python benchmarks/peers inference --models build/onnx --batch 1 16 --threads 1 2
+	$(BIN)/python benchmarks/peers start --models build/onnx --match resnet50
+	$(BIN)/python benchmarks/peers flat --models build/onnx --match 'resnet18|tutorial'
 	$(BIN)/python benchmarks/peers scaling
 	$(BIN)/python benchmarks/peers denormals
 

@@ -7,7 +7,6 @@ from fastconv.cli.peers.onnx_to_torch import convert
 
 def start(threads):
     torch.set_num_threads(threads)
-    torch.set_grad_enabled(False)
 
 
 def load(variant, path, shapes):

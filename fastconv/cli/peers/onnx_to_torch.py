@@ -68,7 +68,9 @@ class Builder:
             return
         handler = HANDLERS.get(node.op_type)
         if handler is None or node.domain not in ("", "ai.onnx"):
-            raise UnsupportedOpError(f"this comparison has no {node.op_type} ({node.name}) for PyTorch")
+            raise UnsupportedOpError(
+                f"this comparison has no {' '.join([node.op_type, node.name]).strip()} for PyTorch"
+            )
         result = handler(self, node, attributes)
         results = [result] if len(node.output) == 1 else result
         self.values |= dict(zip(node.output, results, strict=False))
