@@ -10,7 +10,29 @@
 
 #include <stdint.h>
 
-typedef enum { FC_ACT_NONE, FC_ACT_RELU, FC_ACT_LEAKY_RELU, FC_ACT_SIGMOID, FC_ACT_TANH, FC_ACT_RELU6 } fc_activation;
+/* Up to CLIP they are short, see activation.h; of those up to HARD_SIGMOID the derivative is a function of the value. */
+typedef enum {
+    FC_ACT_NONE,
+    FC_ACT_RELU,
+    FC_ACT_CLIP,         /* min(max(x, alpha), beta) */
+    FC_ACT_LEAKY_RELU,   /* alpha x for x < 0 */
+    FC_ACT_SIGMOID,
+    FC_ACT_TANH,
+    FC_ACT_ELU,          /* beta x, for x <= 0 beta alpha (exp(x) - 1) */
+    FC_ACT_SOFTPLUS,     /* log(1 + exp(x)) */
+    FC_ACT_HARD_SIGMOID, /* min(max(alpha x + beta, 0), 1) */
+    FC_ACT_HARD_SWISH,   /* x times that */
+    FC_ACT_SILU,         /* x sigmoid(x) */
+    FC_ACT_GELU,         /* x times the normal distribution */
+    FC_ACT_GELU_TANH,    /* and its approximation by tanh */
+    FC_ACT_MISH,         /* x tanh(softplus(x)) */
+    FC_ACT_SOFTSIGN      /* x / (1 + |x|) */
+} fc_function;
+
+typedef struct {
+    fc_function function;
+    float alpha, beta;
+} fc_activation;
 
 /* A block of rows (pixels) by one panel of NR columns (output channels), of a matrix product or a convolution:
  *
@@ -35,7 +57,6 @@ typedef struct {
     const float *bias;     /* `columns` of them, or NULL; read only by the last block */
     int32_t last;          /* apply bias and activation */
     fc_activation activation;
-    float alpha;
     /* Fetched into the second-level cache meanwhile: the block of b that comes next (what is at this address only costs
      * time if it is not read), and the rows of a after each tile, up to so many whose pointers the table holds. */
     const float *next_b;
@@ -96,7 +117,6 @@ typedef struct {
     const float *residual;          /* laid out as y, or NULL; may be y */
     const float *bias;              /* `columns` of them, or NULL */
     fc_activation activation;
-    float alpha;
 } fc_shallow;
 
 /* Winograd's transform of the inputs, or of the gradients of the outputs, of `count` tiles from `first` on (flattened over
@@ -123,7 +143,6 @@ typedef struct {
     const float *residual; /* laid out as y, or NULL; may be y */
     const float *bias;     /* `columns` of them, or NULL */
     fc_activation activation;
-    float alpha;
     uint8_t *suspect; /* -> [count]: outputs of the tile, as summed here, are not finite, and were not stored */
 } fc_winograd_output;
 
@@ -155,7 +174,6 @@ typedef struct {
     int64_t w_depth;
     int64_t channels, depth; /* depth: 1, or at least 4 */
     fc_activation activation;
-    float alpha;
 } fc_depthwise;
 
 /* The backward pass through a fused bias and activation, over contiguous rows; dz and dbias may be NULL. */
@@ -164,7 +182,6 @@ typedef struct {
     float *dz, *dbias;
     int64_t rows, columns;
     fc_activation activation;
-    float alpha;
 } fc_epilogue_backward;
 
 /* Softmax and cross-entropy of `rows` samples: labels (class numbers) or targets (probabilities), one of them NULL. */
@@ -312,10 +329,11 @@ typedef struct {
     int (*winograd_dkernel)(const float *parts, int64_t count, int64_t part, int64_t matrix, int64_t n, float *dkernel,
                             int64_t tap);
 
+    /* kernels/activation.h; v is y where the derivative is a function of it, else x */
+    void (*activate)(const float *x, float *y, int64_t n, fc_activation);
+    void (*activate_backward)(const float *v, const float *dy, float *dx, int64_t n, fc_activation);
+
     /* kernels/eltwise.h */
-    void (*activate)(const float *x, float *y, int64_t n, fc_activation activation, float alpha);
-    void (*activate_backward)(const float *y, const float *dy, float *dx, int64_t n, fc_activation activation,
-                              float alpha);
     void (*add_n)(const float *const *x, int64_t count, float *y, int64_t start, int64_t n);
     void (*copy_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t n);
 

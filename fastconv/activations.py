@@ -9,7 +9,7 @@ from .autograd import as_tensor
 from .errors import ArgumentError
 
 # Activations that a kernel applies as it stores. Not sigmoid: a loss may want what it is computed from.
-FUSED = ("relu", "relu6", "leaky_relu", "tanh")
+FUSED = ("relu", "relu6", "leaky_relu", "tanh", "elu", "softplus", "hard_sigmoid")
 
 
 def linear(x):
@@ -34,8 +34,8 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     -------
     Tensor
     """
-    if max_value == 6 and not threshold and not negative_slope:
-        return ops.relu6(x)
+    if max_value is not None and max_value >= 0 and not threshold and not negative_slope:
+        return ops.relu6(x) if max_value == 6 else ops.clip(x, 0.0, max_value)
     if threshold:
         y = ops.threshold(x, threshold, negative_slope)
     else:
@@ -66,6 +66,51 @@ def tanh(x):
     return ops.tanh(x)
 
 
+def elu(x, alpha=1.0):
+    """Return `x` where positive, else ``alpha * (exp(x) - 1)``."""
+    return ops.elu(x, alpha)
+
+
+def selu(x):
+    """Return ``1.0507 * elu(x, 1.6733)``."""
+    return ops.selu(x)
+
+
+def softplus(x):
+    """Return ``log(1 + exp(x))``."""
+    return ops.softplus(x)
+
+
+def softsign(x):
+    """Return ``x / (1 + abs(x))``."""
+    return ops.softsign(x)
+
+
+def hard_sigmoid(x):
+    """Return ``relu6(x + 3) / 6``."""
+    return ops.hard_sigmoid(x)
+
+
+def hard_silu(x):
+    """Return ``x * hard_sigmoid(x)``, also called hard swish."""
+    return ops.hard_swish(x)
+
+
+def silu(x):
+    """Return ``x * sigmoid(x)``, also called swish."""
+    return ops.silu(x)
+
+
+def gelu(x, approximate=False):
+    """Return `x` times the share of the normal distribution below `x`, or its approximation by tanh."""
+    return ops.gelu(x, approximate)
+
+
+def mish(x):
+    """Return ``x * tanh(softplus(x))``."""
+    return ops.mish(x)
+
+
 def softmax(x, axis=-1):
     """Return ``exp(x) / sum(exp(x))`` along an axis."""
     x = as_tensor(x)
@@ -83,19 +128,28 @@ def softmax(x, axis=-1):
     return y
 
 
-FUNCTIONS = {function.__name__: function for function in (linear, relu, relu6, leaky_relu, sigmoid, tanh, softmax)}
+FUNCTIONS = {
+    function.__name__: function
+    for function in (
+        *(linear, relu, relu6, leaky_relu, sigmoid, tanh, softmax, elu, selu, softplus, softsign),
+        *(hard_sigmoid, hard_silu, silu, gelu, mish),
+    )
+}
+# Keras's second names.
+swish, hard_swish = silu, hard_silu
+_ALIASES = {"swish": silu, "hard_swish": hard_silu}
 
 
 def get(identifier):
     """Return the activation function that a name or callable stands for; None is `linear`."""
     if identifier is None:
         return linear
-    if isinstance(identifier, str) and identifier in FUNCTIONS:
-        return FUNCTIONS[identifier]
+    if isinstance(identifier, str) and identifier in FUNCTIONS | _ALIASES:
+        return (FUNCTIONS | _ALIASES)[identifier]
     if callable(identifier):
         return identifier
     raise ArgumentError(
-        f"no activation is named {identifier!r}; known are {', '.join(sorted(FUNCTIONS))}, or give a function"
+        f"no activation is named {identifier!r}; known are {', '.join(sorted(FUNCTIONS | _ALIASES))}, or give a function"
     )
 
 

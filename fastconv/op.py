@@ -40,10 +40,15 @@ class Spec(NamedTuple):
 
 
 class Epilogue(NamedTuple):
-    """What a kernel does to each output element before it stores it. Layers fill it, from their activation."""
+    """The activation that a kernel applies to each output element before it stores it.
 
-    activation: str | None = None  # "relu", "relu6", "leaky_relu", "sigmoid", "tanh"
-    alpha: float = 0.0  # slope of "leaky_relu" for negative inputs
+    Layers fill it, and passes that fuse. `activation` names an operation of `ops/activation.py`, of which `alpha` and `beta`
+    are the attributes; `ops/_activations.py` says what they mean.
+    """
+
+    activation: str | None = None
+    alpha: float = 0.0
+    beta: float = 0.0
 
 
 class Plan(NamedTuple):

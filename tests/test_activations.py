@@ -28,6 +28,28 @@ def test_relu(arguments, expected):
         assert np.allclose(y.numpy(), expected, rtol=1e-6)
 
 
+def test_names_of_keras():
+    assert activations.get("swish") is activations.get("silu")
+    assert activations.get("hard_swish") is activations.get("hard_silu")
+    for name in ("elu", "selu", "softplus", "softsign", "hard_sigmoid", "hard_silu", "silu", "gelu", "mish"):
+        assert activations.serialize(activations.get(name)) == name
+
+
+@pytest.mark.parametrize("name", ["relu", "elu", "softplus", "hard_sigmoid", "silu", "gelu", "mish"])
+def test_a_layer_applies_it_and_learns_through_it(name):
+    """Fused or not: the layer with an activation is the layer without, and then the function."""
+    x = np.random.default_rng(0).standard_normal((4, 5)).astype("f4")
+    layer, plain = fc.layers.Dense(3, activation=name), fc.layers.Dense(3)
+    y, z = layer(x), plain(x)
+    plain.set_weights(layer.get_weights())
+    z = plain(x)
+    want = activations.get(name)(z)
+    np.testing.assert_allclose(y.numpy(), want.numpy(), rtol=1e-6, atol=1e-6)
+    y.backward(np.ones((4, 3), "f4"))
+    want.backward(np.ones((4, 3), "f4"))
+    np.testing.assert_allclose(layer.kernel.grad.numpy(), plain.kernel.grad.numpy(), rtol=1e-4, atol=1e-5)
+
+
 def test_softmax_and_sigmoid_keep_their_logits():
     x = fc.tensor(X)
     for function in (activations.softmax, activations.sigmoid):
@@ -51,4 +73,4 @@ def test_get():
         *activations.FUNCTIONS.values()
     ]
     with pytest.raises(ArgumentError, match="leaky_relu"):
-        activations.get("gelu")
+        activations.get("swoosh")

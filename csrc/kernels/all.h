@@ -1,5 +1,6 @@
 /* Every kernel, and the one table that an instruction set exports. All else is static: the linker must never keep
  * one object's copy of a function for another CPU. */
+#include "activation.h"
 #include "gemm.h"
 #include "eltwise.h"
 #include "pack.h"

@@ -88,7 +88,7 @@ FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, 
         if (b->residual)
             FC_UNROLL for (int p = 0; p < P; p++) sum[p] += v_load(b->residual + p * y_pixel + c);
         FC_UNROLL for (int p = 0; p < P; p++)
-            v_store(y + p * y_pixel + c, t->activation == FC_ACT_RELU ? v_relu(sum[p]) : sum[p]);
+            v_store(y + p * y_pixel + c, v_finish(sum[p], &t->activation));
     }
 }
 
@@ -155,7 +155,7 @@ FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const floa
     if (residual)
         FC_UNROLL for (int v = 0; v < V; v++) sum[v] += v_load_some(residual + c + v * FC_VL, n);
     FC_UNROLL for (int v = 0; v < V; v++)
-        v_store_some(y + c + v * FC_VL, t->activation == FC_ACT_RELU ? v_relu(sum[v]) : sum[v], n);
+        v_store_some(y + c + v * FC_VL, v_finish(sum[v], &t->activation), n);
 }
 
 static void depthwise_pixels(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, float *y,
@@ -197,9 +197,7 @@ static void fc_depthwise_run(const fc_depthwise *t) {
                           (column + g->taps_w - 1) * g->x_pixel;
             slide(t, &b);
         }
-        if (t->activation > FC_ACT_RELU)
-            for (int64_t j = 0; j < g->columns; j++, y += g->y_pixel)
-                fc_activate(y, y, t->channels, t->activation, t->alpha);
+        fc_activate_rows(y, NULL, g->y_pixel, g->columns, t->channels, t->activation);
     }
 }
 

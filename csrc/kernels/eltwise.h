@@ -11,59 +11,6 @@ FC_INLINE void v_store_some(float *p, vf v, int64_t n) {
     else v_store(p, v);
 }
 
-/* The derivative of an activation, written in its own value y: dx = dy * f'(x), NaN where y is. Needs alpha >= 0.
- * ReLU chooses and does not multiply: 0 where y = 0, also for an infinite dy. */
-FC_INLINE vf v_activate_backward(vf y, vf dy, fc_activation activation, float alpha) {
-    switch (activation) {
-    case FC_ACT_RELU: return v_select(y > 0, dy, v_select(y != y, y, v_zero()));
-    case FC_ACT_LEAKY_RELU: return v_select(y > 0, dy, v_select(y != y, y, dy * alpha));
-    case FC_ACT_SIGMOID: return dy * (y * (1.0f - y));
-    case FC_ACT_TANH: return dy * (1.0f - y * y);
-    case FC_ACT_RELU6: return v_select((y > 0) & (y < 6), dy, v_select(y != y, y, v_zero()));
-    default: return dy;
-    }
-}
-
-FC_INLINE void activate_as(const float *x, float *y, int64_t n, fc_activation activation, float alpha) {
-    int64_t i = 0;
-    for (; i + FC_VL <= n; i += FC_VL) v_store(y + i, v_activate(v_load(x + i), activation, alpha));
-    if (i < n) v_store_n(y + i, v_activate(v_load_n(x + i, n - i), activation, alpha), n - i);
-}
-
-FC_INLINE void activate_backward_as(const float *y, const float *dy, float *dx, int64_t n, fc_activation activation,
-                                    float alpha) {
-    int64_t i = 0;
-    for (; i + FC_VL <= n; i += FC_VL)
-        v_store(dx + i, v_activate_backward(v_load(y + i), v_load(dy + i), activation, alpha));
-    if (i < n)
-        v_store_n(dx + i, v_activate_backward(v_load_n(y + i, n - i), v_load_n(dy + i, n - i), activation, alpha),
-                  n - i);
-}
-
-/* One loop for each function: a switch inside the loop would cost more than ReLU does. */
-static void fc_activate(const float *x, float *y, int64_t n, fc_activation activation, float alpha) {
-    switch (activation) {
-    case FC_ACT_RELU: activate_as(x, y, n, FC_ACT_RELU, alpha); break;
-    case FC_ACT_LEAKY_RELU: activate_as(x, y, n, FC_ACT_LEAKY_RELU, alpha); break;
-    case FC_ACT_SIGMOID: activate_as(x, y, n, FC_ACT_SIGMOID, alpha); break;
-    case FC_ACT_TANH: activate_as(x, y, n, FC_ACT_TANH, alpha); break;
-    case FC_ACT_RELU6: activate_as(x, y, n, FC_ACT_RELU6, alpha); break;
-    default: activate_as(x, y, n, FC_ACT_NONE, alpha);
-    }
-}
-
-static void fc_activate_backward(const float *y, const float *dy, float *dx, int64_t n, fc_activation activation,
-                                 float alpha) {
-    switch (activation) {
-    case FC_ACT_RELU: activate_backward_as(y, dy, dx, n, FC_ACT_RELU, alpha); break;
-    case FC_ACT_LEAKY_RELU: activate_backward_as(y, dy, dx, n, FC_ACT_LEAKY_RELU, alpha); break;
-    case FC_ACT_SIGMOID: activate_backward_as(y, dy, dx, n, FC_ACT_SIGMOID, alpha); break;
-    case FC_ACT_TANH: activate_backward_as(y, dy, dx, n, FC_ACT_TANH, alpha); break;
-    case FC_ACT_RELU6: activate_backward_as(y, dy, dx, n, FC_ACT_RELU6, alpha); break;
-    default: activate_backward_as(y, dy, dx, n, FC_ACT_NONE, alpha);
-    }
-}
-
 /* y[i] = ((x0[i] + x1[i]) + x2[i]) + ... for start <= i < start + n. */
 static void fc_add_n(const float *const *x, int64_t count, float *y, int64_t start, int64_t n) {
     int64_t i = start;

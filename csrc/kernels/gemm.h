@@ -17,23 +17,8 @@ FC_INLINE int64_t fc_clamp(int64_t x, int64_t low, int64_t high) { return x < lo
 /* Floats in a line of the cache. */
 enum { FC_LINE = 16 };
 
-/* Sigmoid and tanh are long: they run over the stored rows, not inside every copy of the tile. */
-static void tile_activate(const fc_tile *t, int64_t row, int64_t rows) {
-    for (int64_t m = row; m < row + rows; m++) {
-        float *y = t->y + t->y_rows[m];
-        for (int64_t n = 0; n < t->columns; n += FC_VL) {
-            int64_t left = t->columns - n;
-            if (left >= FC_VL) {
-                v_store(y + n, v_activate(v_load(y + n), t->activation, t->alpha));
-            } else {
-                v_store_n(y + n, v_activate(v_load_n(y + n, left), t->activation, t->alpha), left);
-            }
-        }
-    }
-}
-
-/* M rows by V vectors: those of P panels, or the first of one. `next` and `lines`: this tile's part of the next block of b, and how much of it to fetch with each
- * line of a. */
+/* M rows by V vectors: those of P panels, or the first of one. `next` and `lines`: this tile's part of the next block of
+ * b, and how much of it to fetch with each line of a. */
 FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, const int M, const int P,
                          const int V) {
     vf sum[FC_MR][4 * FC_NRV];
@@ -89,9 +74,12 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
                 FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += bias;
             }
         }
-        if (t->activation == FC_ACT_RELU) {
+        if (t->activation.function == FC_ACT_RELU) {
             FC_UNROLL for (int m = 0; m < M; m++)
                 FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_relu(sum[m][v]);
+        } else if (t->activation.function == FC_ACT_CLIP) {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_clip(sum[m][v], t->activation.alpha, t->activation.beta);
         }
     }
     if (full) {
@@ -101,7 +89,8 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
         FC_UNROLL for (int m = 0; m < M; m++)
             FC_UNROLL for (int v = 0; v < V; v++) v_store_n(t->y + offsets[m] + v * FC_VL, sum[m][v], left[v]);
     }
-    if (t->last && t->activation > FC_ACT_RELU) tile_activate(t, row, M);
+    if (t->last && t->activation.function > FC_ACT_CLIP)
+        fc_activate_rows(t->y, offsets, 0, M, t->columns, t->activation);
 }
 
 #define FC_TILE(name, m, panels, vectors) \

@@ -1,36 +1,5 @@
 /* Losses that are a sum over elements. Sums are float64, in the order of the elements. Needs softmax.h. */
 
-/* log(x) for normal x > 0, within 2 ulp; NaN for NaN: x = m * 2^e with m in [sqrt(1/2), sqrt(2)), a polynomial in
- * m - 1, and e * ln 2 in two parts. */
-FC_INLINE vf v_log(vf x) {
-    vi e = ((vi)x >> 23) - v_seti(126);
-    vf m = (vf)(((vi)x & v_seti(0x007fffff)) | v_seti(0x3f000000));
-    vi low = m < 0.707106781186547524f;
-    m = v_select(low, m + m, m) - 1.0f;
-    vf k = __builtin_convertvector(e + low, vf);
-    vf z = m * m;
-    vf p = v_set(7.0376836292e-2f);
-    p = p * m - 1.1514610310e-1f;
-    p = p * m + 1.1676998740e-1f;
-    p = p * m - 1.2420140846e-1f;
-    p = p * m + 1.4249322787e-1f;
-    p = p * m - 1.6668057665e-1f;
-    p = p * m + 2.0000714765e-1f;
-    p = p * m - 2.4999993993e-1f;
-    p = p * m + 3.3333331174e-1f;
-    p = p * m * z;
-    p = p + k * -2.12194440e-4f;
-    p = p - z * 0.5f;
-    p = m + p + k * 0.693359375f;
-    return v_select(x != x, x, p);
-}
-
-/* log(1 + x) for 0 <= x <= 1: what rounding 1 + x lost is put back in proportion. */
-FC_INLINE vf v_log1p(vf x) {
-    vf u = 1.0f + x, d = u - 1.0f;
-    return v_select(d == 0, x, v_log(u) * (x / v_select(d == 0, v_set(1), d)));
-}
-
 #define FC_CLIP 1e-7f /* probabilities stay this far from 0 and 1 */
 
 FC_INLINE vf loss_value(fc_loss_kind kind, vf x, vf t) {

@@ -94,12 +94,12 @@ static void fc_sum_parts(const float *parts, int64_t count, int64_t stride, int6
     }
 }
 
-FC_INLINE void epilogue_columns(const fc_epilogue_backward *t, int64_t column, int64_t n, const fc_activation act) {
+FC_INLINE void epilogue_columns(const fc_epilogue_backward *t, int64_t column, int64_t n, const fc_activation a) {
     vf sum = v_zero();
     for (int64_t row = 0; row < t->rows; row++) {
         const int64_t at = row * t->columns + column;
         vf dz = v_load_some(t->dy + at, n);
-        if (act != FC_ACT_NONE) dz = v_activate_backward(v_load_some(t->y + at, n), dz, act, t->alpha);
+        if (a.function != FC_ACT_NONE) dz = v_activate_backward(v_load_some(t->y + at, n), dz, a);
         if (t->dz) v_store_some(t->dz + at, dz, n);
         sum += dz;
     }
@@ -108,17 +108,15 @@ FC_INLINE void epilogue_columns(const fc_epilogue_backward *t, int64_t column, i
 
 /* dz = dy * activation'(y), where dz is wanted, and dbias[column] = sum over the rows of dz, where dbias is. */
 static void fc_epilogue_backward_run(const fc_epilogue_backward *t) {
+    const fc_activation a = t->activation;
     for (int64_t column = 0; column < t->columns; column += FC_VL) {
         const int64_t n = t->columns - column;
-        switch (t->activation) {
-#define FC_CASE(act) \
-    case act: epilogue_columns(t, column, n, act); break;
-            FC_CASE(FC_ACT_NONE)
-            FC_CASE(FC_ACT_RELU)
-            FC_CASE(FC_ACT_LEAKY_RELU)
-            FC_CASE(FC_ACT_SIGMOID)
-            FC_CASE(FC_ACT_TANH)
-            FC_CASE(FC_ACT_RELU6)
+        switch (a.function) {
+#define FC_CASE(f) \
+    case f: \
+        if (f <= FC_ACT_HARD_SIGMOID) epilogue_columns(t, column, n, FC_AS(f)); \
+        break;
+            FC_EACH_ACTIVATION(FC_CASE)
 #undef FC_CASE
         }
     }

@@ -58,9 +58,12 @@ FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, cons
                 FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += bias;
             }
         }
-        if (t->activation == FC_ACT_RELU) {
+        if (t->activation.function == FC_ACT_RELU) {
             FC_UNROLL for (int m = 0; m < M; m++)
                 FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_relu(sum[m][v]);
+        } else if (t->activation.function == FC_ACT_CLIP) {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_clip(sum[m][v], t->activation.alpha, t->activation.beta);
         }
         if (full) {
             FC_UNROLL for (int m = 0; m < M; m++)
@@ -98,10 +101,6 @@ static void fc_shallow_forward(const fc_shallow *t) {
     for (int64_t i = 0; i < t->height; i++) {
         if (larger) shallow_run(t, i, 0, larger, size + 1);
         shallow_run(t, i, larger * (size + 1), tiles - larger, size);
-        if (t->activation <= FC_ACT_RELU) continue;
-        float *y = t->y + i * t->y_row;
-        /* Sigmoid and tanh are long: they run over the stored rows, not inside every copy of the tile. */
-        for (int64_t j = 0; j < t->width; j++)
-            fc_activate(y + j * t->y_pixel, y + j * t->y_pixel, t->columns, t->activation, t->alpha);
+        fc_activate_rows(t->y + i * t->y_row, NULL, t->y_pixel, t->width, t->columns, t->activation);
     }
 }

@@ -134,10 +134,12 @@ static void fc_winograd_output_run(const fc_winograd_output *t) {
                     const int64_t to = at + r * y_row + c * pixel + v * FC_VL;
                     vf z = out[v][r][c];
                     if (t->residual) z += v_load_some(t->residual + to, left);
-                    v_store_some(t->y + to, v_activate(z + bias, t->activation, t->alpha), left);
+                    v_store_some(t->y + to, v_finish(z + bias, &t->activation), left);
                 }
             }
         }
+        for (int r = 0; r < rows; r++)
+            fc_activate_rows(t->y + at + r * y_row, NULL, pixel, columns, t->columns, t->activation);
     }
 }
 

@@ -22,6 +22,7 @@ FC_INLINE void v_store_n(float *p, vf v, int64_t n) { _mm256_maskstore_ps(p, fc_
 
 FC_INLINE vf v_select(vi mask, vf a, vf b) { return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask); }
 FC_INLINE vf v_greater(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+FC_INLINE vf v_lesser(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 FC_INLINE vi v_where_greater(vf a, vf b, vi x, vi y) { return (vi)v_select(a > b, (vf)x, (vf)y); }
 
 FC_INLINE vi v_load_bytes(const uint8_t *p) { return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }

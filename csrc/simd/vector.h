@@ -1,7 +1,7 @@
 /* The vector vocabulary that every kernel is written in, over the compiler's vector types.
  *
  * A simd/<isa>.h defines FC_ISA, FC_VL (floats per vector), FC_MR and FC_NRV (the tile: rows, vectors per row), and may
- * define FC_OWN_PARTIAL / FC_OWN_SELECT / FC_OWN_BYTES / FC_OWN_BITS to bring faster versions, before it includes this
+ * define FC_OWN_PARTIAL / FC_OWN_SELECT / FC_OWN_BYTES / FC_OWN_BITS / FC_OWN_SCALE to bring faster versions, before it includes this
  * file.
  * Arithmetic uses the ordinary operators; `a * b + c` contracts to a fused multiply-add where the set has one.
  */
@@ -94,15 +94,17 @@ FC_INLINE int v_any(vi v) {
     return all != 0;
 }
 
-/* Where the mask (all ones or zero, as comparisons give it) is set, a, else b; the greater of a and b, b where one of
- * them is NaN; where a > b, x, else y. */
+/* Where the mask (all ones or zero, as comparisons give it) is set, a, else b; the greater of a and b, or the lesser, b
+ * where one of them is NaN; where a > b, x, else y. */
 #ifndef FC_OWN_SELECT
 FC_INLINE vf v_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 FC_INLINE vf v_greater(vf a, vf b) { return v_select(a > b, a, b); }
+FC_INLINE vf v_lesser(vf a, vf b) { return v_select(a < b, a, b); }
 FC_INLINE vi v_where_greater(vf a, vf b, vi x, vi y) { return (vi)v_select(a > b, (vf)x, (vf)y); }
 #else
 FC_INLINE vf v_select(vi mask, vf a, vf b);
 FC_INLINE vf v_greater(vf a, vf b);
+FC_INLINE vf v_lesser(vf a, vf b);
 FC_INLINE vi v_where_greater(vf a, vf b, vi x, vi y);
 #endif
 
@@ -130,56 +132,74 @@ FC_INLINE float v_sum(vf v) {
     return s;
 }
 
-/* exp(x), within 2 ulp over the finite range; 0 below -87.34, inf above 88.72, NaN for NaN.
- * Cody-Waite reduction by ln 2 in two parts, then a polynomial of degree 6 on [-ln2/2, ln2/2]. */
-FC_INLINE vf v_exp(vf x) {
-    const vf high = v_set(88.72283f), low = v_set(-87.33654f);
-    vf t = v_select(x > high, high, v_select(x < low, low, x));
-    vf n = t * 1.44269504088896341f + 12582912.0f; /* round to nearest through 1.5 * 2^23 */
-    vi e = (vi)n - v_seti(0x4b400000);
-    n = n - 12582912.0f;
-    vf r = t - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
+FC_INLINE vf v_abs(vf x) { return (vf)((vi)x & v_seti(0x7fffffff)); }
+
+/* x * 2^n, of a whole n that a float holds: in two factors, n may be 128 or -150. */
+#ifndef FC_OWN_SCALE
+FC_INLINE vf v_scale(vf x, vf n) {
+    vi e = __builtin_convertvector(n, vi), half = e >> 1;
+    return x * (vf)((half + 127) << 23) * (vf)((e - half + 127) << 23);
+}
+#else
+FC_INLINE vf v_scale(vf x, vf n);
+#endif
+
+/* exp(x) = 2^n exp(r), and exp(r) - 1: Cody-Waite reduction by ln 2 in two parts, then a polynomial of degree 6 on
+ * [-ln2/2, ln2/2]. For -104 <= x <= 89. */
+FC_INLINE vf v_exp_parts(vf x, vf *n) {
+    *n = x * 1.44269504088896341f + 12582912.0f - 12582912.0f; /* round to nearest through 1.5 * 2^23 */
+    vf r = x - *n * 0.693359375f;
+    r = r + *n * 2.12194440e-4f;
     vf p = v_set(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    /* 2^e in two factors: e may be 128. */
-    vi half = e >> 1;
-    vf scaled = p * (vf)((half + 127) << 23) * (vf)((e - half + 127) << 23);
-    scaled = v_select(x > high, v_set(INFINITY), v_select(x < low, v_zero(), scaled));
-    return v_select(x != x, x, scaled);
+    return p * (r * r) + r;
 }
 
-FC_INLINE vf v_sigmoid(vf x) { return 1.0f / (1.0f + v_exp(-x)); }
-
-/* tanh(x): an odd polynomial below 0.625, where 1 - 2 / (exp(2x) + 1) would cancel. */
-FC_INLINE vf v_tanh(vf x) {
-    vf size = (vf)((vi)x & v_seti(0x7fffffff));
-    vf z = x * x;
-    vf p = v_set(-5.70498872745e-3f);
-    p = p * z + 2.06390887954e-2f;
-    p = p * z - 5.37397155531e-2f;
-    p = p * z + 1.33314422036e-1f;
-    p = p * z - 3.33332819422e-1f;
-    vf small = p * z * x + x;
-    vf large = 1.0f - 2.0f / (v_exp(size + size) + 1.0f);
-    large = (vf)((vi)large | ((vi)x & v_seti((int32_t)0x80000000)));
-    return v_select(size < 0.625f, small, v_select(x != x, x, large));
+/* exp(x), within 2 ulp; inf above 88.72, 0 below -104 (denormal below -87.34), NaN for NaN. */
+FC_INLINE vf v_exp(vf x) {
+    vf n, p = v_exp_parts(v_lesser(v_set(89.0f), v_greater(v_set(-104.0f), x)), &n);
+    return v_scale(p + 1.0f, n);
 }
 
-FC_INLINE vf v_activate(vf x, fc_activation activation, float alpha) {
-    switch (activation) {
-    case FC_ACT_RELU: return v_relu(x);
-    case FC_ACT_LEAKY_RELU: return v_select(x < 0, x * alpha, x);
-    case FC_ACT_SIGMOID: return v_sigmoid(x);
-    case FC_ACT_TANH: return v_tanh(x);
-    case FC_ACT_RELU6: return v_select(x > 6, v_set(6.0f), v_relu(x));
-    default: return x;
-    }
+/* exp(x) - 1 for x <= 0: no cancellation near 0. */
+FC_INLINE vf v_expm1(vf x) {
+    vf n, p = v_exp_parts(v_greater(v_set(-104.0f), x), &n), s = v_scale(v_set(1.0f), n);
+    return p * s + (s - 1.0f);
+}
+
+/* log(x) for normal x > 0, within 2 ulp; NaN for NaN: x = m * 2^e with m in [sqrt(1/2), sqrt(2)), a polynomial in
+ * m - 1, and e * ln 2 in two parts. */
+FC_INLINE vf v_log(vf x) {
+    vi e = ((vi)x >> 23) - v_seti(126);
+    vf m = (vf)(((vi)x & v_seti(0x007fffff)) | v_seti(0x3f000000));
+    vi low = m < 0.707106781186547524f;
+    m = v_select(low, m + m, m) - 1.0f;
+    vf k = __builtin_convertvector(e + low, vf);
+    vf z = m * m;
+    vf p = v_set(7.0376836292e-2f);
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    p = p * m * z;
+    p = p + k * -2.12194440e-4f;
+    p = p - z * 0.5f;
+    p = m + p + k * 0.693359375f;
+    return v_select(x != x, x, p);
+}
+
+/* log(1 + x) for 0 <= x <= 1: what rounding 1 + x lost is put back in proportion. */
+FC_INLINE vf v_log1p(vf x) {
+    vf u = 1.0f + x, d = u - 1.0f;
+    return v_select(d == 0, x, v_log(u) * (x / v_select(d == 0, v_set(1), d)));
 }
 
 /* What the compiler was told, so that a test can prove which object runs. */

@@ -16,7 +16,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.gemm import CHUNK_FLOPS, DEPTH_BLOCK, band_rows, microseconds, split
 from fastconv._kernels.runtime import Step
 
@@ -44,7 +44,6 @@ cdef struct ConvolveArgs:
     int64_t bands, band, panels, panel_block, panel_blocks, tap_block, depth_block
     int64_t pointers                    # pixels in the pointer table: the band, and a tile more to be fetched
     fc_activation activation
-    float alpha
     const fc_kernels *k
     # followed by tap_d, tap_h and tap_w
 
@@ -98,7 +97,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     memset(zero, 0, 4 * args.depth * args.groups)
     gather_band(args, &g, a, y_rows, first, known)
     t.a_tap, t.b_tap = args.pointers, args.depth * nr
-    t.y_rows, t.rows, t.activation, t.alpha = y_rows, count, args.activation, args.alpha
+    t.y_rows, t.rows, t.activation = y_rows, count, args.activation
     for panel in range(panel_first, min(args.panels * args.groups, panel_first + args.panel_block)):
         group, column = panel // args.panels, panel % args.panels * nr
         packed = args.packed + panel * taps * t.b_tap
@@ -132,7 +131,7 @@ def volume(values, fill):
 
 
 def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_channels, steps, reads, out_size, y_strides,
-             y_offset=0, groups=1, depth, columns, activation=None, alpha=0.0):
+             y_offset=0, groups=1, depth, columns, epilogue=None):
     """Return the step of a convolution with packed panels, of images with one, two or three spatial axes.
 
     Parameters
@@ -178,7 +177,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
         (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // max(depth, 1)), depth
     scratch = align(8 * taps * args.pointers) + align(8 * args.pointers) + 4 * depth * groups
     tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_d, *tap_h, *tap_w))
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
+    args.activation = activation_of(epilogue)
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False),

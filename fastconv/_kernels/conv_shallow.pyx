@@ -19,7 +19,7 @@ from libc.string cimport memset
 
 from fastconv._kernels import runtime
 from fastconv._kernels.conv import volume
-from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.gemm import CHUNK_FLOPS, microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
@@ -38,7 +38,6 @@ cdef extern from "fastconv.h" nogil:
         const float *residual
         const float *bias
         fc_activation activation
-        float alpha
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows,
@@ -141,7 +140,6 @@ cdef struct ConvolveArgs:
     Boxes boxes
     int64_t depth, columns
     fc_activation activation
-    float alpha
     const fc_kernels *k
     # followed by the offsets of the reduction
 
@@ -157,7 +155,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
     t.depth, t.height, t.width = args.depth, box.height, box.width
     t.y_row, t.y_pixel = args.boxes.out_width * args.columns, args.columns
-    t.activation, t.alpha = args.activation, args.alpha
+    t.activation = args.activation
     for panel in range((args.columns + k.nr - 1) // k.nr):
         column = panel * k.nr
         t.b, t.bias = args.packed + column * args.depth, args.bias + column if args.bias != NULL else NULL
@@ -167,7 +165,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
 
 
 def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channels, out_size, padding, strides,
-             dilations, kernel_size, columns, activation=None, alpha=0.0):
+             dilations, kernel_size, columns, epilogue=None):
     """Return the step of a convolution whose kernel is packed as one tap, all the elements of its reduction."""
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
@@ -175,7 +173,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
     args.depth, args.columns = prod(kernel_size) * channels, columns
     args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
                      CHUNK_FLOPS // (2 * args.depth * columns))
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
+    args.activation = activation_of(epilogue)
     elements = images * prod(out_size) * columns
     return Step("convolve_shallow", <size_t>&convolve_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.gemm import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
@@ -25,7 +25,6 @@ cdef extern from "fastconv.h" nogil:
         float *dbias
         int64_t w_row, w_tap, w_depth, channels, depth
         fc_activation activation
-        float alpha
     ctypedef struct fc_kernels:
         int64_t vector_length
         void (*depthwise)(const fc_depthwise *) noexcept nogil
@@ -180,7 +179,7 @@ def _cost(pixels, taps, channels):
 
 
 def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_size, steps, taps, out_size, y_strides,
-              y_offset=0, activation=None, alpha=0.0, repeat=1, fold=1, depth=1):
+              y_offset=0, epilogue=None, repeat=1, fold=1, depth=1):
     """Return the step of a depthwise convolution.
 
     Parameters
@@ -198,7 +197,7 @@ def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_s
     cdef DepthwiseArgs args
     scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth)
     args.rows_total, args.parts = args.t.window.rows, 1
-    args.t.activation, args.t.alpha = ACTIVATIONS[activation], alpha
+    args.t.activation = activation_of(epilogue)
     return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.kernel - <char *>&args, kernel, False),
                  (<char *>&args.bias - <char *>&args, bias, False),
@@ -215,7 +214,7 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, channels, x_si
     scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, 0, repeat, 1, depth)
     args.rows_total = images * args.t.window.rows
     args.parts = max(1, min(args.rows_total, PARTS // args.blocks, images * args.bands))
-    args.t.activation, args.t.alpha = ACTIVATIONS[None], 0
+    args.t.activation = activation_of(None)
     sizes = {dkernel: len(taps[2]) * depth * channels} | ({dbias: channels} if dbias is not None else {})
     partial = {name: name + "_parts" if args.parts > 1 else name for name in sizes}
     step = Step("depthwise_backward_kernel", <size_t>&depthwise_backward_kernel_chunk,

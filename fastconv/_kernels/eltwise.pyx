@@ -4,17 +4,18 @@ A chunk is a fixed number of elements; it only says who computes, an element's v
 """
 from libc.stdint cimport int64_t
 
-from fastconv._kernels.table cimport (FC_ACT_LEAKY_RELU, FC_ACT_NONE, FC_ACT_RELU, FC_ACT_RELU6, FC_ACT_SIGMOID,
-                                      FC_ACT_TANH, fc_activation)
+from fastconv._kernels.table cimport (FC_ACT_CLIP, FC_ACT_ELU, FC_ACT_GELU, FC_ACT_GELU_TANH, FC_ACT_HARD_SIGMOID,
+                                      FC_ACT_HARD_SWISH, FC_ACT_LEAKY_RELU, FC_ACT_MISH, FC_ACT_NONE, FC_ACT_RELU,
+                                      FC_ACT_SIGMOID, FC_ACT_SILU, FC_ACT_SOFTPLUS, FC_ACT_SOFTSIGN, FC_ACT_TANH,
+                                      fc_activation)
 
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
-        void (*activate)(const float *x, float *y, int64_t n, fc_activation activation, float alpha) noexcept nogil
-        void (*activate_backward)(const float *y, const float *dy, float *dx, int64_t n, fc_activation activation,
-                                  float alpha) noexcept nogil
+        void (*activate)(const float *x, float *y, int64_t n, fc_activation) noexcept nogil
+        void (*activate_backward)(const float *v, const float *dy, float *dx, int64_t n, fc_activation) noexcept nogil
         void (*add_n)(const float *const *x, int64_t count, float *y, int64_t start, int64_t n) noexcept nogil
         void (*copy_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows,
                           int64_t n) noexcept nogil
@@ -23,9 +24,23 @@ cdef enum:
     CHUNK = 16384       # elements: 64 KiB, about 10 us at memory speed
     SLOW_CHUNK = 4096   # where an element takes an exponential
 
-# For every family that fuses one.
-ACTIVATIONS = {"relu": FC_ACT_RELU, "leaky_relu": FC_ACT_LEAKY_RELU, "sigmoid": FC_ACT_SIGMOID, "tanh": FC_ACT_TANH,
-               "relu6": FC_ACT_RELU6, None: FC_ACT_NONE}
+# By the name of the operation, for every family that fuses one.
+FUNCTIONS = {
+    None: FC_ACT_NONE, "relu": FC_ACT_RELU, "clip": FC_ACT_CLIP, "leaky_relu": FC_ACT_LEAKY_RELU,
+    "sigmoid": FC_ACT_SIGMOID, "tanh": FC_ACT_TANH, "elu": FC_ACT_ELU, "softplus": FC_ACT_SOFTPLUS,
+    "hard_sigmoid": FC_ACT_HARD_SIGMOID, "hard_swish": FC_ACT_HARD_SWISH, "silu": FC_ACT_SILU, "gelu": FC_ACT_GELU,
+    "gelu_tanh": FC_ACT_GELU_TANH, "mish": FC_ACT_MISH, "softsign": FC_ACT_SOFTSIGN,
+}
+# Those that take an exponential.
+SLOW = {"sigmoid", "tanh", "elu", "softplus", "silu", "gelu", "gelu_tanh", "mish"}
+
+
+def activation_of(epilogue):
+    """Return the fc_activation of an `Epilogue`; None is none."""
+    name, alpha, beta = epilogue or (None, 0.0, 0.0)
+    if name == "relu6":
+        name, alpha, beta = "clip", 0.0, 6.0
+    return {"function": FUNCTIONS[name], "alpha": alpha, "beta": beta}
 
 
 cdef const fc_kernels *table():
@@ -39,43 +54,41 @@ cdef struct ActivateArgs:
     const fc_kernels *k
     int64_t size, chunk_size
     fc_activation activation
-    float alpha
 
 
 cdef void activate_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ActivateArgs *args = <const ActivateArgs *>raw
     cdef int64_t start = chunk * args.chunk_size
-    args.k.activate(args.x + start, args.y + start, min(args.size - start, args.chunk_size), args.activation,
-                    args.alpha)
+    args.k.activate(args.x + start, args.y + start, min(args.size - start, args.chunk_size), args.activation)
 
 
 cdef void activate_backward_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ActivateArgs *args = <const ActivateArgs *>raw
     cdef int64_t start = chunk * args.chunk_size
     args.k.activate_backward(args.x + start, args.dy + start, args.y + start,
-                             min(args.size - start, args.chunk_size), args.activation, args.alpha)
+                             min(args.size - start, args.chunk_size), args.activation)
 
 
-def activate(activation, double alpha, str x, str y, int64_t size):
+def activate(epilogue, str x, str y, int64_t size):
     """Return the step y = activation(x); y may be x."""
-    cdef bint slow = activation in ("sigmoid", "tanh")
+    cdef bint slow = epilogue.activation in SLOW
     cdef ActivateArgs args
     args.x, args.dy, args.y, args.k = NULL, NULL, NULL, table()
     args.size, args.chunk_size = size, SLOW_CHUNK if slow else CHUNK
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
-    return Step(activation, <size_t>&activate_chunk, (<char *>&args)[:sizeof(args)],
+    args.activation = activation_of(epilogue)
+    return Step(epilogue.activation, <size_t>&activate_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
                 (size + args.chunk_size - 1) // args.chunk_size, cost=size * (1.2e-3 if slow else 4e-4))
 
 
-def activate_backward(activation, double alpha, str y, str dy, str dx, int64_t size):
-    """Return the step dx = dy * activation'(x), the derivative taken from y; dx may be y or dy."""
+def activate_backward(epilogue, str v, str dy, str dx, int64_t size):
+    """Return the step dx = dy * activation'(x); `v` is y where that tells the derivative, else x; dx may be either."""
     cdef ActivateArgs args
     args.x, args.dy, args.y, args.k = NULL, NULL, NULL, table()
     args.size, args.chunk_size = size, CHUNK
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
-    return Step(activation + "_backward", <size_t>&activate_backward_chunk, (<char *>&args)[:sizeof(args)],
-                ((<char *>&args.x - <char *>&args, y, False), (<char *>&args.dy - <char *>&args, dy, False),
+    args.activation = activation_of(epilogue)
+    return Step(epilogue.activation + "_backward", <size_t>&activate_backward_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.x - <char *>&args, v, False), (<char *>&args.dy - <char *>&args, dy, False),
                  (<char *>&args.y - <char *>&args, dx, True)),
                 (size + CHUNK - 1) // CHUNK, cost=size * 5e-4)
 

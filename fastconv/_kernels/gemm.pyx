@@ -16,7 +16,7 @@ rows (C: fc_outer).
 from libc.stdint cimport int64_t
 
 from fastconv._kernels import runtime
-from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.table cimport fc_activation, fc_outer, fc_tile
@@ -29,7 +29,6 @@ cdef extern from "fastconv.h" nogil:
         float *dbias
         int64_t rows, columns
         fc_activation activation
-        float alpha
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*tile)(const fc_tile *) noexcept nogil
@@ -127,7 +126,6 @@ cdef struct ProductArgs:
     int64_t rows, depth, columns, a_row, y_row, a_batch, packed_batch, y_batch
     int64_t band, bands, panel_block, panel_blocks, depth_block, strip_row
     fc_activation activation
-    float alpha
     const fc_kernels *k
 
 
@@ -160,7 +158,7 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
         rows[row] = strip + row * args.strip_row if args.strip_row else a + row * args.a_row
         y_rows[row] = row * args.y_row
     t.a, t.a_tap, t.b_tap, t.b_panel, t.taps, t.known_rows = rows, 0, 0, args.depth * nr, 1, 0
-    t.y_rows, t.activation, t.alpha = y_rows, args.activation, args.alpha
+    t.y_rows, t.activation = y_rows, args.activation
     while True:
         t.depth = min(args.depth_block, args.depth - start)
         t.last = start + t.depth == args.depth
@@ -186,8 +184,8 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
             break
 
 
-def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a_row, y_row, activation=None,
-            alpha=0.0, batches=1, a_batch=0, packed_batch=0, y_batch=0):
+def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a_row, y_row, epilogue=None, batches=1,
+            a_batch=0, packed_batch=0, y_batch=0):
     """Return the step y = activation(a @ b + residual + bias), b packed, for each of `batches`; strides count elements.
 
     The residual is laid out as y, and may be y.
@@ -207,7 +205,7 @@ def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a
         panels_together(rows, max(panels, 1)))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
     args.strip_row = (args.depth_block // k.vector_length + 2) * k.vector_length if strip else 0
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
+    args.activation = activation_of(epilogue)
     return Step("product", <size_t>&product_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False),
@@ -338,7 +336,6 @@ cdef struct EpilogueArgs:
     float *dbias
     int64_t rows, columns, band
     fc_activation activation
-    float alpha
     const fc_kernels *k
 
 
@@ -351,11 +348,11 @@ cdef void epilogue_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     t.dz = args.dz + start if args.dz != NULL else NULL
     t.dbias = args.dbias + chunk * args.columns if args.dbias != NULL else NULL
     t.rows, t.columns = min(args.band, args.rows - chunk * args.band), args.columns
-    t.activation, t.alpha = args.activation, args.alpha
+    t.activation = args.activation
     args.k.epilogue_backward(&t)
 
 
-def epilogue_backward(dy, y, dz, dbias, *, rows, columns, activation=None, alpha=0.0):
+def epilogue_backward(dy, y, dz, dbias, *, rows, columns, epilogue=None):
     """Return (phases, workspace) of dz = dy * activation'(y) and dbias = column sums of dz.
 
     `dz` and `dbias` may be None: not wanted; without an activation dz is dy and must be None.
@@ -366,11 +363,11 @@ def epilogue_backward(dy, y, dz, dbias, *, rows, columns, activation=None, alpha
     args.dy, args.y, args.dz, args.dbias, args.k = NULL, NULL, NULL, NULL, kernels()
     args.rows, args.columns = rows, columns
     parts, args.band = split(rows, max(32, 16384 // max(columns, 1)))
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
+    args.activation = activation_of(epilogue)
     partial = "dbias_parts" if dbias is not None and parts > 1 else dbias
     step = Step("epilogue_backward", <size_t>&epilogue_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.dy - <char *>&args, dy, False),
-                 (<char *>&args.y - <char *>&args, y if activation else None, False),
+                 (<char *>&args.y - <char *>&args, y if epilogue and epilogue.activation else None, False),
                  (<char *>&args.dz - <char *>&args, dz, True), (<char *>&args.dbias - <char *>&args, partial, True)),
                 parts, cost=rows * columns / 4e3)
     if partial == dbias:

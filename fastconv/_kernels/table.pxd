@@ -3,13 +3,25 @@
 from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "fastconv.h" nogil:
-    ctypedef enum fc_activation:
+    ctypedef enum fc_function:
         FC_ACT_NONE
         FC_ACT_RELU
+        FC_ACT_CLIP
         FC_ACT_LEAKY_RELU
         FC_ACT_SIGMOID
         FC_ACT_TANH
-        FC_ACT_RELU6
+        FC_ACT_ELU
+        FC_ACT_SOFTPLUS
+        FC_ACT_HARD_SIGMOID
+        FC_ACT_HARD_SWISH
+        FC_ACT_SILU
+        FC_ACT_GELU
+        FC_ACT_GELU_TANH
+        FC_ACT_MISH
+        FC_ACT_SOFTSIGN
+    ctypedef struct fc_activation:
+        fc_function function
+        float alpha, beta
     ctypedef struct fc_tile:
         const float *const *a
         int64_t a_tap, a_offset
@@ -22,7 +34,6 @@ cdef extern from "fastconv.h" nogil:
         const float *bias
         int32_t last
         fc_activation activation
-        float alpha
         const float *next_b
         int64_t known_rows
     ctypedef struct fc_outer:

@@ -16,7 +16,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.eltwise import ACTIVATIONS
+from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.gemm import microseconds, split
 from fastconv._kernels.runtime import Step
 
@@ -38,7 +38,6 @@ cdef extern from "fastconv.h" nogil:
         const float *residual
         const float *bias
         fc_activation activation
-        float alpha
         uint8_t *suspect
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
@@ -114,7 +113,6 @@ cdef struct WinogradArgs:
     int64_t block, panels, panel_block, panel_blocks
     int64_t v_tile
     fc_activation activation
-    float alpha
     const fc_kernels *k
 
 
@@ -158,7 +156,8 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
     t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
     t.y_rows, t.rows, t.columns = offsets, source.count, nr
-    t.bias, t.add, t.last, t.activation, t.alpha, t.known_rows = NULL, NULL, 0, FC_ACT_NONE, 0, 0
+    t.bias, t.add, t.last, t.known_rows = NULL, NULL, 0, 0
+    t.activation.function = FC_ACT_NONE
     for matrix in range(MATRICES):
         for panel in range(first_panel, end_panel):
             t.y = m + ((panel - first_panel) * MATRICES + matrix) * args.block * nr
@@ -170,7 +169,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     out.m_matrix = args.block * nr
     out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
     out.y_pixel, out.out_height, out.out_width = args.columns, args.out_height, args.out_width
-    out.activation, out.alpha = args.activation, args.alpha
+    out.activation = args.activation
     for panel in range(first_panel, end_panel):
         out.m = m + (panel - first_panel) * MATRICES * args.block * nr
         out.y = args.y + panel * nr
@@ -208,7 +207,7 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
     t.columns = min(k.nr, args.columns - panel * k.nr)
     t.bias = args.bias + panel * k.nr if args.bias != NULL else NULL
     t.add = args.residual + panel * k.nr if args.residual != NULL else NULL
-    t.last, t.activation, t.alpha = 1, args.activation, args.alpha
+    t.last, t.activation = 1, args.activation
     t.next_b, t.known_rows = t.b + 9 * t.b_tap, 0
     for r in range(row, min(row + 2, args.out_height)):
         g.first = (tile // per_image * args.out_height + r) * args.out_width + column
@@ -217,7 +216,7 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
 
 
 def convolve(str x, str packed, str transformed, bias, residual, str y, *, images, x_size, first, out_size, depth,
-             columns, activation=None, alpha=0.0):
+             columns, epilogue=None):
     """Return the step of a 3x3 convolution of stride 1.
 
     Parameters
@@ -246,7 +245,7 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
         args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))
-    args.activation, args.alpha = ACTIVATIONS[activation], alpha
+    args.activation = activation_of(epilogue)
     scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
     scratch += 4 * MATRICES * args.block * (args.v_tile + args.panel_block * k.nr) + 64
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],

@@ -4,7 +4,7 @@ One file per layer or close family; `base.py` holds what all share, `node.py` ho
 become data and come back.
 """
 
-from .activation import Activation, LeakyReLU, ReLU, Softmax
+from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .base import Layer
 from .batch_normalization import BatchNormalization
 from .convolution import Conv1D, Conv2D, Conv3D
@@ -44,7 +44,8 @@ from .serialization import builtin, custom_object_scope, deserialize, register_s
 from .transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 for _layer in (
-    *(Activation, Add, BatchNormalization, Concatenate, Dense, Dropout, Flatten, InputLayer, LeakyReLU, ReLU, Reshape),
+    *(Activation, Add, BatchNormalization, Concatenate, Dense, Dropout, ELU, Flatten, InputLayer, LeakyReLU, PReLU),
+    *(ReLU, Reshape),
     *(Softmax, Conv1D, Conv2D, Conv3D, Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, DepthwiseConv1D),
     *(DepthwiseConv2D, SeparableConv1D, SeparableConv2D, MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D),
     *(AveragePooling2D, AveragePooling3D, SumPooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D),
@@ -110,6 +111,7 @@ __all__ = [
     "DepthwiseConvolution1D",
     "DepthwiseConvolution2D",
     "Dropout",
+    "ELU",
     "Flatten",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
@@ -133,6 +135,7 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "PReLU",
     "ReLU",
     "Reshape",
     "SeparableConv1D",

@@ -1,7 +1,7 @@
 """Activation functions as layers."""
 
-from .. import activations
-from ..errors import ArgumentError
+from .. import activations, initializers, ops
+from ..errors import ArgumentError, ShapeError
 from .base import Layer
 
 
@@ -72,6 +72,63 @@ class LeakyReLU(Layer):
     def call(self, inputs):
         """Compute the outputs."""
         return activations.leaky_relu(inputs, self.negative_slope)
+
+
+class ELU(Layer):
+    """`x` where positive, else ``alpha * (exp(x) - 1)``.
+
+    Parameters
+    ----------
+    alpha : float
+    """
+
+    def __init__(self, alpha=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.alpha = _number(self, "alpha", alpha)
+
+    def call(self, inputs):
+        """Compute the outputs."""
+        return activations.elu(inputs, self.alpha)
+
+
+class PReLU(Layer):
+    """`x` where positive, else ``alpha * x`` with a learned `alpha` (He et al., 2015).
+
+    Parameters
+    ----------
+    alpha_initializer : str, callable or Initializer
+    shared_axes : list of int, optional
+        Axes of the input along which all positions share an `alpha`: [1, 2] makes one per channel of an image.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer="zeros",
+        alpha_regularizer=None,
+        alpha_constraint=None,
+        shared_axes=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.alpha_initializer = self._get(initializers.get, alpha_initializer, "alpha_initializer")
+        self._only_none(alpha_regularizer=alpha_regularizer, alpha_constraint=alpha_constraint)
+        axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes or ())
+        if not all(isinstance(axis, int) and axis > 0 for axis in axes):
+            raise ArgumentError(f"{self._title()}: shared_axes must be axes from 1 on, got {shared_axes!r}")
+        self.shared_axes = axes or None
+        self.alpha = None
+
+    def build(self, input_shape):
+        """Make ``alpha``."""
+        shared = self.shared_axes or ()
+        shape = tuple(1 if axis in shared else n for axis, n in enumerate(input_shape) if axis)
+        if None in shape or max(shared, default=0) >= len(input_shape):
+            raise ShapeError(f"alpha of shape {shape} cannot be made for the input shape {tuple(input_shape)}")
+        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha")
+
+    def call(self, inputs):
+        """Compute the outputs."""
+        return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
 
 
 class Softmax(Layer):

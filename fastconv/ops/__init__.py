@@ -12,7 +12,7 @@ from ..autograd.tensor import OPERATORS
 
 # File -> the public functions that live in it.
 _FILES = {
-    "activation": "relu relu6 leaky_relu sigmoid tanh",
+    "activation": "clip elu gelu hard_sigmoid hard_swish leaky_relu mish relu relu6 selu sigmoid silu softplus softsign tanh",
     "adam": "adam_update",
     "add": "add_n",
     "avg_pool2d": "avg_pool2d",

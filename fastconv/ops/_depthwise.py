@@ -41,8 +41,7 @@ def plan_forward(specs, multiplier, attrs, depth=1):
         "bias" if "bias" in specs else None,
         "residual" if "residual" in specs else None,
         "y",
-        activation=attrs.epilogue.activation,
-        alpha=attrs.epilogue.alpha,
+        epilogue=attrs.epilogue,
         **_forward_grid(x, common.geometry(x, kernel, attrs), x[3] * multiplier, attrs, depth),
     )
     return Plan(phases=((step,),))

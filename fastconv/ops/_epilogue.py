@@ -3,27 +3,28 @@
 from itertools import zip_longest
 
 from .._kernels import gemm
-from ..errors import ArgumentError
+from ..errors import ArgumentError, GradientError
 from ..op import Epilogue
-from ._activations import TABLE, activate, activate_backward, check_slope
+from ._activations import TABLE, activate, activate_backward, check_numbers
 from ._checks import check_shape
-
-# Slope of "leaky_relu" where only its name is given: Keras's default.
-LEAKY_SLOPE = 0.2
 
 
 def epilogue_of(activation):
     """Return the `Epilogue` for the `activation` argument of a public function."""
-    epilogue = activation
-    if not isinstance(activation, Epilogue):
-        name = None if activation == "linear" else activation
-        epilogue = Epilogue(name, LEAKY_SLOPE if name == "leaky_relu" else 0.0)
-    if epilogue.activation is not None and epilogue.activation not in TABLE:
+    name = activation.activation if isinstance(activation, Epilogue) else activation
+    if name is None or name == "linear":
+        return Epilogue()
+    if name not in TABLE:
         raise ArgumentError(
             f"activation must be None or one of {', '.join(TABLE)} to be fused, got {activation!r}; "
             "apply other functions to the result"
         )
-    check_slope("activation", epilogue.alpha)
+    epilogue = activation
+    if not isinstance(activation, Epilogue):
+        if TABLE[name].numbers is None:
+            raise ArgumentError(f'activation {name!r} needs its numbers: give op.Epilogue("{name}", alpha, beta)')
+        epilogue = Epilogue(name, *TABLE[name].numbers)
+    check_numbers(f"activation {name!r}", epilogue)
     return epilogue
 
 
@@ -38,17 +39,23 @@ def finish(z, arrays, epilogue):
     for name in ("residual", "bias"):
         if name in arrays:
             z = z + arrays[name]
-    return activate(epilogue.activation, z, epilogue.alpha) if epilogue.activation else z
+    return activate(epilogue, z) if epilogue.activation else z
 
 
 def epilogue_backward(dy, y, epilogue):
     """Return dz = dy * activation'(z), from y = activation(z)."""
-    return activate_backward(epilogue.activation, y, dy, epilogue.alpha) if epilogue.activation else dy
+    return activate_backward(epilogue, y, dy) if epilogue.activation else dy
 
 
 def keeps(attrs, needs):
     """Return what the backward of activation(x * kernel + bias + residual) reads."""
-    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": attrs.epilogue.activation is not None}
+    activation = attrs.epilogue.activation
+    if activation and TABLE[activation].reads != "y":
+        raise GradientError(
+            f"no gradient goes through a fused {activation!r}: it is computed from what a fused step does not keep. Call "
+            f"ops.{activation} on the result instead, or compute under fastconv.no_grad()"
+        )
+    kept = {"x": "kernel" in needs, "kernel": "x" in needs, "y": activation is not None}
     return tuple(name for name, wanted in kept.items() if wanted)
 
 
@@ -79,8 +86,7 @@ def plan_epilogue_backward(y, epilogue, needs):
         "dbias" if "bias" in needs else None,
         rows=y.size // max(columns, 1),
         columns=columns,
-        activation=epilogue.activation,
-        alpha=epilogue.alpha,
+        epilogue=epilogue,
     )
     return dz or "dy", phases, {**workspace, **parts}, alias
 

@@ -16,7 +16,7 @@ from .._kernels import eltwise
 from .._kernels import norm as kernels
 from ..autograd import apply
 from ..errors import ArgumentError, ShapeError
-from ..op import Case, Op, Plan, Spec, register
+from ..op import Case, Epilogue, Op, Plan, Spec, register
 from ._activations import activate, activate_backward
 from ._checks import check_floats, check_rank, check_shape
 
@@ -92,7 +92,7 @@ def reference_train(arrays, attrs):
     rounded = (mean - mean.astype("float32")) * scale
     z = (x - mean) * scale + arrays.get("beta", 0) + arrays.get("residual", 0)
     return {
-        "y": activate(attrs.activation, z) if attrs.activation else z,
+        "y": activate(Epilogue(attrs.activation), z) if attrs.activation else z,
         "new_moving_mean": arrays["moving_mean"] * keep + mean * (1 - keep),
         "new_moving_variance": arrays["moving_variance"] * keep + variance * (1 - keep),
         "mean": mean,
@@ -108,8 +108,8 @@ def reference_train_backward(arrays, attrs, needs):
     if attrs.activation:
         y = arrays["y"]
         if not attrs.adds:
-            y = activate(attrs.activation, (x - arrays["mean"]) * arrays["scale"] + arrays["shift"])
-        dy = activate_backward(attrs.activation, y, dy)
+            y = activate(Epilogue(attrs.activation), (x - arrays["mean"]) * arrays["scale"] + arrays["shift"])
+        dy = activate_backward(Epilogue(attrs.activation), y, dy)
     x_hat = (x - arrays["mean"]) * arrays["inv_std"]
     grads = {"dgamma": (dy * x_hat).sum(axes), "dbeta": dy.sum(axes), "dresidual": dy}
     if "x" in needs:
@@ -184,7 +184,7 @@ def _plan_residual_backward(attrs, size):
     """Return the plan of the residual's gradient alone, dz."""
     if not attrs.activation:
         return Plan(alias={"dresidual": "dy"})
-    step = eltwise.activate_backward(attrs.activation, 0.0, "y", "dy", "dresidual", size)
+    step = eltwise.activate_backward(Epilogue(attrs.activation), "y", "dy", "dresidual", size)
     return Plan(phases=((step,),), inplace={"dresidual": "dy"})
 
 

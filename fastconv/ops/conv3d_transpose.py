@@ -34,8 +34,9 @@ def conv3d_transpose(
         output_padding.
     groups : int
         Group g of the outputs sees only group g of the input channels.
-    activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
-        Fused into the last step; "leaky_relu" with slope 0.2.
+    activation : str or op.Epilogue, optional
+        Fused into the last step: the name of a function of one array in `ops`, with its default numbers, or an Epilogue with
+        others. No gradient goes through "silu", "gelu", "mish", "hard_swish" and "softsign" fused.
 
     Returns
     -------

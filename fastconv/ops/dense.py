@@ -84,8 +84,7 @@ def plan(specs, attrs):
         columns=units,
         a_row=inputs,
         y_row=units,
-        activation=attrs.epilogue.activation,
-        alpha=attrs.epilogue.alpha,
+        epilogue=attrs.epilogue,
     )
     inplace = {"y": "residual"} if "residual" in specs else {}
     return Plan(phases=((step,),), packed={packed: nbytes}, prologue=((pack,),), inplace=inplace)
@@ -171,8 +170,9 @@ def dense(x, kernel, bias=None, activation=None, residual=None):
     x : Tensor or array, (N, ..., inputs)
     kernel : Tensor or array, (inputs, units)
     bias : Tensor or array, (units,), optional
-    activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
-        Fused into the last step; "leaky_relu" with slope 0.2.
+    activation : str or op.Epilogue, optional
+        Fused into the last step: the name of a function of one array in `ops`, with its default numbers, or an Epilogue with
+        others. No gradient goes through "silu", "gelu", "mish", "hard_swish" and "softsign" fused.
     residual : Tensor or array, (N, ..., units), optional
         Added before the activation, fused into the last step too.
 

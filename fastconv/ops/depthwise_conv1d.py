@@ -27,8 +27,9 @@ def depthwise_conv1d(x, kernel, bias=None, strides=1, padding="valid", dilation_
     bias : Tensor or array, (C * M,), optional
     strides, dilation_rate : int
     padding : {"valid", "same"}, int or ((before, after),)
-    activation : {None, "relu", "relu6", "leaky_relu", "sigmoid", "tanh"}
-        Fused into the last step; "leaky_relu" with slope 0.2.
+    activation : str or op.Epilogue, optional
+        Fused into the last step: the name of a function of one array in `ops`, with its default numbers, or an Epilogue with
+        others. No gradient goes through "silu", "gelu", "mish", "hard_swish" and "softsign" fused.
     residual : Tensor or array, (N, OL, C * M), optional
         Added before the activation, fused into the last step too.
 

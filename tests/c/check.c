@@ -103,26 +103,52 @@ void expect_equal(const void *got, const void *want, int64_t bytes) {
     }
 }
 
-double activation(double x, fc_activation f, double alpha) {
-    switch (f) {
+static double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
+static double normal(double x) { return 0.5 * erfc(-x / sqrt(2)); }
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double gelu_argument(double x) { return 2 * sqrt(2 / M_PI) * (x + 0.044715 * x * x * x); }
+
+double activation(double x, fc_activation a) {
+    switch (a.function) {
+    case FC_ACT_NONE: return x;
     case FC_ACT_RELU: return x < 0 ? 0 : x;
-    case FC_ACT_LEAKY_RELU: return x < 0 ? x * alpha : x;
-    case FC_ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case FC_ACT_CLIP: return clip(x, a.alpha, a.beta);
+    case FC_ACT_LEAKY_RELU: return x < 0 ? x * a.alpha : x;
+    case FC_ACT_SIGMOID: return sigmoid(x);
     case FC_ACT_TANH: return tanh(x);
-    case FC_ACT_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
-    default: return x;
+    case FC_ACT_ELU: return a.beta * (x > 0 ? x : a.alpha * expm1(x));
+    case FC_ACT_SOFTPLUS: return (x > 0 ? x : 0) + log1p(exp(-fabs(x))) + (isnan(x) ? x : 0);
+    case FC_ACT_HARD_SIGMOID: return clip(x * a.alpha + a.beta, 0, 1);
+    case FC_ACT_HARD_SWISH: return x * clip(x * a.alpha + a.beta, 0, 1);
+    case FC_ACT_SILU: return x * sigmoid(x);
+    case FC_ACT_GELU: return x * normal(x);
+    case FC_ACT_GELU_TANH: return x * sigmoid(gelu_argument(x));
+    case FC_ACT_MISH: return x * tanh(log1p(exp(x)));
+    case FC_ACT_SOFTSIGN: return x / (1 + fabs(x));
     }
+    return x;
 }
 
-double activation_slope(double y, fc_activation f, double alpha) {
-    switch (f) {
-    case FC_ACT_RELU: return y > 0;
-    case FC_ACT_LEAKY_RELU: return y > 0 ? 1 : alpha;
-    case FC_ACT_SIGMOID: return y * (1 - y);
-    case FC_ACT_TANH: return 1 - y * y;
-    case FC_ACT_RELU6: return y > 0 && y < 6;
-    default: return 1;
+double activation_slope(double v, fc_activation a) {
+    const double z = v * a.alpha + a.beta, s = sigmoid(gelu_argument(v)), t = tanh(log1p(exp(v)));
+    switch (a.function) {
+    case FC_ACT_NONE: return 1;
+    case FC_ACT_RELU: return v > 0;
+    case FC_ACT_CLIP: return v > a.alpha && v < a.beta;
+    case FC_ACT_LEAKY_RELU: return v > 0 ? 1 : a.alpha;
+    case FC_ACT_SIGMOID: return v * (1 - v);
+    case FC_ACT_TANH: return 1 - v * v;
+    case FC_ACT_ELU: return v > 0 ? a.beta : v + a.alpha * a.beta;
+    case FC_ACT_SOFTPLUS: return -expm1(-v);
+    case FC_ACT_HARD_SIGMOID: return v > 0 && v < 1 ? a.alpha : 0;
+    case FC_ACT_HARD_SWISH: return clip(z, 0, 1) + (z > 0 && z < 1 ? v * a.alpha : 0);
+    case FC_ACT_SILU: return sigmoid(v) * (1 + v * (1 - sigmoid(v)));
+    case FC_ACT_GELU: return normal(v) + v * exp(-v * v / 2) / sqrt(2 * M_PI);
+    case FC_ACT_GELU_TANH: return s + v * s * (1 - s) * 2 * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * v * v);
+    case FC_ACT_MISH: return t + v * (1 - t * t) * sigmoid(v);
+    case FC_ACT_SOFTSIGN: return 1 / ((1 + fabs(v)) * (1 + fabs(v)));
     }
+    return 1;
 }
 
 int main(int count, char **words) {

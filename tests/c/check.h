@@ -43,10 +43,10 @@ static inline void put(output y, int64_t i, double want, double scale) {
     y.scale[i] = scale;
 }
 
-/* In scalar: the activation, its slope written in its own value, and a bound of its error in half ulps. */
-double activation(double x, fc_activation f, double alpha);
-double activation_slope(double y, fc_activation f, double alpha);
-enum { ACTIVATION_ROUNDINGS = 12, ACTIVATIONS = FC_ACT_RELU6 + 1 };
+/* In scalar: the activation, its slope written in what the kernel reads, and a bound of its error in half ulps. */
+double activation(double x, fc_activation a);
+double activation_slope(double v, fc_activation a);
+enum { ACTIVATION_ROUNDINGS = 12, ACTIVATIONS = FC_ACT_SOFTSIGN + 1, FUSED_BACKWARD = FC_ACT_HARD_SIGMOID + 1 };
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 

@@ -28,7 +28,7 @@ static void depthwise_case(const int64_t *q, int64_t channels, int64_t depth, in
                    .step_h = q[2], .step_w = q[3], .spread_h = q[4], .spread_w = q[5], .taps_h = q[0], .taps_w = q[1],
                    .rows = q[8], .columns = q[9], .y_pixel = channels + gap},
         .w_row = q[1] * depth * channels, .w_tap = depth * channels, .w_depth = channels, .channels = channels,
-        .depth = depth, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
+        .depth = depth, .activation = {variant % ACTIVATIONS, 0.25f, 1.5f},
     };
     fc_window *g = &t.window;
     if (g->width < 1) g->width = 1;
@@ -51,7 +51,7 @@ static void depthwise_case(const int64_t *q, int64_t channels, int64_t depth, in
         double sum = t.bias ? t.bias[c] : 0, scale = fabs(sum);
         FOR_EACH_TERM (&t, g, i, j, c) sum += (double)g->x[at] * t.w[of], scale += fabsf(g->x[at] * t.w[of]);
         if (t.residual) sum += t.residual[i * g->y_row + j * g->y_pixel + c], scale += 1;
-        sum = activation(sum, t.activation, t.alpha);
+        sum = activation(sum, t.activation);
         put(y, i * g->y_row + j * g->y_pixel + c, sum, scale + fabs(sum));
     }
     k->depthwise(&t);

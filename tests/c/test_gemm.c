@@ -14,7 +14,7 @@ static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth
         .taps = taps, .depth = depth, .y = y.got, .y_rows = y_rows, .rows = rows, .columns = columns,
         .add = variant >> 1 & 1 ? variant % 3 ? y.got : random_floats(rows * row_length, -1, 1) : NULL,
         .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL,
-        .last = variant >> 2 & 1, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
+        .last = variant >> 2 & 1, .activation = {variant % ACTIVATIONS, 0.25f, 1.5f},
     };
     for (int64_t m = 0; m < rows; m++) {
         for (int64_t n = 0; n < columns; n++) {
@@ -28,7 +28,7 @@ static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth
             if (t.add == y.got) y.got[y_rows[m] + n] = random_float(-1, 1);
             if (t.add) sum += t.add[y_rows[m] + n], scale += 1;
             if (t.last && t.bias) sum += t.bias[n], scale += 1;
-            if (t.last) sum = activation(sum, t.activation, t.alpha);
+            if (t.last) sum = activation(sum, t.activation);
             put(y, y_rows[m] + n, sum, scale + fabs(sum));
         }
     }
@@ -225,16 +225,17 @@ static void test_sum_parts(void) {
 
 static void test_epilogue_backward(void) {
     testing("epilogue_backward");
-    for (int f = 0; f < ACTIVATIONS; f++)
+    for (int f = 0; f < FUSED_BACKWARD; f++)
         for (int wanted = 1; wanted < 4; wanted++)
             FOR_EACH (columns, 1, VL - 1, VL, VL + 1, 3 * VL + 2) {
                 const int64_t rows = 9;
+                const fc_activation a = {f, 0.25f, 1.5f};
                 const float *y = random_floats(rows * columns, -1, 1), *dy = random_floats(rows * columns, -1, 1);
                 output dz = new_output(rows * columns), dbias = new_output(columns);
                 for (int64_t c = 0; c < columns; c++) {
                     double sum = 0, scale = 0;
                     for (int64_t i = c; i < rows * columns; i += columns) {
-                        const double d = dy[i] * activation_slope(y[i], f, 0.25);
+                        const double d = dy[i] * activation_slope(y[i], a);
                         sum += d, scale += 1;
                         if (wanted & 1) put(dz, i, d, 1);
                     }
@@ -242,7 +243,7 @@ static void test_epilogue_backward(void) {
                 }
                 fc_epilogue_backward t = {
                     .dy = dy, .y = y, .dz = wanted & 1 ? dz.got : NULL, .dbias = wanted & 2 ? dbias.got : NULL,
-                    .rows = rows, .columns = columns, .activation = f, .alpha = 0.25f,
+                    .rows = rows, .columns = columns, .activation = a,
                 };
                 k->epilogue_backward(&t);
                 expect(dz, 4);

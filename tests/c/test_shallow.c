@@ -30,7 +30,8 @@ static void shallow_case(int64_t width, int64_t columns, int64_t depth, int vari
         .depth = depth, .b = random_floats(depth * NR, -1, 1), .y = y.got, .y_row = y_row, .y_pixel = y_pixel,
         .height = height, .width = width, .columns = columns,
         .residual = variant & 2 ? random_floats(height * y_row, -1, 1) : NULL,
-        .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
+        .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL,
+        .activation = {variant % ACTIVATIONS, 0.25f, 1.5f},
     };
     for (int64_t p = 0; p < height * width; p++)
         for (int64_t n = 0; n < columns; n++) {
@@ -41,7 +42,7 @@ static void shallow_case(int64_t width, int64_t columns, int64_t depth, int vari
                 sum += term, scale += fabs(term);
             }
             if (t.residual) sum += t.residual[i * y_row + j * y_pixel + n], scale += 1;
-            sum = activation(sum, t.activation, t.alpha);
+            sum = activation(sum, t.activation);
             put(y, i * y_row + j * y_pixel + n, sum, scale + fabs(sum));
         }
     k->shallow(&t);

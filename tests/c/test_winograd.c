@@ -101,7 +101,8 @@ static void test_output(int64_t columns, int variant) {
         .m = m, .m_matrix = m_matrix, .tiles_h = TILES_H, .tiles_w = TILES_W, .first = FIRST, .count = COUNT,
         .y = y.got, .y_pixel = pixel, .out_height = H, .out_width = W, .columns = columns,
         .residual = variant & 2 ? random_floats(IMAGES * H * W * pixel, -1, 1) : NULL,
-        .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL, .activation = variant % ACTIVATIONS, .alpha = 0.25f,
+        .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL,
+        .activation = {variant % ACTIVATIONS, 0.25f, 1.5f},
         .suspect = suspect,
     };
     for (int64_t tile = 0; tile < COUNT; tile++)
@@ -115,7 +116,7 @@ static void test_output(int64_t columns, int variant) {
                 double value = sandwich(AT, d, i / 2, i % 2, &scale);
                 if (t.residual) value += t.residual[((n * H + h) * W + w) * pixel + c], scale += 1;
                 if (t.bias) value += t.bias[c], scale += 1;
-                value = activation(value, t.activation, t.alpha);
+                value = activation(value, t.activation);
                 put(y, ((n * H + h) * W + w) * pixel + c, value, scale + fabs(value));
             }
         }
@@ -144,5 +145,5 @@ void test_winograd(void) {
         test_dkernel(channels, 3);
     }
     FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
-        for (int f = 0; f < ACTIVATIONS; f++) test_output(columns, variant++);
+        for (int f = 0; f <= ACTIVATIONS; f++) test_output(columns, variant++);
 }

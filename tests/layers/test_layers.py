@@ -39,6 +39,9 @@ CALLS = [
     (lambda: layers.Activation("tanh"), ROWS, [], ROWS.shape),
     (lambda: layers.ReLU(6.0), ROWS, [], ROWS.shape),
     (lambda: layers.LeakyReLU(), ROWS, [], ROWS.shape),
+    (lambda: layers.ELU(0.5), ROWS, [], ROWS.shape),
+    (lambda: layers.PReLU("ones"), ROWS, [(6,)], ROWS.shape),
+    (lambda: layers.PReLU(shared_axes=[1, 2]), IMAGES, [(1, 1, 4)], IMAGES.shape),
     (lambda: layers.Softmax(), ROWS, [], ROWS.shape),
 ]
 IDS = [f"{type(make()).__name__}-{i}" for i, (make, *_) in enumerate(CALLS)]
@@ -53,6 +56,14 @@ def test_shapes(make, x, weights, shape):
     assert [w.shape for w in layer.weights] == weights
     assert layer.count_params() == sum(int(np.prod(s)) for s in weights)
     assert layer.output_shape == (None, *shape[1:])
+
+
+def test_prelu_has_a_slope_for_each_channel():
+    layer = layers.PReLU(shared_axes=[1, 2])
+    layer(IMAGES)
+    slopes = np.arange(4, dtype="float32").reshape(1, 1, 4) / 8
+    layer.set_weights([slopes])
+    np.testing.assert_allclose(layer(IMAGES).numpy(), np.where(IMAGES > 0, IMAGES, slopes * IMAGES), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("make", "x", "weights", "shape"), CALLS, ids=IDS)
@@ -245,6 +256,7 @@ def test_fixed_kernels():
         (lambda: layers.BatchNormalization(momentum=2, name="me"), "momentum"),
         (lambda: layers.BatchNormalization(epsilon=0, name="me"), "epsilon"),
         (lambda: layers.ReLU(max_value=-1, name="me"), "max_value"),
+        (lambda: layers.PReLU(shared_axes=[0], name="me"), "shared_axes"),
         (lambda: layers.Softmax(axis="x", name="me"), "axis"),
         (lambda: layers.Reshape((-1, -1), name="me"), "target_shape"),
         (lambda: layers.Input((3, 0), name="me"), "shape"),

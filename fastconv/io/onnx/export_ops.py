@@ -30,12 +30,49 @@ def _number(value, like):
 
 # ---- activations, also those fused into another operation
 
+
+def _clip(e, x, like, low, high):
+    return e.node("Clip", x, e.constant(_number(low, like)), e.constant(_number(high, like)))
+
+
+def _elu(e, x, like, alpha, scale):
+    if scale == 1:
+        return e.node("Elu", x, alpha=float(alpha))
+    return e.node("Selu", x, alpha=float(alpha), gamma=float(scale))
+
+
+def _gated(e, x, gate):
+    return e.node("Mul", x, gate)
+
+
+def _gelu(e, x, like):
+    share = e.node("Erf", e.node("Mul", x, e.constant(_number(0.5**0.5, like))))
+    return _gated(e, x, e.node("Add", e.node("Mul", share, half := e.constant(_number(0.5, like))), half))
+
+
+def _gelu_tanh(e, x, like):
+    cubic = e.node("Add", e.node("Mul", e.node("Mul", x, x), e.constant(_number(0.0713548162726, like))),
+                   e.constant(_number(1.59576912160573, like)))  # fmt: skip
+    return _gated(e, x, e.node("Sigmoid", e.node("Mul", x, cubic)))
+
+
+# (emitter, name of x, a Value of the type of x, alpha, beta) -> name of the result
 _ACTIVATIONS = {
-    "relu": lambda e, x, like, alpha: e.node("Relu", x),
-    "leaky_relu": lambda e, x, like, alpha: e.node("LeakyRelu", x, alpha=float(alpha)),
-    "relu6": lambda e, x, like, alpha: e.node("Clip", x, e.constant(_number(0, like)), e.constant(_number(6, like))),
-    "sigmoid": lambda e, x, like, alpha: e.node("Sigmoid", x),
-    "tanh": lambda e, x, like, alpha: e.node("Tanh", x),
+    "relu": lambda e, x, like, a, b: e.node("Relu", x),
+    "leaky_relu": lambda e, x, like, a, b: e.node("LeakyRelu", x, alpha=float(a)),
+    "relu6": lambda e, x, like, a, b: _clip(e, x, like, 0, 6),
+    "clip": _clip,
+    "sigmoid": lambda e, x, like, a, b: e.node("Sigmoid", x),
+    "tanh": lambda e, x, like, a, b: e.node("Tanh", x),
+    "elu": _elu,
+    "softplus": lambda e, x, like, a, b: e.node("Softplus", x),
+    "softsign": lambda e, x, like, a, b: e.node("Softsign", x),
+    "hard_sigmoid": lambda e, x, like, a, b: e.node("HardSigmoid", x, alpha=float(a), beta=float(b)),
+    "hard_swish": lambda e, x, like, a, b: _gated(e, x, e.node("HardSigmoid", x, alpha=float(a), beta=float(b))),
+    "silu": lambda e, x, like, a, b: _gated(e, x, e.node("Sigmoid", x)),
+    "gelu": lambda e, x, like, a, b: _gelu(e, x, like),
+    "gelu_tanh": lambda e, x, like, a, b: _gelu_tanh(e, x, like),
+    "mish": lambda e, x, like, a, b: _gated(e, x, e.node("Tanh", e.node("Softplus", x))),
 }
 
 
@@ -43,7 +80,7 @@ _ACTIVATIONS = {
 def _activation(e, node):
     x, y = node.inputs["x"], node.outputs["y"]
     order = e.order(x)
-    name = _ACTIVATIONS[node.op.name](e, e.tensor(x, order), y, node.attrs.negative_slope)
+    name = _ACTIVATIONS[node.op.name](e, e.tensor(x, order), y, *node.attrs)
     e.define(y, name, order)
 
 
@@ -55,7 +92,7 @@ def _finish(e, node, name, order):
     if epilogue.activation is not None:
         if epilogue.activation not in _ACTIVATIONS:
             raise UnsupportedOpError(f"activation {epilogue.activation!r}")
-        name = _ACTIVATIONS[epilogue.activation](e, name, y, epilogue.alpha)
+        name = _ACTIVATIONS[epilogue.activation](e, name, y, epilogue.alpha, epilogue.beta)
     e.define(y, name, order)
 
 

@@ -126,8 +126,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
         "x_size": geometry.size,
         "out_size": geometry.out,
         "columns": columns,
-        "activation": epilogue.activation,
-        "alpha": epilogue.alpha,
+        "epilogue": epilogue,
     }
     if shallow:
         step = conv_shallow.convolve(x, "packed", bias, residual, y, channels=depth, **_window(call), **arguments)
@@ -209,8 +208,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
                 groups=groups,
                 depth=columns,
                 columns=depth,
-                activation=epilogue.activation,
-                alpha=epilogue.alpha,
+                epilogue=epilogue,
                 **walk.grid,
             )
         )

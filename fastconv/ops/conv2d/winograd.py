@@ -90,8 +90,7 @@ def _convolve(x, bias, residual, y, epilogue, *, depth, columns, taps, b_k, b_n,
         y,
         depth=depth,
         columns=columns,
-        activation=epilogue.activation,
-        alpha=epilogue.alpha,
+        epilogue=epilogue,
         **arguments,
     )
     packed = {

@@ -68,6 +68,14 @@ LAYERS = [
     (layers.Activation("tanh"), IMAGE),
     (layers.Activation("sigmoid"), IMAGE),
     (layers.Activation("relu6"), IMAGE),
+    *(
+        (layers.Activation(name), IMAGE)
+        for name in ("elu", "selu", "softplus", "softsign", "hard_sigmoid", "gelu", "mish")
+    ),
+    *((layers.Activation(name), IMAGE) for name in ("silu", "hard_silu")),
+    (layers.ReLU(3.0), IMAGE),
+    (layers.ELU(0.7), IMAGE),
+    (layers.PReLU("ones", shared_axes=[1, 2]), IMAGE),
     (layers.AveragePooling1D(3, 2, padding="same"), SEQUENCE),
     (layers.AveragePooling2D(3, 2, padding="same"), IMAGE),
     (layers.AveragePooling2D((2, 3), (1, 2), padding=((1, 0), (0, 2))), IMAGE),
@@ -143,6 +151,16 @@ def test_layers(layer, shape, tmp_path):
     model = Sequential([layers.InputLayer(shape), layer])
     randomise(model)
     assert_same(model, tmp_path, draw(3, *shape))
+
+
+def test_the_approximation_of_gelu(tmp_path):
+    x = Input(IMAGE)
+    assert_same(Model(x, _ApproximateGelu()(x)), tmp_path, draw(3, *IMAGE))
+
+
+class _ApproximateGelu(layers.Layer):
+    def call(self, inputs):
+        return ops.gelu(inputs, approximate=True)
 
 
 def test_every_layer_is_there():
