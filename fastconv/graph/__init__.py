@@ -13,6 +13,6 @@ from .passes import explain, optimize
 from .profile import profile
 from .program import Program
 from .report import MemoryReport
-from .trace import trace
+from .trace import labelled, trace
 
-__all__ = ["Graph", "MemoryReport", "Node", "Program", "Value", "explain", "optimize", "profile", "trace"]
+__all__ = ["Graph", "MemoryReport", "Node", "Program", "Value", "explain", "labelled", "optimize", "profile", "trace"]

@@ -97,8 +97,10 @@ def version(value):
     return tuple(cell[0] for cell in value.derived.cells)
 
 
-def _derive(node, sources):
-    """Return the `Derived` of a node, shared with other programs that compute the same."""
+def _derive(node, sources, read=frozenset()):
+    """Return the `Derived` of a node, shared with other programs that compute the same; `read` is of `Graph.read`."""
+    if node is not None and lower(node.op, node.specs, node.attrs, node.needs) is None:
+        node = node.without_unread(read)
     call = None if node is None else (node.op, node.attrs, node.needs, tuple(node.outputs))
     operands = tuple((name, id(value.tensor)) for name, value in sources.items())
     key = call, operands, runtime.table(), config.get_precision()
@@ -113,7 +115,7 @@ def hoist(graph):
 
     So have the variables that the graph does not update. No bit changes.
     """
-    updated = {id(tensor.version_cell()) for tensor, _ in graph.updates}
+    updated, read = {id(tensor.version_cell()) for tensor, _ in graph.updates}, graph.read()
     constants = {}  # id(value) -> the constant in its place
 
     def constant(value):
@@ -130,10 +132,11 @@ def hoist(graph):
     for node in graph.nodes:
         inputs = {name: constant(value) for name, value in node.inputs.items()}
         if all(value.role == "constant" for value in inputs.values()):
-            derived = _derive(node, inputs)
+            derived = _derive(node, inputs, read)
             for name, value in node.outputs.items():
-                made = constants[id(value)] = Value(value.spec, "constant", value.name, derived.tensors[name])
-                made.derived = derived
+                if name in derived.tensors:
+                    made = constants[id(value)] = Value(value.spec, "constant", value.name, derived.tensors[name])
+                    made.derived = derived
         else:
             kept.append(node.with_inputs(inputs))
     outputs = {name: constant(value) for name, value in graph.outputs.items()}

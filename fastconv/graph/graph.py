@@ -57,7 +57,8 @@ class Value:
 class Node:
     """One operation in one direction.
 
-    `inputs` holds what it reads; `specs` also the operands that a backward knows by shape only.
+    `inputs` holds what it reads; `specs` also the operands that a backward knows by shape only. `name` is what the network
+    calls it, where it does: an ONNX node's or a layer's.
     """
 
     op: Op
@@ -66,10 +67,15 @@ class Node:
     outputs: dict[str, Value]
     specs: dict[str, Spec]
     needs: frozenset | None = None  # None: forward
+    name: str | None = None
 
     def with_inputs(self, inputs):
         """Return the node with other values, of the same specs, for its inputs."""
         return replace(self, inputs=inputs)
+
+    def without_unread(self, read):
+        """Return the node without outputs that nobody reads, which a host step may leave out; see `Graph.read`."""
+        return replace(self, outputs={name: value for name, value in self.outputs.items() if id(value) in read})
 
     @property
     def title(self):
@@ -95,6 +101,12 @@ class Graph:
     outputs: dict[str, Value]
     updates: list[tuple[Any, Value]] = field(default_factory=list)  # (tensor, its new value)
     assumed: dict[int, tuple[Any, int]] = field(default_factory=dict)  # id(tensor) -> (tensor, version)
+
+    def read(self):
+        """Return the ids of all values that something reads: a node, or the graph's outputs and updates."""
+        values = [value for node in self.nodes for value in node.inputs.values()]
+        late = (*self.outputs.values(), *(value for _, value in self.updates))
+        return {id(value) for value in (*values, *late)}
 
     def __str__(self):
         lines = [f"graph({', '.join(map(repr, self.inputs.values()))})"]

@@ -16,6 +16,7 @@ class Row(NamedTuple):
     """A phase of a node, or a host step, and the least seconds that it took."""
 
     node: int  # its position in the program's graph
+    name: str | None  # what the network calls the node
     operation: str  # "conv2d" or "conv2d.backward"
     steps: tuple[str, ...]  # names of the kernels' steps; empty for a host step
     seconds: float
@@ -73,7 +74,8 @@ def profile(program, arrays, rounds=5):
     watch = Stopwatch(program)
     for _ in range(rounds + 1):
         program.run_in(watch, arrays)
+    nodes = program.graph.nodes
     return [
-        Row(position, program.graph.nodes[position].title, names, min(seconds[1:]))
+        Row(position, nodes[position].name, nodes[position].title, names, min(seconds[1:]))
         for position, names, seconds in watch.times
     ]

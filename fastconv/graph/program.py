@@ -64,6 +64,11 @@ class Program:
         self._source = graph if self._assumed else None
         self._renewed = None
         self.plans = [lower(node.op, node.specs, node.attrs, node.needs) for node in self.graph.nodes]
+        read = self.graph.read()
+        self.graph.nodes = [
+            node.without_unread(read) if plan is None else node
+            for node, plan in zip(self.graph.nodes, self.plans, strict=True)
+        ]
         self.hoisted = {
             position
             for position, (node, plan) in enumerate(zip(self.graph.nodes, self.plans, strict=True))

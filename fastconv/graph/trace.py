@@ -5,7 +5,7 @@ The tape does not know the difference, so the traced backward pass is the eager 
 
 import numpy as np
 
-from ..autograd import Tensor, using
+from ..autograd import Tensor, executor, using
 from ..autograd.eager import backward_results, infer
 from ..errors import UnsupportedOpError
 from ..op import Spec
@@ -22,6 +22,7 @@ class Tracer:
         self.assigned = {}  # id of a version cell -> the place that was assigned
         self.constants = {}  # (spec, number) -> value
         self.names = {}
+        self.label = None  # of the nodes that come
 
     def fresh(self, stem):
         """Return a name not used in this graph yet."""
@@ -64,7 +65,7 @@ class Tracer:
         """Append a node whose results have the specs in `results`; returns its values by name."""
         stem = op.name if needs is None else f"d{op.name}"
         outputs = {name: Value(spec, "temporary", self.fresh(stem)) for name, spec in results.items()}
-        self.nodes.append(Node(op, attrs, inputs, outputs, specs, needs))
+        self.nodes.append(Node(op, attrs, inputs, outputs, specs, needs, self.label))
         return dict(outputs)
 
     def forward(self, op, operands, attrs):
@@ -99,6 +100,25 @@ class Tracer:
         if key not in self.constants:
             self.constants[key] = self.data(Tensor(np.full(spec.shape, value, spec.dtype)))
         return self.constants[key]
+
+
+class labelled:
+    """Context manager: nodes that are recorded inside have this name. Does nothing where nothing is recorded."""
+
+    __slots__ = ("_name", "_tracer", "_before")
+
+    def __init__(self, name):
+        self._name = name
+
+    def __enter__(self):
+        tracer = executor()
+        self._tracer = tracer if isinstance(tracer, Tracer) else None
+        if self._tracer is not None:
+            self._before, tracer.label = tracer.label, self._name
+
+    def __exit__(self, *error):
+        if self._tracer is not None:
+            self._tracer.label = self._before
 
 
 def trace(fn, specs):

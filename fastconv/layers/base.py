@@ -14,6 +14,7 @@ import numpy as np
 from .. import config
 from ..autograd import SYMBOLIC, Tensor, as_tensor, no_grad, symbol, using
 from ..errors import ArgumentError, DTypeError, FastconvError, NotBuiltError, ShapeError, UnsupportedOpError
+from ..graph import labelled
 from .context import build_lock, context, skeleton, training_phase
 from .naming import auto_name
 from .node import LayerTensor, Node, flatten, is_shape, map_shapes, map_structure, shapes_of
@@ -222,7 +223,7 @@ class Layer(Weights):
             training = self._default_training
         if training is not None and self._takes_training:
             kwargs["training"] = training
-        with training_phase(training):
+        with training_phase(training), labelled(self.name):
             return self.call(*args, **kwargs)
 
     def _build_for(self, args, kwargs):

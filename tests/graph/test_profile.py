@@ -3,8 +3,9 @@
 import numpy as np
 
 import fastconv
-from fastconv import ops
+from fastconv import layers, ops
 from fastconv.graph import Program, profile, trace
+from fastconv.models import Sequential
 from fastconv.op import Spec
 
 
@@ -24,3 +25,16 @@ def test_every_phase_is_timed_and_updates_are_made():
     ]
     assert all(row.seconds > 0 for row in rows)
     assert count.numpy().tolist() == [3.0] * 3  # one round does not count, but runs
+
+
+def test_nodes_have_the_names_of_their_layers():
+    model = Sequential([layers.Conv2D(4, 3, name="first", input_shape=(8, 8, 1)), layers.ReLU(name="second")])
+    model.add(layers.Flatten(name="third"))
+
+    def fn(x):
+        with fastconv.no_grad():
+            return {"y": ops.exp(model(x))}
+
+    program = Program(trace(fn, {"x": Spec((1, 8, 8, 1))}))
+    rows = profile(program, {"x": np.zeros((1, 8, 8, 1))})
+    assert [(row.name, row.operation) for row in rows] == [("first", "conv2d"), (None, "exp")]

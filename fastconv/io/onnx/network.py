@@ -11,6 +11,7 @@ import numpy as np
 
 from ...autograd import EAGER, Tensor, no_grad, using
 from ...errors import FastconvError, ModelFormatError, ShapeError, UnsupportedOpError
+from ...graph import labelled
 from .check import check
 from .external import let_go
 from .host import apply_host, cast
@@ -180,7 +181,8 @@ class Network:
                 if any(values.get(name) is LATE for name in self.reads(node)):
                     raise NotConstant
                 wanted = tuple(bool(n) and n in read for n in node.output)
-                results = self.step(node, inputs, values, versions, wanted, keyed)
+                with labelled(node.name or next(filter(None, node.output), None)):
+                    results = self.step(node, inputs, values, versions, wanted, keyed)
             except NotConstant:
                 late.append(node)
                 results = [LATE] * len(node.output)
