@@ -6,6 +6,7 @@ call at a time
 
 import os
 import threading
+from collections import deque
 
 import numpy as np
 
@@ -76,7 +77,7 @@ class Program:
         }
         self.memory = MemoryPlan(self.graph, self.plans, self.hoisted)
         self.schedule = schedule(self.phases())
-        self._idle = []
+        self._idle = deque(maxlen=MAX_ARENAS)
         self._fixed = ()  # slots of constants and what is packed: [(slot, array)]
         self._epoch = self._versions = None
         cells = [cell for value in self._constants() for cell in version_cells(value)]
@@ -125,8 +126,7 @@ class Program:
         try:
             return self.run_in(arena, arrays)
         finally:
-            if len(self._idle) < MAX_ARENAS:
-                self._idle.append(arena)
+            self._idle.append(arena)
 
     def current(self):
         """Return the program to run: another one after a number that a pass relied on was written to."""

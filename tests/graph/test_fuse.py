@@ -6,6 +6,7 @@ import pytest
 import fastconv
 from fastconv import ops
 from fastconv.autograd import gradients
+from fastconv.ops._activations import TABLE
 
 from .conftest import check, compiled, constant, eager, random, titles
 
@@ -104,10 +105,14 @@ def test_sums_that_stay():
 # ---- activation
 
 
-@pytest.mark.parametrize("activation", ["relu", "relu6", "leaky_relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", [name for name in TABLE if hasattr(ops, name)])
 def test_activation(linear, activation):
     name, op, x, shape = linear
-    function = getattr(ops, activation)
+    numbers = (-0.5, 1.5) if activation == "clip" else ()
+
+    def function(x):
+        return getattr(ops, activation)(x, *numbers)
+
     program = check(lambda x: {"y": function(0.1 * op(x))}, x, left=[title(name)], exact=False)
     assert program.graph.nodes[0].attrs.epilogue.activation == activation
     check(lambda x: {"y": function(op(x, constant(shape[-1])))}, x, left=[title(name)])

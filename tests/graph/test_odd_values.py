@@ -1,5 +1,6 @@
 """Graphs at the edges: empty arrays, any dtype, outputs that are inputs, operations of other people."""
 
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import fastconv
 from fastconv import ops
 from fastconv.autograd import Tensor, apply
 from fastconv.graph import Program, profile, trace
+from fastconv.graph.program import MAX_ARENAS
 from fastconv.op import ITEM_SIZE, Op, Spec
 
 
@@ -120,3 +122,31 @@ def test_host_steps_between_kernels_read_what_is_bound():
         assert np.array_equal(results["b"], np.maximum(np.roll(relu, 1) + x, 0))
         assert np.array_equal(results["c"], np.roll(relu, 1) + w.numpy())
         w.assign(w.numpy() + 1)
+
+
+def test_more_calls_at_once_than_arenas_are_kept():
+    """All are inside the program at the same time, each in memory of its own; afterwards only some arenas stay."""
+    count = 2 * MAX_ARENAS
+    inside = threading.Barrier(count)
+
+    def meet(arrays):
+        if arrays["x0"].any():  # not while it is traced
+            inside.wait(timeout=60)
+        return {"y": arrays["x0"].copy()}
+
+    op = host_op("meet", meet)
+    program = Program(trace(lambda x: {"y": ops.relu(call(op, ops.relu(x)))}, {"x": Spec((100,))}))
+    results = {}
+
+    def work(i):
+        results[i] = program.run(x=np.full(100, i + 1))["y"]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(program._idle) == MAX_ARENAS
+    for i, y in results.items():
+        assert np.all(y == i + 1)
+        assert not any(np.shares_memory(y, arena.block) for arena in program._idle)

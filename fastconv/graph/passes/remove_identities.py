@@ -40,6 +40,8 @@ def _does_nothing(node):
         return single and len(node.inputs) == 1 and node.outputs["y"].spec == node.inputs["x"].spec
     if name == "upsample":
         return all(n == 1 for n in attrs.size)
+    if name == "cast":
+        return node.outputs["y"].spec == node.inputs["x"].spec
     if name == "getitem":
         return len(node.inputs) == 1 and node.outputs["y"].spec == node.inputs["x"].spec and _takes_all(attrs.form)
     return False
