@@ -91,7 +91,7 @@ def _activation_after(add, uses):
 
 def _with_backward(chain, uses):
     """Return the chain with its nodes of the backward pass, or None where they are not one chain, too."""
-    readers = uses.readers.get(id(chain.norm.outputs["mean"]), ())
+    readers = uses.readers.get(id(chain.norm.outputs.get("mean")), ())  # nobody's, where nothing is saved
     norm = next((node for node in readers if _is(node, "batch_norm_train", backward=True)), None)
     add = activation = None
     if norm is not None:

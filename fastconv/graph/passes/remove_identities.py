@@ -38,9 +38,7 @@ def _does_nothing(node):
     if name.startswith(("max_pool", "avg_pool")):
         single = all(n == 1 for n in (*attrs.pool_size, *attrs.strides))
         return single and len(node.inputs) == 1 and node.outputs["y"].spec == node.inputs["x"].spec
-    if name == "upsample":
-        return all(n == 1 for n in attrs.size)
-    if name == "cast":
+    if name in ("upsample", "cast"):
         return node.outputs["y"].spec == node.inputs["x"].spec
     if name == "getitem":
         return len(node.inputs) == 1 and node.outputs["y"].spec == node.inputs["x"].spec and _takes_all(attrs.form)
