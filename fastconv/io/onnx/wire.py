@@ -151,14 +151,20 @@ class _Reader:
             value, at = decode(self, at, stop, argument)
             if store == _SET:
                 setattr(result, name, value)
-            elif store == _ONCE:
-                if getattr(result, name) is not None:
-                    raise self.error(begin, f"{name} of {cls.__name__} is there twice")
+            elif store == _APPEND:
+                if values := getattr(result, name):
+                    values.append(value)
+                else:
+                    setattr(result, name, [value])
+            elif store == _EXTEND:
+                if values := getattr(result, name):
+                    values.extend(value.tolist())
+                else:
+                    setattr(result, name, value.tolist())
+            elif getattr(result, name) is None:
                 setattr(result, name, value)
             else:
-                values = getattr(result, name) or []
-                values.extend(value.tolist()) if store == _EXTEND else values.append(value)
-                setattr(result, name, values)
+                raise self.error(begin, f"{name} of {cls.__name__} is there twice")
         for name in cls.ARRAYS:
             if parts := getattr(result, name):
                 setattr(result, name, parts[0] if len(parts) == 1 else np.concatenate(parts))
@@ -180,8 +186,10 @@ class _Reader:
 
     def varint(self, at, stop):
         """Return an unsigned number."""
-        value = shift = 0
         view = self.view
+        if at < stop and view[at] < 128:  # most of them
+            return view[at], at + 1
+        value = shift = 0
         for position in range(at, min(at + 10, stop)):
             byte = view[position]
             value |= (byte & 127) << shift
@@ -192,7 +200,10 @@ class _Reader:
 
     def length(self, at, stop):
         """Return where a length-delimited field ends, and where it begins."""
-        size, at = self.varint(at, stop)
+        if at < stop and (size := self.view[at]) < 128:
+            at += 1
+        else:
+            size, at = self.varint(at, stop)
         if size > stop - at:
             raise self.error(at, f"a field claims {size} bytes where {stop - at} are left")
         return at + size, at
@@ -219,6 +230,7 @@ class _Reader:
 
     def array(self, at, stop, dtype):
         """Return packed numbers: floats as a view of the file, integers decoded."""
+        self.count()
         end, at = self.length(at, stop)
         if dtype.kind != "f":
             return self.varints(at, end, dtype), end
@@ -238,6 +250,12 @@ class _Reader:
 
     def varints(self, at, end, dtype):
         """Return the numbers that the bytes from `at` to `end` hold. Those too large for `dtype` wrap around."""
+        if end - at < 32:  # NumPy's calls would cost more than they save
+            numbers = []
+            while at < end:
+                value, at = self.varint(at, end)
+                numbers.append(value)
+            return np.array(numbers, "<u8").astype(dtype)
         data = np.frombuffer(self.view[at:end], np.uint8)
         if len(data) and data[-1] > 127:
             raise self.error(at, "a number does not end")

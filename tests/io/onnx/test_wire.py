@@ -235,12 +235,28 @@ def nested(depth):
         (block(7, block(5, block(7, b"\x80" * 11 + b"\x00"))), "does not end"),
         (nested(40), "nested more than"),
         (nested(20_000), "nested more than"),
-        (block(7, b"\x0a\x00" * (wire.MAX_MESSAGES + 1)), "more than 1000000 parts"),
     ],
 )
 def test_malformed_bytes(data, what):
     with pytest.raises(errors.ModelFormatError, match=what):
         proto.read_model(data)
+
+
+def test_more_parts_than_a_network_has(monkeypatch):
+    monkeypatch.setattr(wire, "MAX_MESSAGES", 1000)
+    with pytest.raises(errors.ModelFormatError, match="more than 1000 parts"):
+        proto.read_model(block(7, b"\x0a\x00" * 1000))
+
+
+@pytest.mark.parametrize("number", [1, 7])  # a list, and an array
+def test_numbers_in_many_pieces(number, monkeypatch):
+    piece = block(number, b"\x01")
+    tensor = wire.read(proto.Tensor, piece * 50_000)
+    assert list(tensor.dims or tensor.int64_data) == [1] * 50_000
+    monkeypatch.setattr(wire, "MAX_MESSAGES", 1000)
+    assert wire.read(proto.Tensor, piece * 999)
+    with pytest.raises(errors.ModelFormatError, match="more than 1000 parts"):
+        wire.read(proto.Tensor, piece * 1000)
 
 
 def test_as_deep_as_may_be():
