@@ -14,8 +14,6 @@ from ...errors import UnsupportedOpError
 from . import proto
 from .tensors import from_array
 
-_ATTRIBUTES = ((bool, 2, "i"), (int, 2, "i"), (float, 1, "f"), (str, 3, "s"))
-
 
 class Stored(NamedTuple):
     """A value as the file has it: axis i of the tensor `name` is axis `order[i]` of the value."""
@@ -77,10 +75,6 @@ class Emitter:
         """Return the shape of a value, None for a dimension that depends on the batch."""
         return self.shapes.get(value, value.shape)
 
-    def dynamic(self, value):
-        """Tell whether the shape of a value depends on the batch."""
-        return None in self.shape(value)
-
     def tensor(self, value, order=None):
         """Return the name of a value whose axes are in `order` (default: as in the traced graph)."""
         order = tuple(range(value.ndim)) if order is None else tuple(order)
@@ -138,9 +132,9 @@ class Emitter:
         """Return the name of a constant vector of int64."""
         return self.constant(np.array(values, "int64"))
 
-    def node(self, op_type, *inputs, outputs=1, **attributes):
-        """Append a node; returns the name of its first output. An input None is left out, and so is an attribute None."""
-        names = [self.unique(f"{op_type.lower()}") for _ in range(outputs)]
+    def node(self, op_type, *inputs, **attributes):
+        """Append a node; returns the name of its output. An input or attribute None is left out."""
+        output = self.unique(op_type.lower())
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         self.nodes.append(
@@ -148,11 +142,11 @@ class Emitter:
                 name=f"{op_type}_{len(self.nodes)}",
                 op_type=op_type,
                 input=["" if name is None else name for name in inputs],
-                output=names,
+                output=[output],
                 attribute=[_attribute(name, value) for name, value in attributes.items() if value is not None],
             )
         )
-        return names[0]
+        return output
 
     def rename(self, old, new):
         """Give a tensor that a node makes the name of an output of the graph."""
@@ -169,14 +163,12 @@ class Emitter:
 
 def _attribute(name, value):
     if isinstance(value, (list, tuple)):
-        if all(isinstance(item, int) for item in value):
-            return proto.Attribute(name=name, type=7, ints=[int(item) for item in value])
-        return proto.Attribute(name=name, type=8, strings=[item.encode() for item in value])
-    for kind, code, field in _ATTRIBUTES:
-        if isinstance(value, kind):
-            content = value.encode() if kind is str else value
-            return proto.Attribute(name=name, type=code, **{field: int(content) if kind is bool else content})
-    raise TypeError(f"attribute {name} cannot be {value!r}")
+        return proto.Attribute(name=name, type=7, ints=list(value))
+    if isinstance(value, str):
+        return proto.Attribute(name=name, type=3, s=value.encode())
+    if isinstance(value, float):
+        return proto.Attribute(name=name, type=1, f=value)
+    return proto.Attribute(name=name, type=2, i=value)
 
 
 def same_order(emitter, values):

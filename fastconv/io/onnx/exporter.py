@@ -220,15 +220,14 @@ class _Export:
             problems["variables that change while the model runs"] = 1
         failed = set()
         for node in reversed(needed):
-            if failed.intersection(node.inputs.values()):
-                failed.update(node.outputs.values())
-                # Its own operation may be missing too.
-                known = node.op.name in TABLE
-                problem = None if known else f"operation {node.op.name!r}"
+            blocked = not failed.isdisjoint(node.inputs.values())
+            if node.op.name not in TABLE:
+                problem = f"operation {node.title!r}"
             else:
-                problem = self.write(node)
+                problem = None if blocked else self.write(node)
             if problem is not None:
                 problems[problem] = problems.get(problem, 0) + 1
+            if blocked or problem is not None:
                 failed.update(node.outputs.values())
         if problems:
             listed = "\n  ".join(f"{what}{f' ({n} times)' if n > 1 else ''}" for what, n in problems.items())
@@ -237,12 +236,9 @@ class _Export:
             )
 
     def write(self, node):
-        """Write a node; returns what is wrong, or None."""
-        function = TABLE.get(node.op.name)
-        if function is None or node.needs is not None:
-            return f"operation {node.title!r}"
+        """Write a node; returns what ONNX has no form for, or None."""
         try:
-            function(self.emitter, node)
+            TABLE[node.op.name](self.emitter, node)
         except UnsupportedOpError as error:
             return str(error)
         return None
@@ -254,16 +250,15 @@ class _Export:
         names = model.output_names
         if not names or len(names) != len(values):
             names = [f"output_{i}" for i in range(len(values))] if len(values) > 1 else ["output"]
+        tensors = [e.tensor(value) for value in values]
         made = {name for node in e.nodes for name in node.output}
-        infos, given = [], set()
-        for stem, value in zip(names, values, strict=True):
-            old, name = e.tensor(value), e.unique(stem)
-            made.update(name for node in e.nodes[-1:] for name in node.output)
-            if old in given or old not in made:  # an input, a weight, or another output: the same under a second name
-                old = e.node("Identity", old)
-            e.rename(old, name)
-            given.add(name)
-            made.add(name)
-            e.define(value, name)
+        infos, renamed = [], {}
+        for stem, value, old in zip(names, values, tensors, strict=True):
+            name = e.unique(stem)
+            if old in renamed or old not in made:  # another output, an input or a weight: the same under a second name
+                e.rename(e.node("Identity", renamed.get(old, old)), name)
+            else:
+                e.rename(old, name)
+                renamed[old] = name
             infos.append(value_info(name, e.shape(value), value.dtype))
         return infos

@@ -14,7 +14,7 @@ from ...errors import FastconvError, ModelFormatError, ShapeError, UnsupportedOp
 from ...graph import labelled
 from .check import check
 from .external import let_go
-from .host import apply_host, cast
+from .host import MAX_ELEMENTS, apply_host, cast
 from .operand import Operand
 from .operators import OPERATORS, Call, NotConstant
 from .tensors import to_array
@@ -186,7 +186,7 @@ class Network:
             except NotConstant:
                 late.append(node)
                 results = [LATE] * len(node.output)
-            except (FastconvError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            except (FastconvError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
                 _explain(error, self.title(node), inputs)
                 raise
             if len(results) < sum(map(bool, node.output)):
@@ -307,7 +307,12 @@ def results_of(call, evaluate, arrays):
     with np.errstate(all="ignore"):
         results = evaluate(call, *arrays)
     results = results if isinstance(results, (tuple, list)) else (results,)
-    return [np.asarray(result) for result in results[: len(call.wanted)]]
+    arrays = [np.asarray(result) for result in results[: len(call.wanted)]]
+    for array in arrays:
+        # One that is repeated without taking memory would still keep whoever reads it busy.
+        if array.size > MAX_ELEMENTS:
+            raise ShapeError(f"an array of shape {array.shape} is too large for what runs on the host")
+    return arrays
 
 
 def _with_references(node, attributes):

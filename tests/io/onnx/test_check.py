@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from fastconv import errors
+from fastconv import InferenceSession, errors
 from fastconv.io.onnx import proto
 from fastconv.io.onnx.check import check
 from fastconv.io.onnx.tensors import from_array
+from tests.io.onnx import small
 
 KNOWN = {("", "Relu"), ("", "Add"), ("", "If"), ("com.microsoft", "QGemm"), ("mine", "Twice")}
 
@@ -191,3 +192,14 @@ def test_a_long_chain_backwards():
     long = model(*chain, inputs="v0", outputs=f"v{n}")
     check(long, KNOWN)
     assert long.graph.node[0].input == ["v0"]
+
+
+@pytest.mark.parametrize("op_type", ["Expand", "Tile"])
+def test_sizes_that_show_only_on_the_way(op_type):
+    """No file can make the machine fetch 600 TB: one error that names the node."""
+    nodes = [small.node(op_type, "c s", "big", name="culprit"), small.node("ReduceSum", "big", "y")]
+    weights = {"c": np.ones((1, 1), "float32"), "s": np.array([1 << 45, 5])}
+    data = small.model(nodes, [small.value("x", [1])], [small.value("y", [1, 1])], weights)
+    with pytest.raises(errors.FastconvError, match="culprit"):
+        session = InferenceSession(data)
+        session.run(None, {"x": np.ones(1, "float32")})

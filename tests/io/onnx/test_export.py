@@ -322,6 +322,28 @@ def test_shared_layers_and_outputs_that_are_inputs(tmp_path):
     assert len([t for t in proto.graph.initializer if "kernel" in t.name]) == 1
 
 
+class Views(layers.Layer):
+    def call(self, inputs):
+        y = ops.relu(inputs)
+        return [y, ops.transpose(y, 0, 2, 1, 3), y, ops.transpose(inputs, 0, 3, 1, 2), ops.transpose(y, 0, 2, 1, 3)]
+
+
+def test_outputs_that_are_views_of_each_other(tmp_path):
+    x = Input((5, 6, 4))
+    assert_same(Model(x, Views()(x)), tmp_path, draw(2, 5, 6, 4))
+
+
+def test_float64(tmp_path):
+    model = Sequential(
+        [layers.Dense(4, activation="relu", dtype="float64", input_shape=(3,)), layers.Dense(2, dtype="float64")]
+    )
+    proto, data = export(model, tmp_path / "m.onnx")
+    x = RNG.normal(size=(5, 3))
+    result = run_onnx_runtime(data, {proto.graph.input[0].name: x})[0]
+    assert result.dtype == np.float64
+    np.testing.assert_allclose(result, model(x).numpy(), rtol=1e-12)
+
+
 class Own(Model):
     def __init__(self):
         super().__init__()
