@@ -65,7 +65,7 @@ def imported(path):
 
 def test_every_module_has_a_place():
     found = {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in modules()}
-    assert found | {"session"} == set(LEVEL)  # session.py is on its way
+    assert found == set(LEVEL)
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

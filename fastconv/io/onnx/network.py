@@ -12,6 +12,7 @@ import numpy as np
 from ...autograd import EAGER, Tensor, no_grad, using
 from ...errors import FastconvError, ModelFormatError, ShapeError, UnsupportedOpError
 from ...graph import labelled
+from . import proto
 from .check import check
 from .external import let_go
 from .host import MAX_ELEMENTS, apply_host, cast
@@ -19,18 +20,6 @@ from .operand import Operand
 from .operators import OPERATORS, Call, NotConstant
 from .tensors import to_array
 
-ATTRIBUTE_FIELDS = {
-    1: "f",
-    2: "i",
-    3: "s",
-    4: "t",
-    5: "g",
-    6: "floats",
-    7: "ints",
-    8: "strings",
-    9: "tensors",
-    10: "graphs",
-}
 STANDARD = ("", "ai.onnx")
 
 
@@ -126,7 +115,7 @@ class Network:
         """Return {name: value} of a node's attributes."""
         found = self._attributes.get(id(node))
         if found is None:
-            found = self._attributes[id(node)] = {a.name: _value(a) for a in node.attribute}
+            found = self._attributes[id(node)] = {a.name: _plain(a.value) for a in node.attribute}
         return found
 
     def weight(self, node, operand, order=None, form="", make=None):
@@ -289,17 +278,13 @@ class _Everything:
         return True
 
 
-def _value(attribute):
-    value = getattr(attribute, ATTRIBUTE_FIELDS.get(attribute.type, "f"))
-    if attribute.type == 3:
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    if attribute.type == 4:
+def _plain(value):
+    """Return what an attribute holds as str, number, array, graph, or list of them."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, proto.Tensor):
         return to_array(value)
-    if attribute.type == 8:
-        return [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
-    if attribute.type == 9:
-        return [to_array(v) for v in value]
-    return list(value) if attribute.type in (6, 7, 10) else value
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def results_of(call, evaluate, arrays):

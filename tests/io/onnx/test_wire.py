@@ -176,6 +176,13 @@ def test_unknown_fields_are_skipped():
     assert proto.read_model(unknown + number(1, 8) + unknown).ir_version == 8
 
 
+def test_attributes_of_files_older_than_their_types():
+    for fields in ({"i": 3}, {"f": 0.5}, {"s": b"a"}, {"ints": [1, 2]}, {"t": tensors.from_array(np.ones(2), "t")}):
+        assert proto.Attribute(name="a", **fields).value is next(iter(fields.values()))
+    assert proto.Attribute(name="a").value == 0
+    assert proto.Attribute(name="a", type=7, i=3).value == ()
+
+
 def test_numbers_come_packed_or_not():
     packed = block(7, varint(1) + varint(300) + varint((1 << 64) - 1))
     loose = number(7, 1) + number(7, 300) + number(7, (1 << 64) - 1)
