@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import InferenceSession, Input, Model, Sequential, errors, layers, ops
+from fastconv import InferenceSession, Input, Model, Sequential, activations, errors, layers, ops
 from fastconv.io.onnx import exporter, load_model
 from fastconv.io.onnx.check import check
 from fastconv.io.onnx.operators import OPERATORS
@@ -161,6 +161,15 @@ def test_the_approximation_of_gelu(tmp_path):
 class _ApproximateGelu(layers.Layer):
     def call(self, inputs):
         return ops.gelu(inputs, approximate=True)
+
+
+@pytest.mark.parametrize("name", activations.FUNCTIONS)
+def test_activations(name, tmp_path):
+    """As operations of their own, and fused into a convolution where that is done."""
+    x = Input(IMAGE)
+    model = Model(x, [layers.Activation(name)(x), layers.Conv2D(3, 2, activation=name)(x)])
+    randomise(model)
+    assert_same(model, tmp_path, draw(3, *IMAGE))
 
 
 def test_every_layer_is_there():
