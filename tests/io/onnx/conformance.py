@@ -7,6 +7,7 @@ prints how many pass, and why the others do not.
 
 import argparse
 import collections
+import copy
 import sys
 import traceback
 import warnings
@@ -59,13 +60,44 @@ def _arrays(value):
     return numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
 
 
-def run_case(case):
+def permuted(case):
+    """Return (model, data sets) of a case whose inputs of several axes come in reverse order, and are transposed back."""
+    import onnx
+
+    model, reversed_names = copy.deepcopy(case.model), set()
+    graph = model.graph
+    version = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    for value in graph.input:
+        tensor = value.type.tensor_type
+        dims = list(tensor.shape.dim)[::-1]
+        if len(dims) < 2 or (tensor.elem_type == onnx.TensorProto.BFLOAT16 and version < 13):
+            continue
+        reversed_names.add(value.name)
+        node = onnx.helper.make_node("Transpose", [value.name + "_reversed"], [value.name])
+        graph.node.insert(0, node)
+        value.name += "_reversed"
+        dims = [copy.deepcopy(dim) for dim in dims]
+        del tensor.shape.dim[:]
+        tensor.shape.dim.extend(dims)
+    names = [value.name for value in case.model.graph.input]
+    data_sets = [
+        (
+            [np.asarray(_arrays(x)).T if name in reversed_names else x for name, x in zip(names, inputs, strict=False)],
+            outputs,
+        )
+        for inputs, outputs in case.data_sets
+    ]
+    return model, data_sets
+
+
+def run_case(case, permute=False):
     """Run every data set of a case; raises where a result differs."""
     from fastconv.session import InferenceSession
 
-    session = InferenceSession(case.model.SerializeToString())
+    model, data_sets = permuted(case) if permute else (case.model, case.data_sets)
+    session = InferenceSession(model.SerializeToString())
     names = [value.name for value in session.get_inputs()]
-    for inputs, expected in case.data_sets:
+    for inputs, expected in data_sets:
         inputs, expected = map(_arrays, inputs), map(_arrays, expected)
         results = session.run(None, dict(zip(names, inputs, strict=False)))
         for result, wanted in zip(results, expected, strict=True):
@@ -83,6 +115,7 @@ def main():
     parser.add_argument("--family", nargs="*", default=list(FAMILIES))
     parser.add_argument("--ops", nargs="*")
     parser.add_argument("--kind", nargs="*", default=["base", "exp"])
+    parser.add_argument("--permute", action="store_true", help="inputs come transposed")
     parser.add_argument("-v", action="store_true", help="with tracebacks")
     args = parser.parse_args()
     passed, total = collections.Counter(), collections.Counter()
@@ -92,7 +125,7 @@ def main():
             continue
         total[family, kind] += 1
         try:
-            run_case(case)
+            run_case(case, args.permute)
             passed[family, kind] += 1
         except Exception as error:
             print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")

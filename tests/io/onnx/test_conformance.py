@@ -94,9 +94,17 @@ def _parameter(name, case):
     return pytest.param(case, id=name, marks=pytest.mark.xfail(reason=reason, strict=True) if reason else ())
 
 
-@pytest.mark.parametrize("case", [_parameter(name, case) for name, _, case in CASES])
+PARAMETERS = [_parameter(name, case) for name, _, case in CASES]
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
 def test_case(case):
     conformance.run_case(case)
+
+
+@pytest.mark.parametrize("case", PARAMETERS)
+def test_case_on_transposed_inputs(case):
+    conformance.run_case(case, permute=True)
 
 
 def test_the_list_of_failures_is_short():

@@ -87,17 +87,27 @@ def _variadic(name, lowering, function):
         return functools.reduce(function, xs)
 
 
-_variadic("Sum", "add", np.add)
 _variadic("Max", "maximum", np.maximum)
 _variadic("Min", "minimum", np.minimum)
 
 
-@lowers("Mean")
-def mean(call, *xs):
+@lowers("Sum")
+def total(call, *xs):
     if any(x.dtype != np.float32 for x in xs):
         return NotImplemented
-    total = functools.reduce(functools.partial(broadcast, call, ops.add), xs)
-    return call.pointwise(lambda tensor: ops.multiply(tensor, 1 / len(xs)), total)
+    return broadcast(call, ops.add, *xs) if len(xs) > 1 else xs[0]
+
+
+@lowers("Mean")
+def mean(call, *xs):
+    y = total(call, *xs)
+    return y if y is NotImplemented else call.pointwise(lambda tensor: ops.multiply(tensor, 1 / len(xs)), y)
+
+
+@evaluates("Sum")
+@in_float32
+def total_arrays(call, *xs):
+    return functools.reduce(np.add, xs)
 
 
 @evaluates("Mean")
@@ -118,7 +128,9 @@ def power(call, x, exponent):
         if number in (0.5, 1, 2):
             return x if number == 1 else call.pointwise(ops.sqrt if number == 0.5 else ops.square, x)
         return call.pointwise(lambda tensor: ops.power(tensor, number), x)
-    return broadcast(call, ops.power, x, exponent) if exponent.dtype == np.float32 else NotImplemented
+    if exponent.dtype != np.float32:
+        return NotImplemented
+    return broadcast(call, ops.power, x, aligned(call, x, exponent))
 
 
 @evaluates("Pow")

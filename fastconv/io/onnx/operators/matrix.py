@@ -20,7 +20,8 @@ def gemm(call, a, b, c=None):
     per_unit = c is None or (c.ndim > 0 and c.shape == (1,) * (c.ndim - 1) + (units,))
     if alpha == 1 and beta == 1 and per_unit:
         kernel = call.weight(b, (1, 0) if swap_b else None)
-        return Operand(ops.dense(left, kernel, None if c is None else call.weight(c).reshape((units,))))
+        bias = None if c is None else call.weight(c)
+        return Operand(ops.dense(left, kernel, bias if c is None or c.ndim == 1 else bias.reshape((units,))))
     y = Operand(_scaled(ops.matmul(left, call.weight(b), transpose_b=swap_b), alpha))
     if c is None or beta == 0:
         return y

@@ -61,8 +61,10 @@ def average_pool(call, x):
     if x.dtype not in LOWERED:
         return NotImplemented
     if call.attribute("count_include_pad", 0) and any(map(any, w.padding)):
-        order = (0, *range(2, x.ndim), 1)
-        padded = ops.pad(x.tensor(order), ((0, 0), *w.padding, (0, 0)))
+        if x.ndim == 4 and not any(w.beyond):  # every window counts as whole
+            y = _lower(call, "sum_pool", x, w)
+            return y if y is NotImplemented else call.pointwise(lambda t: ops.multiply(t, 1 / math.prod(w.kernel)), y)
+        padded = ops.pad(x.channels_last(), ((0, 0), *w.padding, (0, 0)))
         size = tuple(n + sum(pads) for n, pads in zip(w.size, w.padding, strict=True))
         return _lower(call, "avg_pool", channels_first(padded), w._replace(size=size, padding=((0, 0),) * len(size)))
     return _lower(call, "avg_pool", x, w)
