@@ -90,11 +90,28 @@ def permuted(case):
     return model, data_sets
 
 
-def run_case(case, permute=False):
+def constant(case):
+    """Return (model, data sets) of a case whose inputs are in the model: NumPy does all."""
+    from onnx import numpy_helper
+
+    model = copy.deepcopy(case.model)
+    (inputs, outputs), *_ = case.data_sets
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(_arrays(x)), value.name)
+        for x, value in zip(inputs, model.graph.input, strict=False)
+    )
+    return model, [([], outputs)]
+
+
+# How a case is run -> (model, data sets) of it.
+MODES = {"plain": lambda case: (case.model, case.data_sets), "permuted": permuted, "constant": constant}
+
+
+def run_case(case, mode="plain"):
     """Run every data set of a case; raises where a result differs."""
     from fastconv.session import InferenceSession
 
-    model, data_sets = permuted(case) if permute else (case.model, case.data_sets)
+    model, data_sets = MODES[mode](case)
     session = InferenceSession(model.SerializeToString())
     names = [value.name for value in session.get_inputs()]
     for inputs, expected in data_sets:
@@ -115,7 +132,7 @@ def main():
     parser.add_argument("--family", nargs="*", default=list(FAMILIES))
     parser.add_argument("--ops", nargs="*")
     parser.add_argument("--kind", nargs="*", default=["base", "exp"])
-    parser.add_argument("--permute", action="store_true", help="inputs come transposed")
+    parser.add_argument("--mode", choices=MODES, default="plain", help="inputs come transposed, or are in the model")
     parser.add_argument("-v", action="store_true", help="with tracebacks")
     args = parser.parse_args()
     passed, total = collections.Counter(), collections.Counter()
@@ -125,7 +142,7 @@ def main():
             continue
         total[family, kind] += 1
         try:
-            run_case(case, args.permute)
+            run_case(case, args.mode)
             passed[family, kind] += 1
         except Exception as error:
             print(f"{name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}")

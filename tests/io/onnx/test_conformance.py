@@ -89,22 +89,17 @@ def scratch(monkeypatch, tmp_path):
     monkeypatch.setenv("ONNX_MODELS", str(tmp_path))
 
 
-def _parameter(name, case):
-    reason = KNOWN_FAILURES.get(name)
-    return pytest.param(case, id=name, marks=pytest.mark.xfail(reason=reason, strict=True) if reason else ())
+def _parameters():
+    for name, _, case in CASES:
+        reason = KNOWN_FAILURES.get(name)
+        marks = pytest.mark.xfail(reason=reason, strict=True) if reason else ()
+        for mode in ("plain",) if reason else conformance.MODES:
+            yield pytest.param(case, mode, id=f"{name}-{mode}", marks=marks)
 
 
-PARAMETERS = [_parameter(name, case) for name, _, case in CASES]
-
-
-@pytest.mark.parametrize("case", PARAMETERS)
-def test_case(case):
-    conformance.run_case(case)
-
-
-@pytest.mark.parametrize("case", PARAMETERS)
-def test_case_on_transposed_inputs(case):
-    conformance.run_case(case, permute=True)
+@pytest.mark.parametrize(("case", "mode"), _parameters())
+def test_case(case, mode):
+    conformance.run_case(case, mode)
 
 
 def test_the_list_of_failures_is_short():
