@@ -44,41 +44,77 @@ def _gelu(x, approximate):
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))
 
 
+# ---- the same by fastconv.ops, as far as their numbers go
+
+
+def _celu(x, alpha):
+    if alpha == 1:
+        return ops.elu(x)
+    return ops.multiply(ops.elu(ops.multiply(x, 1 / alpha)), alpha) if alpha > 0 else NotImplemented
+
+
+def _elu(x, alpha):
+    return ops.elu(x, alpha) if alpha >= 0 else NotImplemented
+
+
 def _leaky_relu(x, alpha):
     return ops.leaky_relu(x, alpha) if alpha >= 0 else NotImplemented
 
 
-unary("Celu", lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)), alpha=1.0)
-unary("Elu", lambda x, alpha: np.where(x < 0, alpha * np.expm1(x), x), alpha=1.0)
+def _swish(x, alpha):
+    return ops.silu(x) if alpha == 1 else ops.multiply(x, ops.sigmoid(ops.multiply(x, alpha)))
+
+
+unary("Celu", lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha)), _celu, alpha=1.0)
+unary("Elu", lambda x, alpha: np.where(x < 0, alpha * np.expm1(x), x), _elu, alpha=1.0)
 unary("Erf", erf, "erf")
-unary("Gelu", _gelu, approximate="none")
-unary("Gelu", lambda x: _gelu(x, "none"), domain="com.microsoft")
-unary("HardSigmoid", lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1), alpha=0.2, beta=0.5)
-unary("HardSwish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1))
+unary("Gelu", _gelu, lambda x, approximate: ops.gelu(x, approximate == "tanh"), approximate="none")
+unary("Gelu", lambda x: _gelu(x, "none"), "gelu", domain="com.microsoft")
+unary("HardSigmoid", lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1), "hard_sigmoid", alpha=0.2, beta=0.5)
+unary("HardSwish", lambda x: x * np.clip(x / 6 + 0.5, 0, 1), "hard_swish")
 unary("LeakyRelu", lambda x, alpha: np.where(x < 0, alpha * x, x), _leaky_relu, alpha=0.01)
-unary("Mish", lambda x: x * np.tanh(softplus(x)))
-unary("QuickGelu", lambda x, alpha: x * sigmoid(alpha * x), domain="com.microsoft", alpha=1.702)
+unary("Mish", lambda x: x * np.tanh(softplus(x)), "mish")
+unary("QuickGelu", lambda x, alpha: x * sigmoid(alpha * x), _swish, domain="com.microsoft", alpha=1.702)
 unary("Relu", lambda x: np.maximum(x, 0), "relu")
 unary("Sigmoid", sigmoid, "sigmoid")
-unary("Softplus", softplus)
-unary("Softsign", lambda x: x / (1 + np.abs(x)))
-unary("Swish", lambda x, alpha: x * sigmoid(alpha * x), alpha=1.0)
+unary("Softplus", softplus, "softplus")
+unary("Softsign", lambda x: x / (1 + np.abs(x)), "softsign")
+unary("Swish", lambda x, alpha: x * sigmoid(alpha * x), _swish, alpha=1.0)
 unary("Tanh", np.tanh, "tanh")
 unary("ThresholdedRelu", lambda x, alpha: np.where(x > alpha, x, 0), alpha=1.0)
 
 
-@evaluates("Selu")
-@in_float32
-def selu(call, x):
+def _selu_numbers(call):
     first = call.version < 6
     alpha = call.attribute("alpha", 1.6732 if first else 1.67326319217681884765625)
-    gamma = call.attribute("gamma", 1.0507 if first else 1.05070102214813232421875)
+    return alpha, call.attribute("gamma", 1.0507 if first else 1.05070102214813232421875)
+
+
+@lowers("Selu")
+def selu(call, x):
+    alpha, gamma = _selu_numbers(call)
+    if x.dtype != np.float32 or alpha < 0 or gamma <= 0:
+        return NotImplemented
+    return call.pointwise(lambda tensor: ops.elu(tensor, alpha, gamma), x)
+
+
+@evaluates("Selu")
+@in_float32
+def selu_array(call, x):
+    alpha, gamma = _selu_numbers(call)
     return gamma * np.where(x > 0, x, alpha * np.expm1(x))
+
+
+@lowers("BiasGelu", domain="com.microsoft")
+def bias_gelu(call, x, bias):
+    if not x.dtype == bias.dtype == np.float32:
+        return NotImplemented
+    return call.pointwise(ops.gelu, broadcast(call, ops.add, x, bias))
 
 
 @evaluates("BiasGelu", domain="com.microsoft")
 @in_float32
-def bias_gelu(call, x, bias):
+def bias_gelu_arrays(call, x, bias):
     return _gelu(x + bias, "none")
 
 
@@ -123,7 +159,7 @@ def clip(call, x, low=None, high=None):
         return call.pointwise(ops.relu6, x)
     if low == 0 and high >= np.finfo(np.float32).max:
         return call.pointwise(ops.relu, x)
-    return call.pointwise(lambda tensor: ops.minimum(ops.maximum(tensor, low), high), x)
+    return call.pointwise(lambda tensor: ops.clip(tensor, low, high), x) if low <= high else NotImplemented
 
 
 @evaluates("Clip")
