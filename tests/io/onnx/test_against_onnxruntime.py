@@ -393,3 +393,24 @@ def test_microsoft_quantised(kind):
 
     # Their sums of scaled floats are ordered otherwise, or tables of 256 entries: one step apart now and then.
     check_all(draw, rtol=0, atol=1, cases=50)
+
+
+@pytest.mark.parametrize("kind", ["FusedConv", "FusedMatMul", "Gelu", "QuickGelu", "BiasGelu"])
+def test_microsoft_fused(kind):
+    def draw(rng):
+        if kind == "FusedConv":
+            activation = str(rng.choice(["Relu", "Sigmoid", "Tanh"]))
+            return {"kind": kind, "domain": "com.microsoft", **draw_convolution(rng, False), "activation": activation}
+        if kind == "FusedMatMul":
+            m, k, n = rng.integers(1, 6, 3)
+            flags = {name: int(rng.integers(0, 2)) for name in ("transA", "transB")}
+            a = normal(rng, 2, *((k, m) if flags["transA"] else (m, k)))
+            b = normal(rng, 2, *((n, k) if flags["transB"] else (k, n)))
+            call = {"inputs": {"a": a, "b": b}, "alpha": 0.5, **flags}
+        else:
+            call = {"inputs": {"x": 3 * normal(rng, 2, 5, 7)}}
+            if kind == "BiasGelu":
+                call["weights"] = {"b": normal(rng, 7)}
+        return {"kind": kind, "domain": "com.microsoft", **call}
+
+    check_all(draw, cases=30)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from .... import ops
-from ..operand import channels_first
+from ....autograd import Tensor
+from ..operand import Operand, channels_first, invert
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
 
@@ -66,21 +67,61 @@ def batch_normalization_arrays(call, x, scale, bias, mean, variance):
 # ---- statistics of one image
 
 
+def _normalise_images(call, x, scale, bias, share=lambda means: means):
+    """Return images less their means, over their deviations, scaled and shifted.
+
+    Parameters
+    ----------
+    share : callable
+        Makes of the means of channels (N, ..., C), the spatial axes of one entry, those that are used.
+    """
+    rank = x.ndim - 2
+    if x.dtype != np.float32 or not 1 <= rank <= 3:
+        return NotImplemented
+    mean = getattr(ops, f"global_avg_pool{rank}d")
+    x = x.channels_last()
+    centred = ops.subtract(x, share(mean(x, keepdims=True)))
+    variance = share(mean(ops.square(centred), keepdims=True))
+    deviation = ops.sqrt(ops.add(variance, call.attribute("epsilon", 1e-5)))
+    return channels_first(ops.add(ops.multiply(centred, ops.divide(scale, deviation)), bias))
+
+
+@lowers("InstanceNormalization")
+def instance_normalization(call, x, scale, bias):
+    return _normalise_images(call, x, call.weight(scale), call.weight(bias))
+
+
+@lowers("GroupNormalization")
+def group_normalization(call, x, scale, bias):
+    groups, channels = call.required("num_groups"), x.shape[1]
+    each = channels // groups
+    # Means of channels to means of their groups, and numbers of groups to numbers of channels.
+    share = Tensor(np.kron(np.eye(groups), np.full((each, each), 1 / each)).astype(np.float32))
+    vectors = [call.weight(vector) for vector in (scale, bias)]
+    if call.version < 21:  # a number per group
+        repeat = Tensor(np.kron(np.eye(groups), np.ones((1, each))).astype(np.float32))
+        vectors = [ops.matmul(vector.reshape((1, groups)), repeat).reshape((channels,)) for vector in vectors]
+    return _normalise_images(call, x, *vectors, lambda means: ops.dense(means, share))
+
+
 @evaluates("InstanceNormalization")
 @in_float32
-def instance_normalization(call, x, scale, bias):
+def instance_normalization_arrays(call, x, scale, bias):
     y = _standardised(x, tuple(range(2, x.ndim)), call.attribute("epsilon", 1e-5))
     return y * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim)
 
 
 @evaluates("GroupNormalization")
 @in_float32
-def group_normalization(call, x, scale, bias):
+def group_normalization_arrays(call, x, scale, bias):
     groups = call.required("num_groups")
     y = _standardised(x.reshape(x.shape[0], groups, -1), (2,), call.attribute("epsilon", 1e-5)).reshape(x.shape)
-    if call.version < 21:  # a number per group
+    if call.version < 21:
         scale, bias = (np.repeat(vector, x.shape[1] // groups) for vector in (scale, bias))
     return y * _per_channel(scale, x.ndim) + _per_channel(bias, x.ndim)
+
+
+# ---- statistics of the last axes
 
 
 def _last_axes(call, ndim):
@@ -88,22 +129,53 @@ def _last_axes(call, ndim):
     return tuple(range(axis + ndim if axis < 0 else axis, ndim))
 
 
+def _row_means(rows):
+    """Return the mean of each row, (R, 1), as a product."""
+    return ops.matmul(rows, Tensor(np.full((rows.shape[1], 1), 1 / rows.shape[1], np.float32)))
+
+
+def _normalise_rows(call, x, scale, bias, centre):
+    axes = _last_axes(call, x.ndim)
+    inner = x.shape[axes[0] :]
+    operands = [operand for operand in (scale, bias) if operand is not None]
+    if any(call.wanted[1:]) or x.dtype != np.float32 or 0 in x.shape or any(o.shape != inner for o in operands):
+        return NotImplemented
+    size = int(np.prod(inner))
+    rows = x.tensor().reshape((-1, size))
+    if centre:
+        rows = ops.subtract(rows, _row_means(rows))
+    deviation = ops.sqrt(ops.add(_row_means(ops.square(rows)), call.attribute("epsilon", 1e-5)))
+    y = ops.multiply(ops.divide(rows, deviation), call.weight(scale).reshape((size,)))
+    if bias is not None:
+        y = ops.add(y, call.weight(bias).reshape((size,)))
+    return Operand(y.reshape(x.shape))
+
+
+@lowers("LayerNormalization")
+def layer_normalization(call, x, scale, bias=None):
+    return _normalise_rows(call, x, scale, bias, centre=True)
+
+
+@lowers("RMSNormalization")
+def rms_normalization(call, x, scale):
+    return _normalise_rows(call, x, scale, None, centre=False)
+
+
 @evaluates("LayerNormalization")
 @in_float32
-def layer_normalization(call, x, scale, bias=None):
+def layer_normalization_arrays(call, x, scale, bias=None):
     axes = _last_axes(call, x.ndim)
     mean = x.mean(axes, keepdims=True)
     centred = x - mean
-    inverse = 1 / np.sqrt(
-        np.mean(centred * centred, axes, keepdims=True) + x.dtype.type(call.attribute("epsilon", 1e-5))
-    )
+    variance = np.mean(centred * centred, axes, keepdims=True)
+    inverse = 1 / np.sqrt(variance + x.dtype.type(call.attribute("epsilon", 1e-5)))
     y = centred * inverse * scale
     return y if bias is None else y + bias, mean, inverse
 
 
 @evaluates("RMSNormalization")
 @in_float32
-def rms_normalization(call, x, scale):
+def rms_normalization_arrays(call, x, scale):
     square = np.mean(x * x, _last_axes(call, x.ndim), keepdims=True)
     return _scaled_back(x, x, square, call.attribute("epsilon", 1e-5)) * scale
 
@@ -111,32 +183,59 @@ def rms_normalization(call, x, scale):
 @evaluates("MeanVarianceNormalization")
 @in_float32
 def mean_variance_normalization(call, x):
-    default = [0, 2, 3]
-    if call.version < 9:
-        default = [0, 2, 3] if call.attribute("across_channels", 0) == 0 else [0, 1, 2, 3]
+    default = [0, 1, 2, 3] if call.version < 9 and call.attribute("across_channels", 0) else [0, 2, 3]
     return _standardised(x, tuple(call.attribute("axes", default)), 1e-9)
 
 
 # ---- norms
 
 
+def _response(call):
+    """Return (size, alpha, beta, bias) of an LRN."""
+    numbers = (call.attribute(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
+    return call.required("size"), *numbers
+
+
+@lowers("LRN")
+def local_response_normalization(call, x):
+    size, alpha, beta, bias = _response(call)
+    if x.dtype != np.float32 or x.ndim < 2 or 0 in x.shape:
+        return NotImplemented
+    order = (0, *range(2, x.ndim), 1)
+    x = x.tensor(order)
+    lines = ops.square(x).reshape((1, -1, x.shape[-1], 1))  # channels side by side are the pixels of a line
+    sums = ops.sum_pool2d(lines, (1, size), 1, ((0, 0), ((size - 1) // 2, size // 2))).reshape(x.shape)
+    factor = ops.power(ops.add(ops.multiply(sums, alpha / size), bias), -beta)
+    return Operand(ops.multiply(x, factor), invert(order))
+
+
 @evaluates("LRN")
 @in_float32
-def local_response_normalization(call, x):
-    size = call.required("size")
-    alpha, beta, bias = (
-        x.dtype.type(call.attribute(name, default)) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1))
-    )
+def local_response_normalization_array(call, x):
+    size, alpha, beta, bias = _response(call)
     around = [(0, 0)] * x.ndim
     around[1] = ((size - 1) // 2, size // 2)
     squares = np.pad(x * x, around)
     total = sum(squares[:, i : i + x.shape[1]] for i in range(size))
-    return x / (bias + alpha / size * total) ** beta
+    return (x / (bias + alpha / size * total) ** beta).astype(x.dtype)
+
+
+@lowers("LpNormalization")
+def lp_normalization(call, x):
+    axis = call.attribute("axis", -1) % x.ndim
+    if x.dtype != np.float32 or call.attribute("p", 2) != 2 or 0 in x.shape:
+        return NotImplemented
+    order = (*(i for i in range(x.ndim) if i != axis), axis)
+    x = x.tensor(order)
+    rows = x.reshape((-1, x.shape[-1]))
+    square = ops.multiply(_row_means(ops.square(rows)), float(x.shape[-1]))
+    norm = ops.maximum(ops.sqrt(square), float(np.finfo(np.float32).tiny))  # 0 / tiny is the 0 that is asked for
+    return Operand(ops.divide(rows, norm).reshape(x.shape), invert(order))
 
 
 @evaluates("LpNormalization")
 @in_float32
-def lp_normalization(call, x):
+def lp_normalization_array(call, x):
     axis = call.attribute("axis", -1)
     if call.attribute("p", 2) == 1:
         norm = np.abs(x).sum(axis, keepdims=True)
