@@ -298,7 +298,14 @@ def test_normalization():
             }  # fmt: skip
         if choice == 3:
             size = int(rng.integers(1, 6))
-            return {"kind": "LRN", "inputs": {"x": x}, "size": size, "alpha": 0.1, "bias": 2.0}
+            return {
+                "kind": "LRN",
+                "inputs": {"x": x},
+                "size": size,
+                "alpha": 0.1,
+                "bias": 2.0,
+                "beta": float(rng.choice([0.75, 0.5])),
+            }
         axis = int(rng.integers(1, x.ndim))
         vectors = {name: normal(rng, *x.shape[axis:]) for name in vectors}
         return {"kind": "LayerNormalization", "inputs": {"x": x}, "weights": vectors, "epsilon": epsilon, "axis": axis}

@@ -205,8 +205,13 @@ def local_response_normalization(call, x):
     x = x.tensor(order)
     lines = ops.square(x).reshape((1, -1, x.shape[-1], 1))  # channels side by side are the pixels of a line
     sums = ops.sum_pool2d(lines, (1, size), 1, ((0, 0), ((size - 1) // 2, size // 2))).reshape(x.shape)
-    factor = ops.power(ops.add(ops.multiply(sums, alpha / size), bias), -beta)
-    return Operand(ops.multiply(x, factor), invert(order))
+    base = ops.add(ops.multiply(sums, alpha / size), bias)
+    if beta == 0.75:  # that of all networks; roots are quicker than powers
+        root = ops.sqrt(base)
+        power = ops.multiply(root, ops.sqrt(root))
+    else:
+        power = ops.power(base, beta)
+    return Operand(ops.divide(x, power), invert(order))
 
 
 @evaluates("LRN")
