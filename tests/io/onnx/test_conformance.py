@@ -97,7 +97,7 @@ def _parameters():
             yield pytest.param(case, mode, id=f"{name}-{mode}", marks=marks)
 
 
-@pytest.mark.parametrize(("case", "mode"), _parameters())
+@pytest.mark.parametrize(("case", "mode"), list(_parameters()))
 def test_case(case, mode):
     conformance.run_case(case, mode)
 
