@@ -109,6 +109,7 @@ static void fc_winograd_output_run(const fc_winograd_output *t) {
         const int64_t at = ((n * t->out_height + row) * t->out_width + column) * pixel;
         vf out[FC_NRV][2][2], check = v_zero();
         FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            if (v * FC_VL >= t->columns) continue;
             const float *m = t->m + i * FC_NR + v * FC_VL;
             vf s[2][4]; /* A^T along the columns of the tile */
             FC_UNROLL for (int j = 0; j < 4; j++) {

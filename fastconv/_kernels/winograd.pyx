@@ -57,7 +57,7 @@ MIN_TILES = 28
 MAX_TILES = 128
 WEIGHT_BYTES = 8_000_000
 # Fewer columns than this are not worth a second transform of the inputs.
-MIN_COLUMNS = 128
+MIN_COLUMNS = 64
 # Chunks that keep several threads busy.
 CHUNKS = 8
 
@@ -155,11 +155,12 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     for tile in range(source.count):
         rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
     t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
-    t.y_rows, t.rows, t.columns = offsets, source.count, nr
+    t.y_rows, t.rows = offsets, source.count
     t.bias, t.add, t.last, t.known_rows = NULL, NULL, 0, 0
     t.activation.function = FC_ACT_NONE
     for matrix in range(MATRICES):
         for panel in range(first_panel, end_panel):
+            t.columns = min(nr, align(4 * (args.columns - panel * nr)) // 4)  # whole vectors, as they are loaded
             t.y = m + ((panel - first_panel) * MATRICES + matrix) * args.block * nr
             t.a_offset = matrix * source.v_matrix
             t.b = args.transformed + (matrix * args.panels + panel) * size
@@ -241,7 +242,8 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     args.v_tile = align(4 * depth) // 4 | 16
     fit = TILE_BYTES // (4 * MATRICES * (args.v_tile + args.panels * k.nr))
     heavy = transformed_bytes(depth, columns) > WEIGHT_BYTES
-    blocks, args.block = split(args.tiles, MAX_TILES if heavy else min(max(fit, MIN_TILES), MAX_TILES), k.mr)
+    most = MAX_TILES if heavy else min(fit, MAX_TILES, -(-args.tiles // CHUNKS))
+    blocks, args.block = split(args.tiles, max(most, MIN_TILES), k.mr)
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
         args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))
