@@ -56,8 +56,32 @@ static float row_sum(const float *x, int64_t n) {
     return v_sum(sum);
 }
 
+/* Up to so many columns there is a row in each lane, not a column. */
+enum { FC_NARROW = 8 };
+
+static void softmax_narrow(const float *x, float *y, int64_t rows, int64_t columns, int log_result) {
+    float lanes[FC_NARROW][FC_VL] = {{0}}; /* [column][row] */
+    for (int64_t r = 0; r < rows; r += FC_VL, x += FC_VL * columns, y += FC_VL * columns) {
+        const int64_t n = rows - r < FC_VL ? rows - r : FC_VL;
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t c = 0; c < columns; c++) lanes[c][i] = x[i * columns + c];
+        vf top = v_set(-INFINITY), sum = v_zero(), e[FC_NARROW];
+        for (int64_t c = 0; c < columns; c++) top = v_greater(v_load(lanes[c]), top);
+        for (int64_t c = 0; c < columns; c++) sum += e[c] = v_exp(v_load(lanes[c]) - top);
+        const vf scale = 1.0f / sum, log_sum = log_result ? v_log(sum) : v_zero();
+        for (int64_t c = 0; c < columns; c++)
+            v_store(lanes[c], log_result ? v_load(lanes[c]) - top - log_sum : e[c] * scale);
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t c = 0; c < columns; c++) y[i * columns + c] = lanes[c][i];
+    }
+}
+
 /* y = exp(x - max) / sum, or its logarithm. y may be x. */
 static void fc_softmax(const float *x, float *y, int64_t rows, int64_t columns, int log_result) {
+    if (columns <= FC_NARROW) {
+        softmax_narrow(x, y, rows, columns, log_result);
+        return;
+    }
     for (int64_t r = 0; r < rows; r++, x += columns, y += columns) {
         const float top = row_max(x, columns);
         if (!log_result) {
