@@ -286,6 +286,38 @@ typedef struct {
     fc_binary_kind kind;
 } fc_binary;
 
+/* y[r * y_row + c * y_column] = x[r * x_row + c * x_column], elements of `item` bytes: 1, 2, 4 or 8; strides of x may be 0
+ * or negative. */
+typedef struct {
+    const void *x;
+    void *y;
+    int64_t rows, columns, x_row, x_column, y_row, y_column, item;
+} fc_move;
+
+/* y[j][i] = sum over t < taps of weights[j][t] * x[index[j][t]][i], i < width; rows of x and y are `inner` apart. Without
+ * weights there is one tap, and elements are copied. */
+typedef struct {
+    const float *x;
+    float *y;
+    const int32_t *index;
+    const float *weights;
+    int64_t outputs, taps, inner, width;
+} fc_resample;
+
+typedef enum { FC_REDUCE_SUM, FC_REDUCE_MAX, FC_REDUCE_MIN, FC_REDUCE_PROD } fc_reduction;
+
+/* y[c] = the sum (...) over r < rows of x[r * x_row + c]; with no columns, *y is that of `rows` elements side by side.
+ * `accumulate`: and of what y holds. */
+typedef struct {
+    const float *x;
+    float *y;
+    int64_t rows, columns, x_row;
+    int32_t accumulate;
+    fc_reduction kind;
+} fc_reduce;
+
+typedef enum { FC_FLOAT32, FC_INT32, FC_INT64, FC_UINT8, FC_BOOL } fc_type;
+
 typedef struct {
     const char *isa;                 /* "baseline", "avx2", "avx512", "neon" */
     int64_t vector_length;           /* floats in a vector */
@@ -335,7 +367,16 @@ typedef struct {
 
     /* kernels/eltwise.h */
     void (*add_n)(const float *const *x, int64_t count, float *y, int64_t start, int64_t n);
-    void (*copy_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t n);
+
+    /* kernels/move.h */
+    void (*move)(const fc_move *);
+    void (*cast)(fc_type source, fc_type target, const void *x, void *y, int64_t n);
+
+    /* kernels/resample.h */
+    void (*resample)(const fc_resample *);
+
+    /* kernels/reduce.h */
+    void (*reduce)(const fc_reduce *);
 
     /* kernels/pointwise.h */
     void (*unary)(fc_unary_kind kind, const float *x, float *y, int64_t n);
@@ -343,7 +384,7 @@ typedef struct {
     void (*where)(const uint8_t *condition, int64_t step, const float *a, int64_t a_step, const float *b, int64_t b_step,
                   float *y, int64_t n);
 
-    /* kernels/pool_max.h, pool_sum.h: x and dy begin at their image, y and dx at the row that is written */
+    /* kernels/pool_max.h, pool_sum.h: x and dy begin at their image, y, index (or NULL) and dx at the row that is written */
     void (*pool_prepare)(fc_pool *); /* when the rest is filled in; c0 to c1 are all channels if windows are narrow */
     void (*max_pool)(const fc_pool *, const float *x, float *y, void *index, int64_t oh, int64_t c0, int64_t c1);
     void (*max_pool_backward)(const fc_pool *, const float *dy, const void *index, float *dx, int64_t ih);

@@ -110,12 +110,16 @@ class Op:
         ``{"dx": ...}`` for each input name in `needs`; `arrays` holds `keeps` and ``"d" + output``.
     plan, plan_backward : (specs, attrs[, needs]) -> Plan or None
         None makes it a host step: the reference runs.
+    plan_inference : (specs, attrs) -> Plan or None, optional
+        A plan that makes the outputs and none of `saved`, where nobody reads those.
     keeps : (attrs, needs) -> tuple of str
         Inputs, outputs and saved that the backward reads.
     settings : tuple of str
         Inputs that are float64 numbers beside operands of any float type, as an optimizer's rates are.
     linear : tuple of str
         Inputs in which the operation is linear, the others held: the adjoint identity is tested for them.
+    view : bool
+        The reference returns a view of an operand; eager code takes it and does not copy by the plan.
     cases : tuple of Case
         Sample shapes for tests and benchmarks. A tolerance is computed, never given.
     flops : (specs, attrs) -> int
@@ -132,12 +136,14 @@ class Op:
     attrs: type
     reference_backward: Callable | None = None
     plan: Callable = _nothing
+    plan_inference: Callable | None = None
     plan_backward: Callable = _nothing
     keeps: Callable = lambda attrs, needs: ()
     saved: tuple[str, ...] = ()
     differentiable: frozenset = frozenset()
     settings: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
+    view: bool = False
     cases: tuple[Case, ...] = ()
     flops: Callable = lambda specs, attrs: 0
     reduction: Callable = lambda specs, attrs: 1

@@ -10,6 +10,9 @@
 #include "softmax.h"
 #include "loss.h"
 #include "pointwise.h"
+#include "move.h"
+#include "resample.h"
+#include "reduce.h"
 #include "random.h"
 #include "optim.h"
 #include "norm.h"
@@ -55,7 +58,10 @@ const fc_kernels FC_JOIN(fc_kernels_, FC_ISA) = {
     .activate = fc_activate,
     .activate_backward = fc_activate_backward,
     .add_n = fc_add_n,
-    .copy_rows = fc_copy_rows,
+    .reduce = fc_reduce_call,
+    .resample = fc_resample_run,
+    .move = fc_move_run,
+    .cast = fc_cast,
     .unary = fc_unary_run,
     .binary = fc_binary_run,
     .where = fc_where,

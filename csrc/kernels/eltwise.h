@@ -26,16 +26,3 @@ static void fc_add_n(const float *const *x, int64_t count, float *y, int64_t sta
         v_store_n(y + i, sum, end - i);
     }
 }
-
-/* Copy `rows` rows of n four-byte elements between matrices with rows x_row and y_row apart. */
-static void fc_copy_rows(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows, int64_t n) {
-    for (int64_t r = 0; r < rows; r++, x += x_row, y += y_row) {
-        if (n >= 16 * FC_VL) {
-            memcpy(y, x, n * sizeof(float));
-            continue;
-        }
-        int64_t i = 0;
-        for (; i + FC_VL <= n; i += FC_VL) v_store(y + i, v_load(x + i));
-        if (i < n) v_store_n(y + i, v_load_n(x + i, n - i), n - i);
-    }
-}

@@ -1,4 +1,7 @@
-/* Max pooling, and its gradient by the index of the position that won. */
+/* Max pooling, and its gradient by the index of the position that won. Without an index that is not tracked. */
+
+/* The index of a forward call: bytes, int32, or none. */
+enum { MAX_BYTES, MAX_WIDE, MAX_NO_INDEX };
 
 /* The best so far of a window: where it stands, and a sum that is 0 as long as every value was finite. */
 typedef struct {
@@ -13,7 +16,7 @@ FC_INLINE void max_first(max_state *m, vf value, int64_t tap) {
 }
 
 /* Without `careful` a NaN may get lost, and `finite` tells. */
-FC_INLINE void max_next(max_state *m, vf value, int64_t tap, int careful) {
+FC_INLINE void max_next(max_state *m, vf value, int64_t tap, int index, int careful) {
     const vi here = v_seti((int32_t)tap);
     if (careful) {
         vi take = ~(value <= m->best) & (m->best == m->best); /* greater, or the first NaN */
@@ -21,7 +24,7 @@ FC_INLINE void max_next(max_state *m, vf value, int64_t tap, int careful) {
         m->at = (vi)v_select(take, (vf)here, (vf)m->at);
     } else {
         m->finite += value * 0.0f;
-        m->at = v_where_greater(value, m->best, here, m->at);
+        if (index != MAX_NO_INDEX) m->at = v_where_greater(value, m->best, here, m->at);
         m->best = v_greater(value, m->best);
     }
 }
@@ -40,7 +43,7 @@ typedef struct {
 /* ---- one window: its `columns` columns from x on, `vectors` vectors of channels, n elements in each */
 
 FC_INLINE void max_block(max_row *row, const float *x, int64_t tap, int64_t taps_w, int64_t rows, int64_t columns,
-                         int64_t offset, int vectors, int64_t n, int wide, int careful) {
+                         int64_t offset, int vectors, int64_t n, int index, int careful) {
     const fc_pool *p = row->p;
     max_state m[FC_POOL_UNROLL];
     for (int v = 0; v < vectors; v++) max_first(&m[v], pool_load(x + v * FC_VL, n), tap);
@@ -48,28 +51,29 @@ FC_INLINE void max_block(max_row *row, const float *x, int64_t tap, int64_t taps
         const float *line = x + r * p->width * p->channels;
         for (int64_t s = r == 0; s < columns; s++)
             for (int v = 0; v < vectors; v++)
-                max_next(&m[v], pool_load(line + s * p->channels + v * FC_VL, n), tap + r * taps_w + s, careful);
+                max_next(&m[v], pool_load(line + s * p->channels + v * FC_VL, n), tap + r * taps_w + s, index, careful);
     }
     for (int v = 0; v < vectors; v++) {
         pool_store(row->y + offset + v * FC_VL, m[v].best, n);
-        pool_store_index(row->index, offset + v * FC_VL, m[v].at, n, wide);
+        if (index != MAX_NO_INDEX) pool_store_index(row->index, offset + v * FC_VL, m[v].at, n, index);
         row->finite += m[v].finite;
     }
 }
 
 /* The channels of one window that this call does; its first position inside the image is tap `tap`. */
 FC_INLINE void max_window(max_row *row, const float *x, int64_t tap, int64_t taps_w, int64_t rows, int64_t columns,
-                          int64_t offset, int wide, int careful) {
+                          int64_t offset, int index, int careful) {
     int64_t c = row->c0;
     for (; c + FC_POOL_UNROLL * FC_VL <= row->c1; c += FC_POOL_UNROLL * FC_VL)
-        max_block(row, x + c, tap, taps_w, rows, columns, offset + c, FC_POOL_UNROLL, FC_VL, wide, careful);
+        max_block(row, x + c, tap, taps_w, rows, columns, offset + c, FC_POOL_UNROLL, FC_VL, index, careful);
     for (; c + FC_VL <= row->c1; c += FC_VL)
-        max_block(row, x + c, tap, taps_w, rows, columns, offset + c, 1, FC_VL, wide, careful);
-    if (c < row->c1) max_block(row, x + c, tap, taps_w, rows, columns, offset + c, 1, row->c1 - c, wide, careful);
+        max_block(row, x + c, tap, taps_w, rows, columns, offset + c, 1, FC_VL, index, careful);
+    if (c < row->c1) max_block(row, x + c, tap, taps_w, rows, columns, offset + c, 1, row->c1 - c, index, careful);
 }
 
 /* Windows [from, to); whole ones of the common sizes are unrolled. */
-FC_INLINE void max_windows(max_row *row, int64_t from, int64_t to, int careful) {
+FC_INLINE void max_windows(max_row *row, int64_t from, int64_t to, int indexed, int careful) {
+    const int narrow = indexed ? MAX_BYTES : MAX_NO_INDEX;
     const fc_pool *p = row->p;
     int64_t s0, s1;
     for (int64_t ow = from; ow < to; ow++) {
@@ -77,16 +81,16 @@ FC_INLINE void max_windows(max_row *row, int64_t from, int64_t to, int careful) 
         const int64_t columns = s1 - s0, offset = ow * p->channels, tap = row->tap + s0;
         const float *x = row->x + (ow * p->stride_w - p->pad_left + s0) * p->channels;
         const int whole = row->rows == p->pool_h && columns == p->pool_w && p->pool_h == p->pool_w;
-        if (p->wide_index) max_window(row, x, tap, p->pool_w, row->rows, columns, offset, 1, careful);
-        else if (whole && columns == 2) max_window(row, x, 0, 2, 2, 2, offset, 0, careful);
-        else if (whole && columns == 3) max_window(row, x, 0, 3, 3, 3, offset, 0, careful);
-        else max_window(row, x, tap, p->pool_w, row->rows, columns, offset, 0, careful);
+        if (p->wide_index) max_window(row, x, tap, p->pool_w, row->rows, columns, offset, MAX_WIDE, careful);
+        else if (whole && columns == 2) max_window(row, x, 0, 2, 2, 2, offset, narrow, careful);
+        else if (whole && columns == 3) max_window(row, x, 0, 3, 3, 3, offset, narrow, careful);
+        else max_window(row, x, tap, p->pool_w, row->rows, columns, offset, narrow, careful);
     }
 }
 
 /* ---- few channels: windows [from, to), all inside the row */
 
-FC_INLINE void max_narrow(max_row *row, int64_t from, int64_t to, int careful) {
+FC_INLINE void max_narrow(max_row *row, int64_t from, int64_t to, int indexed, int careful) {
     const fc_pool *p = row->p;
     const int64_t line = p->width * p->channels;
     const vi lanes = pool_table(p->first);
@@ -100,24 +104,24 @@ FC_INLINE void max_narrow(max_row *row, int64_t from, int64_t to, int careful) {
             for (int64_t s = 0; s < p->pool_w; s++) {
                 vf value = __builtin_shuffle(a, b, lanes + v_seti((int32_t)(s * p->channels)));
                 if (r + s == 0) max_first(&m, value, row->tap);
-                else max_next(&m, value, row->tap + r * p->pool_w + s, careful);
+                else max_next(&m, value, row->tap + r * p->pool_w + s, indexed ? MAX_BYTES : MAX_NO_INDEX, careful);
             }
         }
         pool_store(row->y + offset, m.best, n);
-        pool_store_index(row->index, offset, m.at, n, 0);
+        if (indexed) pool_store_index(row->index, offset, m.at, n, 0);
         row->finite += m.finite;
     }
 }
 
-FC_INLINE void max_make_row(max_row *row, int careful) {
+FC_INLINE void max_make_row(max_row *row, int indexed, int careful) {
     const fc_pool *p = row->p;
     if (!p->narrow) {
-        max_windows(row, 0, p->out_width, careful);
+        max_windows(row, 0, p->out_width, indexed, careful);
         return;
     }
-    max_windows(row, 0, p->full0, careful);
-    max_narrow(row, p->full0, p->full1, careful);
-    max_windows(row, p->full1, p->out_width, careful);
+    max_windows(row, 0, p->full0, indexed, careful);
+    max_narrow(row, p->full0, p->full1, indexed, careful);
+    max_windows(row, p->full1, p->out_width, indexed, careful);
 }
 
 static void fc_max_pool(const fc_pool *p, const float *x, float *y, void *index, int64_t oh, int64_t c0, int64_t c1) {
@@ -125,8 +129,13 @@ static void fc_max_pool(const fc_pool *p, const float *x, float *y, void *index,
     pool_inside(h0, p->pool_h, p->height, &r0, &r1);
     max_row row = {.p = p, .x = x + (h0 + r0) * p->width * p->channels, .y = y, .index = index, .tap = r0 * p->pool_w,
                    .rows = r1 - r0, .c0 = c0, .c1 = c1, .finite = v_zero()};
-    max_make_row(&row, 0);
-    if (v_any(row.finite != 0)) max_make_row(&row, 1);
+    if (index) {
+        max_make_row(&row, 1, 0);
+        if (v_any(row.finite != 0)) max_make_row(&row, 1, 1);
+    } else {
+        max_make_row(&row, 0, 0);
+        if (v_any(row.finite != 0)) max_make_row(&row, 0, 1);
+    }
 }
 
 /* ---- backward, windows apart: `count` pixels from dx on, which one window covers from position `tap` on */

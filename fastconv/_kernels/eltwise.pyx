@@ -1,4 +1,4 @@
-"""Steps over flat arrays: activations, sums of arrays, copies of rows.
+"""Steps over flat arrays: activations, sums of arrays.
 
 A chunk is a fixed number of elements; it only says who computes, an element's value does not depend on it.
 """
@@ -17,8 +17,6 @@ cdef extern from "fastconv.h" nogil:
         void (*activate)(const float *x, float *y, int64_t n, fc_activation) noexcept nogil
         void (*activate_backward)(const float *v, const float *dy, float *dx, int64_t n, fc_activation) noexcept nogil
         void (*add_n)(const float *const *x, int64_t count, float *y, int64_t start, int64_t n) noexcept nogil
-        void (*copy_rows)(const float *x, int64_t x_row, float *y, int64_t y_row, int64_t rows,
-                          int64_t n) noexcept nogil
 
 cdef enum:
     CHUNK = 16384       # elements: 64 KiB, about 10 us at memory speed
@@ -115,44 +113,3 @@ def add_n(xs, str y, int64_t size):
     return Step("add_n", <size_t>&add_chunk, (<char *>&args)[:sizeof(args)] + bytes(sizeof(void *) * count),
                 (*operands, (<char *>&args.y - <char *>&args, y, True)), (size + CHUNK - 1) // CHUNK,
                 cost=size * (count + 1) * 2e-4)
-
-
-cdef struct RowsArgs:
-    const float *x
-    float *y
-    const fc_kernels *k
-    int64_t x_start, x_row, y_start, y_row
-    int64_t rows, columns
-    int64_t block_rows, block_columns, blocks   # a chunk; chunks beside each other in a row
-
-
-cdef void copy_rows_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
-    cdef const RowsArgs *args = <const RowsArgs *>raw
-    cdef int64_t row = chunk // args.blocks * args.block_rows, column = chunk % args.blocks * args.block_columns
-    args.k.copy_rows(args.x + args.x_start + row * args.x_row + column, args.x_row,
-                     args.y + args.y_start + row * args.y_row + column, args.y_row,
-                     min(args.rows - row, args.block_rows), min(args.columns - column, args.block_columns))
-
-
-def copy_rows(str x, int64_t x_start, int64_t x_row, str y, int64_t y_start, int64_t y_row, int64_t rows,
-              int64_t columns):
-    """Return the step that copies a matrix of four-byte elements out of x into y.
-
-    Parameters
-    ----------
-    x_start, y_start : int
-        Where the matrix starts, in elements.
-    x_row, y_row : int
-        From one row to the next, in elements.
-    """
-    cdef RowsArgs args
-    args.x, args.y, args.k = NULL, NULL, table()
-    args.x_start, args.x_row, args.y_start, args.y_row = x_start, x_row, y_start, y_row
-    args.rows, args.columns = rows, columns
-    args.block_columns = max(1, min(columns, <int64_t>CHUNK))
-    args.block_rows = CHUNK // args.block_columns
-    args.blocks = (columns + args.block_columns - 1) // args.block_columns
-    return Step("copy_rows", <size_t>&copy_rows_chunk, (<char *>&args)[:sizeof(args)],
-                ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
-                (rows + args.block_rows - 1) // args.block_rows * args.blocks,
-                cost=rows * columns * 4e-4 + rows * 5e-3)

@@ -42,15 +42,9 @@ cdef extern from "fastconv.h" nogil:
 
 # The longest block of a reduction: its part of a panel streams through the first-level cache from the second.
 DEPTH_BLOCK = 640
-# Arithmetic of a chunk, about 40 microseconds on AVX2. Where the whole is little it is less, so that there are about so
-# many chunks for several threads to share, down to where claiming a chunk and filling its tables would show.
+# Arithmetic of a chunk, about 40 microseconds on AVX2; and how many chunks at most share the rows of a product.
 CHUNK_FLOPS = 4_000_000
-LEAST_CHUNK_FLOPS = 1_500_000
-LEAST_CHUNKS = 8
-# How many chunks at most share the rows of a product.
 CHUNKS = 16
-# What a chunk reads at least of a matrix that is multiplied by a vector.
-CHUNK_BYTES = 98304
 # Panels that exceed this do not stay in the second-level cache: longer bands read them less often.
 PANELS_STAY = 1 << 19
 
@@ -70,11 +64,6 @@ def split(total, target, multiple=1):
     size = -(-max(total, 1) // parts)
     size = -(-size // multiple) * multiple
     return max(1, -(-total // size)), size
-
-
-def chunk_flops(total):
-    """Return the arithmetic of a chunk, of so much in all."""
-    return int(min(max(total // LEAST_CHUNKS, LEAST_CHUNK_FLOPS), CHUNK_FLOPS))
 
 
 def band_rows(packed):
@@ -210,12 +199,10 @@ def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a
     # More rows a multiple of 4 KiB apart than a set of the first-level cache has ways: a band's block is copied first.
     strip = 4 * a_row % 4096 == 0 and k.mr > 8 and panels > 1
     args.bands, args.band = split(rows, 96 if strip else band_rows(4 * panels * k.nr * depth), k.mr)
-    if rows <= 2:
-        # The time goes into reading the panels, each once.
-        target = CHUNK_BYTES // (4 * k.nr * max(depth, 1))
-    else:
-        target = max(2 * rows * depth * columns // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))
-    args.panel_blocks, args.panel_block = split(panels, max(1, target), panels_together(rows, max(panels, 1)))
+    flops = 2 * rows * depth * columns
+    args.panel_blocks, args.panel_block = split(
+        panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))),
+        panels_together(rows, max(panels, 1)))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
     args.strip_row = (args.depth_block // k.vector_length + 2) * k.vector_length if strip else 0
     args.activation = activation_of(epilogue)
@@ -226,8 +213,7 @@ def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a
                  (<char *>&args.y - <char *>&args, y, True)),
                 batches * args.bands * args.panel_blocks,
                 scratch=16 * (args.band + k.mr) + 4 * args.band * args.strip_row,
-                cost=batches * max(microseconds(2.0 * rows * depth * columns), depth * columns / 2e4)
-                + rows * columns / 1e4)
+                cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)
 
 
 # ---- sums of outer products: y = a^T b

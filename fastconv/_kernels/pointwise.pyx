@@ -6,6 +6,7 @@ rows of `columns` elements, in which an operand steps by 1 or 0. A chunk is a bl
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from fastconv._kernels import runtime
+from fastconv._kernels.move import collapse
 
 Step = runtime.Step
 
@@ -71,33 +72,13 @@ def unary(str kind, str x, str y, int64_t size):
                 (size + args.chunk_size - 1) // args.chunk_size, cost=size * (1e-2 if slow else 4e-4))
 
 
-def collapse(shape, strides):
-    """Return (shape, strides) with fewer axes: without those of size 1, and with neighbours merged where all allow it.
-
-    Parameters
-    ----------
-    shape : sequence of int
-    strides : sequence of sequences of int
-        Of each operand.
-    """
-    axes = []   # of each: (size, stride of every operand)
-    for size, *steps in zip(shape, *strides):
-        if size == 1:
-            continue
-        if axes and all(before == size * step for before, step in zip(axes[len(axes) - 1][1], steps)):
-            size *= axes.pop()[0]
-        axes.append((size, steps))
-    return [size for size, _ in axes], [[steps[i] for _, steps in axes] for i in range(len(strides))]
-
-
-def strides_of(shape, rank=None):
-    """Return the strides of a contiguous array of `shape`, in elements; 0 along axes of size 1, `rank` axes in all."""
+def broadcast_strides(shape, rank):
+    """Return the strides along `rank` axes of a contiguous array of `shape`, 0 where it is repeated."""
     strides, stride = [], 1
     for size in reversed(shape):
         strides.append(stride if size != 1 else 0)
         stride *= size
-    strides += [0] * ((len(strides) if rank is None else rank) - len(strides))
-    return strides[::-1]
+    return ([*strides, *[0] * (rank - len(strides))])[::-1]
 
 
 cdef struct BroadcastArgs:
@@ -163,7 +144,7 @@ cdef _broadcast(str name, size_t function, int32_t kind, operands, str y, shapes
     """Return the step, or None where more axes are left than the loops have."""
     cdef BroadcastArgs args
     cdef int64_t i, axis
-    sizes, strides = collapse(shape, [strides_of(s, len(shape)) for s in shapes])
+    sizes, strides = collapse(shape, [broadcast_strides(s, len(shape)) for s in shapes])
     if len(sizes) > MAX_RANK:
         return None
     missing = max(0, 2 - len(sizes))    # there are rows, and elements in a row

@@ -26,7 +26,8 @@ cdef enum:
 cdef struct PoolArgs:
     const float *x          # forward: x; backward: dy
     float *y                # forward: y; backward: dx
-    char *index             # NULL for average and sum
+    char *index             # NULL for average and sum, and where nobody reads it
+    int64_t maximum
     fc_pool pool
     int64_t rows            # of the result, over all images
     int64_t rows_per_chunk
@@ -46,8 +47,10 @@ cdef void forward_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
     for row in range(first, min(first + args.rows_per_chunk, args.rows)):
         oh = row % p.out_height
         x = args.x + row // p.out_height * p.height * p.width * p.channels
-        if args.index == NULL:
+        if not args.maximum:
             args.k.sum_pool(p, x, args.y + row * width, oh, c0, c1)
+        elif args.index == NULL:
+            args.k.max_pool(p, x, args.y + row * width, NULL, oh, c0, c1)
         else:
             args.k.max_pool(p, x, args.y + row * width, args.index + row * width * (4 if p.wide_index else 1), oh,
                             c0, c1)
@@ -60,22 +63,22 @@ cdef void backward_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef int64_t image = p.out_height * p.out_width * p.channels, width = p.width * p.channels, row, n
     for row in range(first, min(first + args.rows_per_chunk, args.rows)):
         n = row // p.height
-        if args.index == NULL:
+        if not args.maximum:
             args.k.sum_pool_backward(p, args.x + n * image, args.y + row * width, row % p.height)
         else:
             args.k.max_pool_backward(p, args.x + n * image, args.index + n * image * (4 if p.wide_index else 1),
                                      args.y + row * width, row % p.height)
 
 
-cdef PoolArgs arguments(x_shape, y_shape, pool_size, strides, pads, bint average, bint wide_index):
+cdef PoolArgs arguments(str kind, x_shape, y_shape, pool_size, strides, pads, bint wide_index):
     cdef PoolArgs args
-    args.x, args.y, args.index = NULL, NULL, NULL
+    args.x, args.y, args.index, args.maximum = NULL, NULL, NULL, kind == "max"
     _, args.pool.height, args.pool.width, args.pool.channels = x_shape
     _, args.pool.out_height, args.pool.out_width, _ = y_shape
     args.pool.pool_h, args.pool.pool_w = pool_size
     args.pool.stride_h, args.pool.stride_w = strides
     args.pool.pad_top, args.pool.pad_left = pads[0][0], pads[1][0]
-    args.pool.average, args.pool.wide_index = average, wide_index
+    args.pool.average, args.pool.wide_index = kind == "average", wide_index
     args.k = <const fc_kernels *><size_t>runtime.table()
     args.k.pool_prepare(&args.pool)
     return args
@@ -88,14 +91,14 @@ def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides
     ----------
     kind : {"max", "average", "sum"}
     x, y, index : str
-        Buffers; `index` is "" unless `kind` is "max".
+        Buffers; `index` is "" unless `kind` is "max" and a backward pass will read it.
     x_shape, y_shape : tuple of int
         (N, H, W, C) and (N, OH, OW, C).
     pads : ((top, bottom), (left, right))
     wide_index : bool
         `index` is int32 instead of uint8.
     """
-    cdef PoolArgs args = arguments(x_shape, y_shape, pool_size, strides, pads, kind == "average", wide_index)
+    cdef PoolArgs args = arguments(kind, x_shape, y_shape, pool_size, strides, pads, wide_index)
     cdef fc_pool *p = &args.pool
     # What one row of y reads; where that is a lot (global pooling), its channels are shared out.
     cdef int64_t row_bytes = 4 * p.channels * min(p.out_width * p.pool_w * p.pool_h, p.width * p.pool_h)
@@ -115,7 +118,7 @@ def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides
 def pool_backward(str kind, str dy, str dx, str index, x_shape, y_shape, pool_size, strides, pads,
                   bint wide_index=False):
     """Return the step that computes `dx` from `dy` (and `index`, where `kind` is "max"); arguments as for `pool`."""
-    cdef PoolArgs args = arguments(x_shape, y_shape, pool_size, strides, pads, kind == "average", wide_index)
+    cdef PoolArgs args = arguments(kind, x_shape, y_shape, pool_size, strides, pads, wide_index)
     cdef fc_pool *p = &args.pool
     cdef int64_t row_bytes = 4 * p.width * p.channels
     args.rows = x_shape[0] * p.height

@@ -35,14 +35,14 @@ def _infer(op, specs, attrs):
 
 
 @lru_cache(maxsize=PLAN_CACHE)
-def _plan(op, specs, attrs, needs, table, precision):
+def _plan(op, specs, attrs, needs, saving, table, precision):
     # Table and precision are no arguments of a plan, but every plan depends on them.
-    if needs is None:
-        return op.plan(dict(specs), attrs)
-    return op.plan_backward(dict(specs), attrs, needs)
+    if needs is not None:
+        return op.plan_backward(dict(specs), attrs, needs)
+    return (op.plan if saving else op.plan_inference)(dict(specs), attrs)
 
 
-def lower(op, specs, attrs, needs=None):
+def lower(op, specs, attrs, needs=None, saving=True):
     """Return the plan of one call, or None where the reference has to run (float64, nothing to compute, host steps).
 
     Parameters
@@ -53,11 +53,21 @@ def lower(op, specs, attrs, needs=None):
     attrs : NamedTuple
     needs : frozenset of str, optional
         The inputs whose gradients are wanted; None means forward.
+    saving : bool
+        False: an operation that has a plan for inference takes that, which makes nothing for the backward pass.
     """
     for name, spec in specs.items():
         if (spec.dtype == "float64" and name not in op.settings) or 0 in spec.shape:
             return None
-    return _plan(op, tuple(specs.items()), attrs, needs, runtime.table(), config.get_precision())
+    return _plan(
+        op,
+        tuple(specs.items()),
+        attrs,
+        needs,
+        saving or op.plan_inference is None,
+        runtime.table(),
+        config.get_precision(),
+    )
 
 
 def infer(op, specs, attrs):
@@ -216,7 +226,8 @@ def forward(op, arrays, attrs, parameters=MappingProxyType({})):
     """Run `op` forward on arrays by operand name; returns outputs and saved by name. See `run_plan` for `parameters`."""
     specs = {name: spec_of(array) for name, array in arrays.items()}
     results = infer(op, specs, attrs)  # first: it raises the errors of the arguments
-    return evaluate(op, attrs, None, lower(op, specs, attrs), arrays, specs, results, parameters)
+    plan = None if op.view else lower(op, specs, attrs)
+    return evaluate(op, attrs, None, plan, arrays, specs, results, parameters)
 
 
 def backward(op, arrays, attrs, needs, specs=None):

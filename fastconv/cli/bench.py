@@ -128,18 +128,13 @@ def facts_of(path, session, inputs, threads):
     shapes = ", ".join(
         f"{value.name} {files.dtype_of(value)} {'x'.join(map(str, value.shape))}" for value in session.get_inputs()
     )
-    memory = []
-    for each in inputs:
-        plan = _program(session, each)[0].memory_plan()
-        memory.append(
-            f"batch {_batch(each)}: {plan.arena / 1e6:.1f} MB for activations, {plan.packed / 1e6:.1f} MB packed weights"
-        )
+    arenas = [f"{_batch(each)}: {_program(session, each)[0].nbytes / 1e6:.1f} MB" for each in inputs]
     return [
         ("model", f"{path}, {os.path.getsize(path) / 1e6:.1f} MB, {weights:,} weights"),
         ("inputs", shapes),
-        *(("memory", text) for text in memory),
+        ("arena", "activations at batch " + ", ".join(arenas)),
         ("machine", f"{_processor()}, {os.cpu_count()} CPUs"),
-        *(("roof", roof.describe(count)) for count in threads),
+        ("roof", "; ".join(roof.describe(count) for count in threads)),
     ]
 
 

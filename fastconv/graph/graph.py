@@ -78,6 +78,11 @@ class Node:
         return replace(self, outputs={name: value for name, value in self.outputs.items() if id(value) in read})
 
     @property
+    def saving(self):
+        """Whether it makes what a backward node reads: all of it, or nothing."""
+        return self.needs is None and any(name in self.outputs for name in self.op.saved)
+
+    @property
     def title(self):
         """The operation and its direction: "conv2d", "conv2d.backward"."""
         return self.op.name if self.needs is None else f"{self.op.name}.backward"

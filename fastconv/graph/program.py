@@ -64,7 +64,7 @@ class Program:
         self._assumed = tuple(optimized.assumed.values())
         self._source = graph if self._assumed else None
         self._renewed = None
-        self.plans = [lower(node.op, node.specs, node.attrs, node.needs) for node in self.graph.nodes]
+        self.plans = [lower(node.op, node.specs, node.attrs, node.needs, node.saving) for node in self.graph.nodes]
         read = self.graph.read()
         self.graph.nodes = [
             node.without_unread(read) if plan is None else node

@@ -118,15 +118,39 @@ class UpSampling1D(_UpSampling):
     rank = 1
 
 
+# As Keras has them: between the centres of pixels; Keys' cubic with -1/2, and no weight for what lies outside.
+_INTERPOLATION = {
+    "bilinear": {"mode": "linear"},
+    "bicubic": {"mode": "cubic", "cubic_coefficient": -0.5, "exclude_outside": True},
+}
+
+
 class UpSampling2D(_UpSampling):
-    __doc__ = _UpSampling.__doc__
+    """More pixels along the spatial axes.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        How many for each.
+    data_format : {"channels_last", "channels_first"}, optional
+    interpolation : {"nearest", "bilinear", "bicubic"}
+        "nearest" repeats every pixel.
+    """
+
     rank = 2
 
     def __init__(self, size=2, data_format=None, interpolation="nearest", **kwargs):
         super().__init__(size, data_format, **kwargs)
-        if interpolation != "nearest":
-            raise ArgumentError(f"{self._title()}: interpolation must be 'nearest', got {interpolation!r}")
+        if interpolation != "nearest" and interpolation not in _INTERPOLATION:
+            known = ", ".join(("nearest", *_INTERPOLATION))
+            raise ArgumentError(f"{self._title()}: interpolation must be one of {known}, got {interpolation!r}")
         self.interpolation = interpolation
+
+    def call_channels_last(self, inputs):
+        """Compute the outputs from inputs, channels last."""
+        if self.interpolation == "nearest":
+            return super().call_channels_last(inputs)
+        return ops.resize(inputs, scale=self.size, **_INTERPOLATION[self.interpolation])
 
 
 class UpSampling3D(_UpSampling):

@@ -100,6 +100,24 @@ def plan(specs, attrs, kind, wide_index=None):
     return Plan(phases=((kernels.pool(*_arguments(kind, "x", "y", specs, attrs, wide_index)),),))
 
 
+# Windows of at least so many positions are pooled along rows, then along columns, where no index is wanted.
+SEPARABLE = 16
+
+
+def plan_inference(specs, attrs):
+    """Return the plan of max pooling that makes no index."""
+    x, y = specs["x"].shape, infer(specs, attrs, "max pooling").shape
+    _, (vertical, horizontal) = geometry(x, attrs)
+    (kh, kw), (sh, sw) = attrs.pool_size, attrs.strides
+    if min(kh, kw) == 1 or kh * kw < SEPARABLE:
+        step = kernels.pool("max", "x", "y", "", x, y, (kh, kw), (sh, sw), (vertical, horizontal))
+        return Plan(phases=((step,),))
+    rows = (*x[:2], *y[2:])
+    along_rows = kernels.pool("max", "x", "rows", "", x, rows, (1, kw), (1, sw), ((0, 0), horizontal))
+    along_columns = kernels.pool("max", "rows", "y", "", rows, y, (kh, 1), (sh, 1), (vertical, (0, 0)))
+    return Plan(phases=((along_rows,), (along_columns,)), workspace={"rows": 4 * prod(rows)})
+
+
 def plan_backward(specs, attrs, kind, wide_index=None):
     """Return the plan that makes dx from dy: each pixel of dx asks the windows that cover it."""
     return Plan(phases=((kernels.pool_backward(*_arguments(kind, "dy", "dx", specs, attrs, wide_index)),),))

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import shapes
-from .._kernels import eltwise
+from .._kernels import move
 from ..autograd import apply, as_tensor
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..op import Case, Op, Plan, Spec, register
+from ..op import ITEM_SIZE, Case, Op, Plan, Spec, register
 
 
 class Attrs(NamedTuple):
@@ -60,46 +60,35 @@ def _reference_backward(arrays, attrs, needs):
     return results
 
 
-def _blocks(specs, attrs):
-    """Return [(input, length of its rows, where they start in those of y)], the rows of y, and their length."""
-    inputs = _inputs(specs)
-    inner = shapes.size(specs["x0"].shape[attrs.axis + 1 :])
-    rows = shapes.size(specs["x0"].shape[: attrs.axis])
-    widths = {name: spec.shape[attrs.axis] * inner for name, spec in inputs.items()}
-    start, blocks = 0, []
-    for name, width in widths.items():
-        blocks.append((name, width, start))
-        start += width
-    return blocks, rows, start
+def _parts(specs, attrs):
+    """Yield (input, its shape, where it starts in y, the strides of y) of the inputs that are not empty."""
+    y, start = _infer(_inputs(specs), attrs)["y"], 0
+    strides = move.strides_of(y.shape)
+    for name, spec in _inputs(specs).items():
+        if 0 not in spec.shape:
+            yield name, spec.shape, start * strides[attrs.axis], strides
+        start += spec.shape[attrs.axis]
 
 
 def _plan(specs, attrs):
-    if specs["x0"].dtype not in ("float32", "int32"):
-        return None  # the copy moves four-byte elements
-    blocks, rows, length = _blocks(specs, attrs)
-    return Plan(
-        phases=(
-            tuple(
-                eltwise.copy_rows(name, 0, width, "y", start, length, rows, width)
-                for name, width, start in blocks
-                if width
-            ),
-        ),
-        parts={name: ("y", 4 * start) for name, width, start in blocks if width} if rows == 1 else {},
+    dtype = specs["x0"].dtype
+    copies = tuple(
+        move.copy(name, "y", shape, move.strides_of(shape), strides, 0, start, dtype)
+        for name, shape, start, strides in _parts(specs, attrs)
     )
+    # Where y's rows are whole, each input is one run of its bytes, which whoever makes the input can write there.
+    rows, item = shapes.size(specs["x0"].shape[: attrs.axis]), ITEM_SIZE[dtype]
+    parts = {name: ("y", item * start) for name, _, start, _ in _parts(specs, attrs)} if rows == 1 else {}
+    return Plan(phases=(copies,), parts=parts)
 
 
 def _plan_backward(specs, attrs, needs):
-    blocks, rows, length = _blocks(specs, attrs)
-    return Plan(
-        phases=(
-            tuple(
-                eltwise.copy_rows("dy", start, length, "d" + name, 0, width, rows, width)
-                for name, width, start in blocks
-                if width and name in needs
-            ),
-        )
+    copies = tuple(
+        move.copy("dy", "d" + name, shape, strides, move.strides_of(shape), start)
+        for name, shape, start, strides in _parts(specs, attrs)
+        if name in needs
     )
+    return Plan(phases=(copies,))
 
 
 def _case(axis, *shape_list):

@@ -274,7 +274,7 @@ def _make(name, function):
 OPS = {name: _make(name, function) for name, function in TABLE.items()}
 
 
-def _operand(value, dtype):
+def operand(value, dtype):
     """Numbers, and arrays of integers or booleans, take the float type of the other operand."""
     if isinstance(value, Tensor):
         return value
@@ -283,7 +283,7 @@ def _operand(value, dtype):
     return as_tensor(value)
 
 
-def _common_dtype(inputs):
+def common_dtype(inputs):
     """Return the float type of the first tensor; without one, float64 if there is a float64 array."""
     for value in inputs:
         if isinstance(value, Tensor) and value.dtype in FLOATS:
@@ -297,8 +297,8 @@ def _public(name):
     def function(*inputs):
         if len(inputs) != len(TABLE[name].partials):
             raise TypeError(f"{name}() takes the operands {names}, got {len(inputs)} of them")
-        dtype = _common_dtype(inputs)
-        return apply(OPS[name], [_operand(value, dtype) for value in inputs], Attrs())
+        dtype = common_dtype(inputs)
+        return apply(OPS[name], [operand(value, dtype) for value in inputs], Attrs())
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"""Return {TABLE[name].doc}, element by element.
@@ -359,8 +359,8 @@ def add(*inputs):
     """
     if len(inputs) < 2:
         raise ArgumentError(f"add() takes two or more arrays, got {len(inputs)}")
-    dtype = _common_dtype(inputs)
-    operands = [_operand(value, dtype) for value in inputs]
+    dtype = common_dtype(inputs)
+    operands = [operand(value, dtype) for value in inputs]
     if len({operand.shape for operand in operands}) == 1:
         return add_n(operands)
     return functools.reduce(_add_two, operands)

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import shapes
+from .._kernels import move, runtime
 from ..autograd import Tensor, apply, as_tensor
 from ..errors import ArgumentError
-from ..op import Case, Op, Spec, register
+from ..op import Case, Op, Plan, Spec, register
 
 
 class Slice(NamedTuple):
@@ -101,6 +103,36 @@ def _reference_backward(arrays, attrs, needs):
     return {"dx": dx}
 
 
+def _region(form, shape):
+    """Return (where in x y starts, the strides of y's axes in x), in elements."""
+    x = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), shape, move.strides_of(shape))  # never read
+    y = x[_index(form if Ellipsis in form else (*form, Ellipsis), None)]  # a view also where one element is left
+    start = y.__array_interface__["data"][0] - x.__array_interface__["data"][0] if y.size else 0
+    return start, y.strides
+
+
+def _plan(specs, attrs):
+    if "index" in specs:
+        return None  # what y is made of is known only when it runs
+    x, y = specs["x"], _infer(specs, attrs)["y"]
+    start, strides = _region(attrs.form, x.shape)
+    whole, _ = move.collapse(y.shape, [strides, move.strides_of(y.shape)])
+    if y.size == x.size and start == 0 and len(whole) <= 1:
+        return Plan(alias={"y": "x"})
+    step = move.copy("x", "y", y.shape, strides, move.strides_of(y.shape), start, dtype=x.dtype)
+    return step and Plan(phases=((step,),))
+
+
+def _plan_backward(specs, attrs, needs):
+    if "index" in specs:
+        return None
+    x, dy = specs["x"], specs["dy"]
+    start, strides = _region(attrs.form, x.shape)
+    step = move.copy("dy", "dx", dy.shape, move.strides_of(dy.shape), strides, 0, start)
+    zero = ((runtime.zero("dx", 4 * shapes.size(x.shape)),),) if dy.size < x.size else ()
+    return step and Plan(phases=(*zero, (step,)))
+
+
 def _picks(rng, shape):
     return rng.integers(-3, 3, shape)
 
@@ -113,7 +145,10 @@ GETITEM = register(
         infer=_infer,
         reference=_reference,
         reference_backward=_reference_backward,
+        plan=_plan,
+        plan_backward=_plan_backward,
         keeps=lambda attrs, needs: ("index",),
+        view=True,
         attrs=Attrs,
         differentiable=frozenset({"x"}),
         linear=("x",),
@@ -127,6 +162,10 @@ GETITEM = register(
                     ((4, 5, 7), (Ellipsis, Slice(0, 7, 3), None)),
                     ((4, 5, 7), (-1, Slice(3, 1), 0)),
                     ((3, 2), ()),
+                    ((3, 2), (None, Slice(), None, Slice(0, 9))),
+                    ((2, 6, 8, 3), (Slice(), Slice(1, None, 2), Slice(None, None, 2))),
+                    ((2, 5, 20), (Ellipsis, Slice(17, 2, -3))),
+                    ((2, 5, 6, 4), (1, Slice(None, None, -1), Slice(4, None, -2))),
                 ]
             ),
             *(

@@ -78,6 +78,10 @@ def plan_max(specs, attrs):
     return _pooling.plan(*_plane(specs), "max", wide_index=True)
 
 
+def plan_max_inference(specs, attrs):
+    return _pooling.plan_inference(*_plane(specs))
+
+
 # y = x[index]: the pixel that the index names takes dy, all others zero.
 def plan_max_backward(specs, attrs, needs):
     return _pooling.plan_backward(*_plane(specs), "max", wide_index=True)
@@ -141,6 +145,7 @@ MAX = {
         reference=reference_max,
         reference_backward=reference_max_backward,
         plan=plan_max,
+        plan_inference=plan_max_inference,
         plan_backward=plan_max_backward,
         saved=("index",),
         keeps=lambda attrs, needs: ("index",),

@@ -56,6 +56,7 @@ OP = register(
         reference=reference,
         reference_backward=reference_backward,
         plan=plan,
+        plan_inference=_pooling.plan_inference,
         plan_backward=plan_backward,
         keeps=lambda attrs, needs: ("index",),
         differentiable=frozenset({"x"}),

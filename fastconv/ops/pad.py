@@ -1,29 +1,31 @@
-"""Zeros around an array, or less of it: each axis grows or shrinks at both ends.
+"""Elements around an array, or less of it: each axis grows or shrinks at both ends.
 
-A kernel copies the rows that stay, a block at a time. Arrays of one axis, and those of more than `MAX_COPIES` blocks,
-run on the host (NumPy, one thread).
+A step copies each part that x is seen in (one, or with "edge", "reflect" and "wrap" a few per axis), others fill the rest.
 """
 
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from .. import shapes
-from .._kernels import eltwise, runtime
+from .._kernels import move, runtime
 from ..autograd import apply, as_tensor
 from ..errors import ArgumentError, ShapeError
 from ..op import Case, Op, Plan, Spec, register
 from ._checks import check_float
+
+MODES = ("constant", "edge", "reflect", "wrap")
 
 # Copies that one plan may be made of; beyond that NumPy does it.
 MAX_COPIES = 1024
 
 
 class Attrs(NamedTuple):
-    """`padding`: a pair (before, after) per axis; a negative number cuts off."""
+    """`padding`: a pair (before, after) per axis; a negative number cuts off. `value` is what "constant" puts there."""
 
     padding: tuple[tuple[int, int], ...]
+    mode: str = "constant"
+    value: float = 0.0
 
 
 def _infer(specs, attrs):
@@ -35,6 +37,8 @@ def _infer(specs, attrs):
     for n, pair in zip(x.shape, attrs.padding, strict=True):
         if n is not None and n + sum(min(p, 0) for p in pair) < min(n, 1):
             raise ShapeError(f"pad: nothing would be left of x of shape {x.shape} with padding {attrs.padding}")
+        if n == 0 and attrs.mode != "constant" and sum(pair):
+            raise ShapeError(f"pad: x of shape {x.shape} has nothing to repeat with mode {attrs.mode!r}")
     return {"y": Spec(size, x.dtype)}
 
 
@@ -48,59 +52,80 @@ def _regions(x_shape, attrs):
     )
 
 
+def _indices(x_shape, attrs):
+    """Return which element of x stands where along each axis of y, with a mode that repeats x."""
+    kept, _ = _regions(x_shape, attrs)
+    return [
+        np.pad(np.arange(n)[part], [max(p, 0) for p in pair], mode=attrs.mode)
+        for n, part, pair in zip(x_shape, kept, attrs.padding, strict=True)
+    ]
+
+
 def _reference(arrays, attrs):
     x = arrays["x"]
-    y = np.zeros(_infer({"x": Spec(x.shape, x.dtype.name)}, attrs)["y"].shape, x.dtype)
+    if attrs.mode != "constant":
+        return {"y": x[np.ix_(*_indices(x.shape, attrs))]}
+    y = np.full(_infer({"x": Spec(x.shape, x.dtype.name)}, attrs)["y"].shape, attrs.value, x.dtype)
     kept, place = _regions(x.shape, attrs)
     y[place] = x[kept]
     return {"y": y}
 
 
-# y is x elsewhere, so dx is the part of dy that came from x, and zeros where x was cut off.
+# y is x elsewhere, so dx is the part of dy that came from x, the sum of it where x came several times, and zeros where x was
+# cut off.
 def _reference_backward(arrays, attrs, needs):
     dx = np.zeros(arrays["x"].shape, arrays["dy"].dtype)
+    if attrs.mode != "constant":
+        np.add.at(dx, np.ix_(*_indices(dx.shape, attrs)), arrays["dy"])
+        return {"dx": dx}
     kept, place = _regions(dx.shape, attrs)
     dx[kept] = arrays["dy"][place]
     return {"dx": dx}
 
 
 def _copy(source, target, source_shape, target_shape, source_region, target_region):
-    """Return the plan that copies one region of `source` into one of `target`, and zeros around it."""
-    if len(source_shape) < 2:
-        return None
-    # One copy moves rows of the last axes that stay whole (channels, usually) and of the axis before them.
-    whole = len(source_shape)
-    while whole > 2 and source_shape[whole - 1] == target_shape[whole - 1]:
-        whole -= 1
-    lengths = [part.stop - part.start for part in source_region]
-    outer, rows, length = lengths[: whole - 2], lengths[whole - 2], shapes.size(lengths[whole - 1 :])
-    if shapes.size(outer) > MAX_COPIES:
-        return None
+    """Return the step that copies one region of `source` into one of `target`."""
+    from_strides, to_strides = move.strides_of(source_shape), move.strides_of(target_shape)
+    first, to = (
+        sum(part.start * stride for part, stride in zip(region, strides, strict=True))
+        for region, strides in ((source_region, from_strides), (target_region, to_strides))
+    )
+    return move.copy(
+        source, target, [part.stop - part.start for part in source_region], from_strides, to_strides, first, to
+    )
 
-    def start(shape, region, position):
-        strides = [shapes.size(shape[axis + 1 :]) for axis in range(len(shape))]
-        moved = [part.start + p for part, p in zip(region, (*position, *(0,) * len(shape)), strict=False)]
-        return sum(p * s for p, s in zip(moved, strides, strict=True)), strides[whole - 2]
 
-    copies = []
-    for position in product(*map(range, outer)):
-        first, row = start(source_shape, source_region, position)
-        to, to_row = start(target_shape, target_region, position)
-        copies.append(eltwise.copy_rows(source, first, row, target, to, to_row, rows, length))
-    if lengths == list(target_shape):
-        return Plan(phases=(tuple(copies),))
-    return Plan(phases=((runtime.zero(target, 4 * shapes.size(target_shape)),), tuple(copies)))
+def _fills(y_shape, place, value):
+    """Yield the steps that fill y outside `place`: before and after it along each axis, within it along the axes before."""
+    strides = move.strides_of(y_shape)
+    for axis, inside in enumerate(place):
+        for start, stop in ((0, inside.start), (inside.stop, y_shape[axis])):
+            if start < stop:
+                box = [*place[:axis], slice(start, stop), *(slice(0, n) for n in y_shape[axis + 1 :])]
+                first = sum(part.start * stride for part, stride in zip(box, strides, strict=True))
+                sizes = [part.stop - part.start for part in box]
+                yield move.fill("y", sizes, strides, first, np.float32(value), "float32")
 
 
 def _plan(specs, attrs):
-    x = specs["x"].shape
-    return _copy("x", "y", x, _infer(specs, attrs)["y"].shape, *_regions(x, attrs))
+    x, y = specs["x"].shape, _infer(specs, attrs)["y"].shape
+    if attrs.mode == "constant":
+        kept, place = _regions(x, attrs)
+        steps = (_copy("x", "y", x, y, kept, place), *_fills(y, place, attrs.value))
+    else:
+        steps = move.take("x", "y", x, [index.tolist() for index in _indices(x, attrs)], "float32", MAX_COPIES)
+    return None if steps is None or None in steps else Plan(phases=(steps,))
 
 
 def _plan_backward(specs, attrs, needs):
-    x = specs["x"].shape
+    if attrs.mode != "constant":
+        return None
+    x, y = specs["x"].shape, specs["dy"].shape
     kept, place = _regions(x, attrs)
-    return _copy("dy", "dx", _infer(specs, attrs)["y"].shape, x, place, kept)
+    step = _copy("dy", "dx", y, x, place, kept)
+    if step is None or all(part == slice(0, n) for part, n in zip(kept, x, strict=True)):
+        return step and Plan(phases=((step,),))
+    return Plan(phases=((runtime.zero("dx", 4 * shapes.size(x)),), (step,)))
 
 
 OP = register(
@@ -116,9 +141,10 @@ OP = register(
         plan_backward=_plan_backward,
         differentiable=frozenset({"x"}),
         linear=("x",),
+        reduction=lambda specs, attrs: 1 + sum(max(p, 0) for pair in attrs.padding for p in pair),
         cases=tuple(
-            Case({"x": Spec(shape)}, Attrs(padding))
-            for shape, padding in [
+            Case({"x": Spec(shape)}, Attrs(padding, *mode))
+            for shape, padding, *mode in [
                 ((5,), ((1, 2),)),
                 ((3, 4), ((0, 0), (0, 0))),
                 ((2, 5, 3), ((0, 0), (2, 1), (0, 0))),
@@ -127,16 +153,20 @@ OP = register(
                 ((2, 6, 5, 17), ((0, 0), (-2, 1), (3, -4), (0, 0))),
                 ((1, 3, 4, 5, 2), ((0, 0), (1, 1), (0, 2), (1, 0), (0, 0))),
                 ((2, 3, 4), ((1, 0), (0, 0), (0, 3))),
+                ((2, 5, 4, 3), ((0, 0), (1, 2), (-1, 3), (0, 0)), "constant", 1.5),
+                ((5,), ((3, 2),), "edge"),
+                ((2, 5, 4, 3), ((0, 0), (1, 2), (3, 0), (0, 0)), "edge"),
+                ((2, 5, 4, 3), ((0, 0), (1, 2), (3, 0), (0, 0)), "reflect"),
+                ((1, 3, 4), ((0, 0), (5, 4), (0, 0)), "reflect"),  # farther than x is long
+                ((2, 5, 4, 3), ((0, 0), (-2, 1), (3, 2), (0, 0)), "wrap"),
             ]
         ),
     )
 )
 
 
-def pad(x, padding):
-    """Zeros around `x`; or, where a number is negative, that much less of it.
-
-    Arrays of one axis, and those of more than 1024 blocks of rows, run on the host (NumPy, one thread).
+def pad(x, padding, mode="constant", value=0.0):
+    """Elements around `x`; or, where a number is negative, that much less of it.
 
     Parameters
     ----------
@@ -144,6 +174,9 @@ def pad(x, padding):
         Of float32 or float64.
     padding : sequence of (int, int)
         (before, after) for each axis.
+    mode : {"constant", "edge", "reflect", "wrap"}
+        What is put there: `value`, or elements of x as `numpy.pad` takes them.
+    value : float
 
     Returns
     -------
@@ -158,9 +191,13 @@ def pad(x, padding):
     --------
     >>> fastconv.ops.pad([[1.0, 2.0]], ((0, 1), (1, -1))).numpy().tolist()
     [[0.0, 1.0], [0.0, 0.0]]
+    >>> fastconv.ops.pad([1.0, 2.0, 3.0], ((2, 1),), mode="reflect").numpy()
+    array([3., 2., 1., 2., 3., 2.], dtype=float32)
     """
     try:
         pairs = tuple((int(before), int(after)) for before, after in padding)
     except (TypeError, ValueError):
         raise ArgumentError(f"padding must be a pair of integers (before, after) per axis, got {padding!r}") from None
-    return apply(OP, (as_tensor(x),), Attrs(pairs))
+    if mode not in MODES:
+        raise ArgumentError(f"pad knows the modes {', '.join(MODES)}; got {mode!r}")
+    return apply(OP, (as_tensor(x),), Attrs(pairs, mode, float(value) if mode == "constant" else 0.0))

@@ -44,6 +44,8 @@ def _declare(name, op):
                 op.reference_backward(_lower_arrays(arrays), _lower(attrs), needs)
             ),
             plan=lambda specs, attrs: op.plan(_lower_specs(specs), _lower(attrs)),
+            plan_inference=op.plan_inference
+            and (lambda specs, attrs: op.plan_inference(_lower_specs(specs), _lower(attrs))),
             plan_backward=lambda specs, attrs, needs: op.plan_backward(_lower_specs(specs), _lower(attrs), needs),
             keeps=op.keeps,
             differentiable=op.differentiable,

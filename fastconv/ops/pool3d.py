@@ -26,11 +26,11 @@ class _Stage(NamedTuple):
     attrs: Attrs
     index: str = ""
 
-    def step(self, make, kind, source, target):
+    def step(self, make, kind, source, target, indexed=True):
         """Return the step `make` of the kernels, from one buffer to another."""
         _, pads = _pooling.geometry(self.x, self.attrs)
-        index = self.index if kind == "max" else ""
-        wide = _pooling.index_dtype(self.attrs) == "int32"
+        index = self.index if kind == "max" and indexed else ""
+        wide = bool(index) and _pooling.index_dtype(self.attrs) == "int32"
         return make(kind, source, target, index, self.x, self.y, self.attrs.pool_size, self.attrs.strides, pads, wide)
 
 
@@ -78,9 +78,12 @@ def _declare(name, kind, op):
             result = op.reference_backward(operands, stage.attrs, needs)["dx"]
         return {"dx": result.reshape(arrays["x"].shape)}
 
-    def plan(specs, attrs):
+    def plan(specs, attrs, indexed=True):
         planes, depth = _stages(specs["x"].shape, attrs)
-        steps = planes.step(kernels.pool, kind, "x", "planes"), depth.step(kernels.pool, kind, "planes", "y")
+        steps = (
+            planes.step(kernels.pool, kind, "x", "planes", indexed),
+            depth.step(kernels.pool, kind, "planes", "y", indexed),
+        )
         return Plan(phases=tuple((step,) for step in steps), workspace={"planes": 4 * prod(planes.y)})
 
     def plan_backward(specs, attrs, needs):
@@ -102,6 +105,7 @@ def _declare(name, kind, op):
             reference=reference,
             reference_backward=reference_backward,
             plan=plan,
+            plan_inference=lambda specs, attrs: plan(specs, attrs, indexed=False),
             plan_backward=plan_backward,
             keeps=lambda attrs, needs: saved,
             differentiable=op.differentiable,

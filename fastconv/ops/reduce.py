@@ -1,13 +1,15 @@
-"""Sum, mean and maximum over axes, as host steps."""
+"""Sum, mean, maximum, minimum and product over axes. Gradients are host steps."""
 
 import builtins
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
+from .._kernels import reduce as kernels
 from ..autograd import apply, as_tensor
 from ..errors import ArgumentError, ShapeError
-from ..op import Case, Op, Spec, register
+from ..op import Case, Op, Plan, Spec, register
 from ._checks import check_float
 
 
@@ -25,9 +27,9 @@ def _infer(specs, attrs):
     return {"y": Spec(kept, dtype)}
 
 
-def _infer_max(specs, attrs):
+def _infer_extreme(specs, attrs):
     if builtins.any(specs["x"].shape[i] == 0 for i in attrs.axis):
-        raise ShapeError(f"the maximum over axis {attrs.axis} of an array of shape {specs['x'].shape} does not exist")
+        raise ShapeError(f"the extreme over axis {attrs.axis} of an array of shape {specs['x'].shape} does not exist")
     return _infer(specs, attrs)
 
 
@@ -68,11 +70,19 @@ def _reference_max(arrays, attrs):
     return {"y": arrays["x"].max(attrs.axis, keepdims=attrs.keepdims)}
 
 
-# Only the largest elements move y; equal ones share its gradient.
-def _backward_max(arrays, attrs, needs):
+def _reference_min(arrays, attrs):
+    return {"y": arrays["x"].min(attrs.axis, keepdims=attrs.keepdims)}
+
+
+# Only the largest, or smallest, elements move y; equal ones share its gradient.
+def _backward_extreme(arrays, attrs, needs):
     x = arrays["x"]
-    largest = (x == _spread(arrays["y"], x, attrs)).astype(x.dtype)
-    return {"dx": _spread(arrays["dy"], x, attrs) * largest / largest.sum(attrs.axis, keepdims=True)}
+    theirs = (x == _spread(arrays["y"], x, attrs)).astype(x.dtype)
+    return {"dx": _spread(arrays["dy"], x, attrs) * theirs / theirs.sum(attrs.axis, keepdims=True)}
+
+
+def _reference_prod(arrays, attrs):
+    return {"y": arrays["x"].prod(attrs.axis, keepdims=attrs.keepdims)}
 
 
 _CASES = tuple(
@@ -84,11 +94,22 @@ _CASES = tuple(
         ((3, 4, 5), (0, 2), False),
         ((2, 3, 1, 7), (2, 3), True),
         ((3, 2), (), False),
+        ((2, 7, 5, 3), (1, 2), True),  # pixels
+        ((3, 2, 70), (1,), False),
+        ((2, 3, 4, 3, 5), (1, 3), False),
+        ((2, 3, 4, 3, 5), (0, 2, 4), False),
+        ((3, 131), (1,), False),
+        ((2, 300, 9), (1,), False),
+        ((70, 2, 150), (1,), False),  # more than one chunk
     ]
 )
 
 
-def _make(name, infer, reference, reference_backward, linear, keeps):
+def _make(name, infer, reference, reference_backward=None, linear=False, keeps=(), draw=MappingProxyType({})):
+    def plan(specs, attrs):
+        step = kernels.reduce(name, "x", "y", specs["x"].shape, attrs.axis)
+        return step and Plan(phases=((step,),))
+
     return register(
         Op(
             name=name,
@@ -97,20 +118,23 @@ def _make(name, infer, reference, reference_backward, linear, keeps):
             infer=infer,
             reference=reference,
             reference_backward=reference_backward,
+            plan=plan,
             keeps=lambda attrs, needs: keeps,
             attrs=Attrs,
-            differentiable=frozenset({"x"}),
+            differentiable=frozenset({"x"} if reference_backward else ()),
             linear=("x",) if linear else (),
-            cases=_CASES,
+            cases=tuple(case._replace(draw=draw) for case in _CASES),
             reduction=lambda specs, attrs: specs["x"].size,
             flops=lambda specs, attrs: specs["x"].size,
         )
     )
 
 
-SUM = _make("sum", _infer, _reference_sum, _backward_sum, True, ())
-MEAN = _make("mean", _infer, _reference_mean, _backward_mean, True, ())
-MAX = _make("max", _infer_max, _reference_max, _backward_max, False, ("x", "y"))
+SUM = _make("sum", _infer, _reference_sum, _backward_sum, linear=True)
+MEAN = _make("mean", _infer, _reference_mean, _backward_mean, linear=True)
+MAX = _make("max", _infer_extreme, _reference_max, _backward_extreme, keeps=("x", "y"))
+MIN = _make("min", _infer_extreme, _reference_min, _backward_extreme, keeps=("x", "y"))
+PROD = _make("prod", _infer, _reference_prod, draw={"x": lambda rng, shape: rng.uniform(0.9, 1.1, shape)})
 
 
 def normalize_axis(axis, ndim):
@@ -180,3 +204,25 @@ def max(x, axis=None, keepdims=False):
     Tensor(4., dtype=float32)
     """
     return _reduce(MAX, x, axis, keepdims)
+
+
+def min(x, axis=None, keepdims=False):
+    """Return the minimum of `x` over `axis`; NaN if it holds one. Parameters and errors as for `max`.
+
+    Examples
+    --------
+    >>> fastconv.ops.min([[1.0, 2.0], [3.0, 4.0]], axis=1)
+    Tensor([1., 3.], dtype=float32)
+    """
+    return _reduce(MIN, x, axis, keepdims)
+
+
+def prod(x, axis=None, keepdims=False):
+    """Return the product of `x` over `axis`. Parameters as for `sum`; there is no gradient.
+
+    Examples
+    --------
+    >>> fastconv.ops.prod([[1.0, 2.0], [3.0, 4.0]], axis=1)
+    Tensor([ 2., 12.], dtype=float32)
+    """
+    return _reduce(PROD, x, axis, keepdims)

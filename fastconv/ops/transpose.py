@@ -1,12 +1,13 @@
-"""Permutation of axes: a view in eager code, a host step in a program."""
+"""Permutation of axes: a view in eager code; in a program a copy, or nothing where only axes of size 1 move."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from .._kernels import move
 from ..autograd import apply, as_tensor
 from ..errors import ArgumentError
-from ..op import Case, Op, Spec, register
+from ..op import Case, Op, Plan, Spec, register
 
 
 class Attrs(NamedTuple):
@@ -29,6 +30,24 @@ def _reference_backward(arrays, attrs, needs):
     return {"dx": arrays["dy"].transpose(np.argsort(attrs.axes))}
 
 
+def _copy(source, target, spec, axes):
+    """Return the plan that permutes `source`, of `spec`, into `target`."""
+    long = [axis for axis in axes if spec.shape[axis] != 1]
+    if long == sorted(long):
+        return Plan(alias={target: source})
+    strides, shape = move.strides_of(spec.shape), [spec.shape[axis] for axis in axes]
+    step = move.copy(source, target, shape, [strides[axis] for axis in axes], move.strides_of(shape), dtype=spec.dtype)
+    return step and Plan(phases=((step,),))
+
+
+def _plan(specs, attrs):
+    return _copy("x", "y", specs["x"], attrs.axes)
+
+
+def _plan_backward(specs, attrs, needs):
+    return _copy("dy", "dx", specs["dy"], tuple(int(axis) for axis in np.argsort(attrs.axes)))
+
+
 TRANSPOSE = register(
     Op(
         name="transpose",
@@ -37,6 +56,9 @@ TRANSPOSE = register(
         infer=_infer,
         reference=_reference,
         reference_backward=_reference_backward,
+        plan=_plan,
+        plan_backward=_plan_backward,
+        view=True,
         attrs=Attrs,
         differentiable=frozenset({"x"}),
         linear=("x",),
@@ -48,6 +70,13 @@ TRANSPOSE = register(
                 ((3, 5), (1, 0)),
                 ((2, 3, 5, 7), (0, 3, 1, 2)),
                 ((1, 4, 3), (2, 0, 1)),
+                ((2, 1, 5, 1), (1, 0, 3, 2)),  # nothing moves
+                ((2, 300, 3), (0, 2, 1)),  # few channels to planes, and back
+                ((2, 3, 17, 19), (0, 2, 3, 1)),
+                ((1, 35, 70), (0, 2, 1)),  # blocks, whole and partial
+                ((2, 3, 4, 5, 6), (0, 2, 4, 1, 3)),  # no axis stays contiguous
+                ((2, 4, 2, 5, 2, 3), (0, 1, 3, 5, 2, 4)),  # space to depth
+                ((1, 3, 6000), (0, 2, 1)),  # several chunks
             ]
         ),
     )

@@ -1,45 +1,53 @@
-"""Nearest-neighbour upsampling: every pixel becomes a block of equal pixels.
-
-It runs on the host, on its NumPy reference, in one thread: there is no kernel for it.
-"""
+"""Nearest-neighbour upsampling: every pixel becomes a block of equal pixels."""
 
 from math import prod
 from typing import NamedTuple
 
-import numpy as np
-
 from .. import shapes
-from ..autograd import apply
-from ..op import Case, Op, Spec, register
-from ._checks import check_images
+from .._kernels import move
+from ..autograd import apply, as_tensor
+from ..op import Case, Op, Plan, Spec, register
+from ._checks import check_float, check_images
 
 
 class Attrs(NamedTuple):
-    """`size`: copies of a pixel along each spatial axis."""
+    """`repeats`: copies of an element along each axis."""
 
-    size: tuple[int, ...]
+    repeats: tuple[int, ...]
 
 
 def _infer(specs, attrs):
     x = specs["x"]
-    check_images("upsample", "x", x, len(attrs.size))
-    n, *size, c = x.shape
-    return {"y": Spec((n, *(None if m is None else m * k for m, k in zip(size, attrs.size, strict=True)), c), x.dtype)}
+    check_float("upsample", "x", x)
+    return {
+        "y": Spec(tuple(None if n is None else n * k for n, k in zip(x.shape, attrs.repeats, strict=True)), x.dtype)
+    }
 
 
 def _reference(arrays, attrs):
     y = arrays["x"]
-    for axis, count in enumerate(attrs.size, 1):
+    for axis, count in enumerate(attrs.repeats):
         y = y.repeat(count, axis)
     return {"y": y}
 
 
-# A pixel of x gets the sum of the dy of its copies.
+def _pairs(shape, attrs):
+    """Return the shape of y with two axes for each of x: its places, and the copies of one."""
+    return [n for pair in zip(shape, attrs.repeats, strict=True) for n in pair]
+
+
+# An element of x gets the sum of the dy of its copies.
 def _reference_backward(arrays, attrs, needs):
-    n, *size, c = arrays["x"].shape
-    blocks = [number for pair in zip(size, attrs.size, strict=True) for number in pair]
-    copies = tuple(range(2, 2 * len(size) + 1, 2))
-    return {"dx": arrays["dy"].reshape(n, *blocks, c).sum(copies)}
+    shape = arrays["x"].shape
+    return {"dx": arrays["dy"].reshape(_pairs(shape, attrs)).sum(tuple(range(1, 2 * len(shape), 2)))}
+
+
+def _plan(specs, attrs):
+    shape = specs["x"].shape
+    pairs = _pairs(shape, attrs)
+    strides = [stride for along in move.strides_of(shape) for stride in (along, 0)]
+    step = move.copy("x", "y", pairs, strides, move.strides_of(pairs))
+    return step and Plan(phases=((step,),))
 
 
 OP = register(
@@ -51,21 +59,26 @@ OP = register(
         infer=_infer,
         reference=_reference,
         reference_backward=_reference_backward,
+        plan=_plan,
         differentiable=frozenset({"x"}),
         linear=("x",),
         cases=tuple(
-            Case({"x": Spec(x)}, Attrs(size))
-            for x, size in [((1, 1, 1), (1,)), ((2, 5, 3), (3,)), ((2, 3, 4, 5), (2, 3)), ((1, 2, 3, 2, 7), (2, 1, 2))]
+            Case({"x": Spec(x)}, Attrs(repeats))
+            for x, repeats in [
+                ((1, 1, 1), (1, 1, 1)),
+                ((2, 5, 3), (1, 3, 1)),
+                ((2, 3, 4, 5), (1, 2, 3, 1)),
+                ((1, 2, 3, 2, 7), (1, 2, 1, 2, 1)),
+                ((2, 3, 5, 4), (1, 1, 2, 2)),
+            ]
         ),
-        reduction=lambda specs, attrs: prod(attrs.size),
+        reduction=lambda specs, attrs: prod(attrs.repeats),
     )
 )
 
 
 def upsample(x, size=2):
-    """Repeat every pixel along the spatial axes.
-
-    It runs on the host (NumPy, one thread).
+    """Repeat every pixel along the spatial axes. For interpolation see `resize`.
 
     Parameters
     ----------
@@ -88,5 +101,8 @@ def upsample(x, size=2):
     >>> upsample(np.array([[[1], [2]]], "float32"), 2).numpy().ravel().tolist()
     [1.0, 1.0, 2.0, 2.0]
     """
-    rank = min(max(np.ndim(x) - 2, 1), 3)
-    return apply(OP, (x,), Attrs(shapes.per_axis(size, "size", rank)))
+    x = as_tensor(x)
+    rank = min(max(x.ndim - 2, 1), 3)
+    size = shapes.per_axis(size, "size", rank)
+    check_images("upsample", "x", Spec(x.shape, x.dtype), rank)
+    return apply(OP, (x,), Attrs((1, *size, 1)))

@@ -169,6 +169,9 @@ int main(int count, char **words) {
         test_winograd();
         test_eltwise();
         test_pointwise();
+        test_move_family();
+        test_resample();
+        test_reduce();
         test_pool();
         test_norm();
         test_depthwise();

@@ -61,24 +61,8 @@ static void test_add_n(void) {
             }
 }
 
-static void test_copy_rows(void) {
-    testing("copy_rows");
-    FOR_EACH (n, 1, VL - 1, VL, VL + 1, 16 * VL - 1, 16 * VL)
-        FOR_EACH (gap, 0, 3) {
-            const int64_t rows = 3, x_row = n + 2, y_row = n + gap;
-            const float *x = random_floats(rows * x_row, -1, 1);
-            output y = new_output(rows * y_row);
-            for (int64_t r = 0; r < rows; r++)
-                for (int64_t i = 0; i < n; i++) put(y, r * y_row + i, x[r * x_row + i], 0);
-            k->copy_rows(x, x_row, y.got, y_row, rows, n);
-            expect(y, 0);
-            release();
-        }
-}
-
 void test_eltwise(void) {
     test_activate();
     test_activate_backward();
     test_add_n();
-    test_copy_rows();
 }

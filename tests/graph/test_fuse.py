@@ -153,6 +153,12 @@ def test_pad_before_a_convolution(padding):
     check(lambda x: {"y": ops.depthwise_conv2d(pad(x, 1, 0), depthwise, padding=padding)}, x, left=["depthwise_conv2d"])
 
 
+@pytest.mark.parametrize("other", [{"mode": "edge"}, {"mode": "reflect"}, {"value": 1.0}], ids=str)
+def test_pads_of_other_things_than_zeros_stay(other):
+    weight, around = constant(3, 3, 5, 8), ((0, 0), (1, 1), (1, 1), (0, 0))
+    check(lambda x: {"y": ops.conv2d(ops.pad(x, around, **other), weight)}, random(2, 6, 6, 5), left=["pad", "conv2d"])
+
+
 def test_pad_before_pooling():
     x = random(2, 6, 6, 5) - 1
     check(lambda x: {"y": ops.max_pool2d(pad(ops.relu(x), 1, 0), 3, 2)}, x, left=["relu", "max_pool2d"])

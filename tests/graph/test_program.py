@@ -272,3 +272,20 @@ def test_two_programs_of_one_variable_from_two_threads():
     for thread in threads:
         thread.join()
     assert np.all(w.numpy() == 600)
+
+
+def test_inference_saves_nothing_for_a_backward_pass():
+    x = random(2, 9, 9, 5)
+    expected = ops.max_pool2d(x, 5, 1, "same").numpy()
+    inference = Program(trace(lambda x: {"y": ops.max_pool2d(x, 5, 1, "same")}, {"x": Spec(x.shape)}))
+    assert [list(node.outputs) for node in inference.graph.nodes] == [["y"]]
+    assert np.array_equal(inference.run(x=x)["y"], expected)
+
+    def step(x):
+        y = ops.max_pool2d(x * weight, 5, 1, "same")
+        return {"y": y, "dweight": gradients(y.sum(), [weight])[0]}
+
+    weight = variable(random(5), "weight")
+    training = Program(trace(step, {"x": Spec(x.shape)}))
+    pools = [node for node in training.graph.nodes if node.op.name == "max_pool2d" and node.needs is None]
+    assert [list(node.outputs) for node in pools] == [["y", "index"]]

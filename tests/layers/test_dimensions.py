@@ -137,7 +137,7 @@ def test_transposed_convolution_undoes_shapes_of_a_convolution():
         (lambda: layers.ZeroPadding2D(-1, name="me"), "padding"),
         (lambda: layers.Cropping1D((1, 2, 3), name="me"), "cropping"),
         (lambda: layers.UpSampling2D(0, name="me"), "size"),
-        (lambda: layers.UpSampling2D(2, interpolation="bilinear", name="me"), "interpolation"),
+        (lambda: layers.UpSampling2D(2, interpolation="lanczos3", name="me"), "interpolation"),
     ],
 )
 def test_wrong_arguments_name_layer_and_argument(make, message):

@@ -18,6 +18,8 @@ def fuse_pad(graph):
         pad = rewriter.maker(node.inputs["x"], "pad")
         if pad is None or not rewriter.read_only_by(node.inputs["x"], node):
             continue
+        if pad.attrs.mode != "constant" or pad.attrs.value != 0:
+            continue
         first, *spatial, last = pad.attrs.padding
         if (
             any(first)

@@ -405,7 +405,8 @@ def _pad(e, node):
     x, y = node.inputs["x"], node.outputs["y"]
     order = same_order(e, [x])
     pads = _flat_pads([node.attrs.padding[axis] for axis in order])
-    name = e.node("Pad", e.tensor(x, order), e.integers(pads), e.constant(_number(0, y)))
+    value, mode = e.constant(_number(node.attrs.value, y)), node.attrs.mode
+    name = e.node("Pad", e.tensor(x, order), e.integers(pads), value, mode=mode)
     e.define(y, name, order)
 
 
@@ -413,7 +414,7 @@ def _pad(e, node):
 def _upsample(e, node):
     x, y = node.inputs["x"], node.outputs["y"]
     order = channels_first(x.ndim)
-    scales = e.constant(np.array([1, 1, *node.attrs.size], "float32"))
+    scales = e.constant(np.array([node.attrs.repeats[axis] for axis in order], "float32"))
     name = e.node(
         "Resize",
         e.tensor(x, order),
