@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import ops
 from ...autograd import apply
 from ...errors import UnsupportedOpError
 from ...op import ITEM_SIZE, Op, Spec
@@ -64,9 +65,4 @@ def cast(x, dtype):
         return Operand(x.constant.astype(dtype), key=x.key and f"{x.key}:{dtype}")
     if x.dtype == dtype:
         return x
-    return pointwise_host("Cast", lambda array: array.astype(dtype), x)
-
-
-def pointwise_host(name, function, x):
-    """Return function(x), element by element, as an operand; the order of the axes in memory stays."""
-    return Operand(apply_host(name, lambda array: [function(array)], [Operand(x.stored)])[0].stored, x.axes)
+    return Operand(ops.cast(x.stored, np.dtype(dtype).name), x.axes)

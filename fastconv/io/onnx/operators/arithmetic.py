@@ -22,7 +22,7 @@ def broadcast(call, function, *operands):
             return call.weight(x, lead.order, f"in {ndim} axes", lambda array: array.reshape(shape))
         if x.size == 1:
             return x.stored.reshape((1,) * ndim)
-        return (x if x.ndim == ndim else Operand(x.tensor().reshape(shape))).tensor(lead.order)
+        return x.reshaped(shape).tensor(lead.order)
 
     return Operand(function(*map(stored, operands)), lead.axes)
 
@@ -34,7 +34,7 @@ def along(a, b, axis):
         return b.reshape(shape)
     if b.constant is not None:
         return Operand(b.constant.reshape(shape), key=b.key and f"{b.key}:{shape}")
-    return Operand(b.tensor().reshape(shape))
+    return b.reshaped(shape)
 
 
 def aligned(call, a, b):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ._registry import evaluates
-from .arithmetic import aligned
+from .... import ops
+from ._registry import evaluates, lowers
+from .arithmetic import aligned, broadcast
 
 BINARY = {
     "And": np.logical_and,
@@ -33,6 +34,11 @@ evaluates("Not")(lambda call, x: ~x)
 evaluates("BitwiseNot")(lambda call, x: ~x)
 evaluates("IsNaN")(lambda call, x: np.isnan(x))
 evaluates("Where")(lambda call, condition, a, b: np.where(condition, a, b))
+
+
+@lowers("Where")
+def where(call, condition, a, b):
+    return broadcast(call, ops.where, condition, a, b)
 
 
 @evaluates("IsInf")

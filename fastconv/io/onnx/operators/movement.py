@@ -9,11 +9,6 @@ from ....errors import ModelFormatError, ShapeError
 from ..operand import Operand
 from ._registry import evaluates, lowers
 from ._shapes import axes_of, axis_of, numbers, reshapes, resolve
-from .arithmetic import broadcast
-
-# Copies of a tensor that are joined by a kernel; beyond that NumPy does it.
-MAX_COPIES = 16
-
 
 # ---- the same elements
 
@@ -144,11 +139,7 @@ def _repeats(call, x, repeats, axis):
 @lowers("Tile")
 def tile(call, x, repeats, axis=None):
     counts = _repeats(call, x, repeats, axis)
-    if math.prod(counts) > MAX_COPIES or 0 in counts:
-        return NotImplemented
-    for i, count in enumerate(counts):
-        x = join([x] * count, i) if count > 1 else x
-    return x
+    return Operand(ops.tile(x.stored, [counts[axis] for axis in x.order]), x.axes)
 
 
 @evaluates("Tile", shaping=(1, 2))
@@ -161,11 +152,8 @@ def expand(call, x, shape):
     target = np.broadcast_shapes(x.shape, tuple(numbers(call, shape)))
     if math.prod(target) == x.size:
         return x.reshaped(target)
-    if x.dtype != np.float32:
-        return NotImplemented
-    padded = (1,) * (len(target) - x.ndim) + x.shape
-    ones = np.ones([n if n != m else 1 for n, m in zip(target, padded, strict=True)], np.float32)
-    return broadcast(call, ops.multiply, x.reshaped(padded), Operand(ones))
+    x = x.reshaped((1,) * (len(target) - x.ndim) + x.shape)
+    return Operand(ops.broadcast_to(x.stored, [target[axis] for axis in x.order]), x.axes)
 
 
 @evaluates("Expand", shaping=(1,))
@@ -260,7 +248,7 @@ def _source(mode, n, before, after):
 
 
 def _gathered(x, mode, padding):
-    """Return an operand or array padded with its own elements."""
+    """Return an array padded with its own elements."""
     for axis, (before, after) in enumerate(padding):
         if before or after:
             index = [slice(None)] * x.ndim
@@ -275,25 +263,20 @@ def padded_array(x, padding, value=0):
     return np.pad(cropped, [(max(a, 0), max(b, 0)) for a, b in padding], constant_values=value)
 
 
-def padded(x, padding):
-    """Return a float32 operand with zeros around it."""
-    return Operand(ops.pad(x.tensor(x.order), [padding[axis] for axis in x.order]), x.axes)
+def padded(x, padding, mode="constant", value=0.0):
+    """Return a float32 operand with something around it; where a pair is negative, with less of it."""
+    return Operand(ops.pad(x.stored, [padding[axis] for axis in x.order], mode, value), x.axes)
 
 
 @lowers("Pad")
 def pad(call, x, pads=None, value=None, axes=None):
     padding, mode = _padding(call, x, pads, axes), call.attribute("mode", "constant")
-    if mode != "constant":
-        return _gathered(x, mode, padding)
-    if x.dtype != np.float32 or 0 in (x.size, *(n + sum(p) for n, p in zip(x.shape, padding, strict=True))):
+    sizes = [n + sum(pair) for n, pair in zip(x.shape, padding, strict=True)]
+    crops = any(n < 0 for pair in padding for n in pair)
+    if x.dtype != np.float32 or 0 in (x.size, *sizes) or (crops and mode != "constant"):
         return NotImplemented
     number = call.attribute("value", 0.0) if value is None or call.known(value).size == 0 else value.constant.item()
-    y = padded(x, padding)
-    if number == 0:
-        return y
-    # The number where the zeros are, to be added: of size 1 along the axes that are not padded.
-    frame = np.zeros([n if any(p) else 1 for n, p in zip(x.shape, padding, strict=True)], np.float32)
-    return broadcast(call, ops.add, y, Operand(padded_array(frame, padding, number)))
+    return padded(x, padding, mode, number)
 
 
 @evaluates("Pad", shaping=(1, 3))
