@@ -105,19 +105,27 @@ class Operand:
         return Operand(data.reshape(tuple(shape[axis] for axis in order)), invert(order))
 
     def __getitem__(self, index):
-        """Return the part of the value that an index selects: an int, a slice or one array of integers for each axis."""
+        """Return the part of the value that an index selects: an int, a slice or an array of integers for each axis.
+
+        Each array picks along its own axis."""
         index = tuple(index)
         if self.constant is not None:
             return Operand(self.constant[index])
-        if all(isinstance(part, slice) and part == slice(None) for part in index):
-            return self
-        order, axes = [], []  # the axes of the result: as they are stored, as they are named
+        y, basic = self, list(index)
         for axis, part in enumerate(index):
-            axes += [(axis, i) for i in range(1 if isinstance(part, slice) else np.ndim(part))]
-        for axis in self.order:
-            order += [name for name in axes if name[0] == axis]
-        data = ops.getitem(self.stored, tuple(index[axis] for axis in self.order))
-        return Operand(data, [order.index(name) for name in axes])
+            if isinstance(part, np.ndarray):  # picked as if it had one axis
+                y = Operand(ops.take(y.stored, part.reshape(-1).tolist(), y.axes[axis]), y.axes)
+                basic[axis] = slice(None)
+        if any(part != slice(None) for part in basic):
+            kept = [axis for axis in y.order if isinstance(basic[axis], slice)]
+            data = ops.getitem(y.stored, tuple(basic[axis] for axis in y.order))
+            y = Operand(data, [kept.index(axis) for axis in sorted(kept)])
+        sizes, shape = iter(y.shape), []
+        for part in index:
+            if not isinstance(part, int):
+                n = next(sizes)
+                shape += part.shape if isinstance(part, np.ndarray) else [n]
+        return y if tuple(shape) == y.shape else y.reshaped(shape)
 
     def channels_last(self):
         """Return the Tensor (N, ..., C) of a value (N, C, ...)."""

@@ -71,33 +71,38 @@ def test_operators_of_other_tools_are_named(real, name):
 # ---- what they are good for
 
 
-def imagenet_input(path):
+@pytest.fixture
+def pil():
+    """Pillow's module Image."""
+    return pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install Pillow)")
+
+
+def normalised(image):
+    """Return an image (3, H, W) with the mean and deviation of ImageNet's."""
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return ((np.asarray(image, np.float32) / 255 - mean) / deviation).astype(np.float32).transpose(2, 0, 1)
+
+
+def imagenet_input(image):
     """Return a photo as networks trained on ImageNet take it: the short side 256, the centre, normalised; (3, 224, 224)."""
-    image = (
-        pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install Pillow)")
-        .open(path)
-        .convert("RGB")
-    )
     scale = 256 / min(image.size)
     image = image.resize([round(n * scale) for n in image.size], 2)
     left, top = ((n - 224) // 2 for n in image.size)
-    pixels = np.asarray(image.crop((left, top, left + 224, top + 224)), np.float32) / 255
-    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    return ((pixels - mean) / deviation).astype(np.float32).transpose(2, 0, 1)
+    return normalised(image.crop((left, top, left + 224, top + 224)))
 
 
-def test_squeezenet_sees_a_samoyed(real):
+def test_squeezenet_sees_a_samoyed(real, pil):
     session = fastconv.InferenceSession(real("models/squeezenet1.1/squeezenet1.1.onnx"))
-    scores = session.run(None, {"data": imagenet_input(real("images/dog.jpg"))[None]})[0]
+    scores = session.run(None, {"data": imagenet_input(pil.open(real("images/dog.jpg")))[None]})[0]
     assert scores.argmax() == 258
 
 
-def test_squeezenet_tells_photos_apart_as_onnxruntime_does(real):
+def test_squeezenet_tells_photos_apart_as_onnxruntime_does(real, pil):
     ours, theirs = both(real, "squeezenet1.1/squeezenet1.1")
     folder = real("images/imagenet-50")
     with open(folder / "labels.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    images = np.stack([imagenet_input(folder / row["file"]) for row in rows])
+    images = np.stack([imagenet_input(pil.open(folder / row["file"]).convert("RGB")) for row in rows])
     classes = ours.run(None, {"data": images})[0].argmax(-1)
     np.testing.assert_array_equal(classes, theirs.run(None, {"data": images})[0].argmax(-1))
     right = np.mean(classes == [int(row["class_index"]) for row in rows])
@@ -131,9 +136,8 @@ def faces(session, image):
     return boxes[suppress(boxes, scores, 200, 0.3)]
 
 
-def test_faces_are_found(real):
+def test_faces_are_found(real, pil):
     ours, theirs = both(real, "ultraface/version-RFB-320")
-    pil = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install Pillow)")
     paths = sorted(real("images/faces").glob("*.jpg"))
     for path in paths:
         image = np.asarray(pil.open(path).convert("RGB").resize((320, 240)))
@@ -141,3 +145,15 @@ def test_faces_are_found(real):
         assert len(found) >= 1
         np.testing.assert_allclose(found, faces(theirs, image), rtol=1e-3, atol=1e-4)
     assert len(paths) == 6
+
+
+def test_text_is_found(real, pil):
+    from PIL import ImageDraw
+
+    ours, theirs = both(real, "ppocr/ch_PP-OCRv2_det_infer")
+    words = pil.new("RGB", (160, 96), "white")
+    ImageDraw.Draw(words).text((20, 30), "FAST CONV 2026", "black")
+    x = normalised(words.resize((480, 288)))[None]
+    (found,), (wanted,) = ours.run(None, {"x": x}), theirs.run(None, {"x": x})
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+    assert 0.01 < np.mean(found > 0.3) < 0.3

@@ -1,162 +1,105 @@
-"""Resampling along axes: Resize, Upsample.
+"""Resampling along axes: Resize, Upsample."""
 
-Along each axis an output is a weighted sum of a few inputs: `Taps` holds which ones, and the weights.
-"""
-
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from ....errors import ModelFormatError
-from ._registry import evaluates
+from .... import ops
+from ....autograd import EAGER, no_grad, using
+from ....ops.resize import coordinates
+from ..operand import Operand
+from ._arrays import in_float32
+from ._registry import evaluates, lowers
 from ._shapes import axes_of, numbers
 
-NEAREST = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-    "floor": np.floor,
-    "ceil": np.ceil,
-}
+CROP = "tf_crop_and_resize"
 
 
-class Taps(NamedTuple):
-    """Resampling along an axis: output i is the sum of ``weights[i, t] * x[index[i, t]]``; `outside`: x has no such place."""
+class Target(NamedTuple):
+    """What becomes of some axes; None for what follows from the rest."""
 
-    axis: int
-    index: np.ndarray
-    weights: np.ndarray
-    outside: np.ndarray
-
-
-class Axis(NamedTuple):
-    """How an axis is resampled: sizes before and after, the scale that fixes coordinates, the part of x that is seen."""
-
-    axis: int
-    size: int
-    out: int
-    scale: float
-    start: float = 0.0
-    end: float = 1.0
+    axes: tuple[int, ...]
+    size: list[int] | None
+    scale: list[float] | None
+    region: list[tuple[float, float]] | None
+    how: dict  # the other arguments of ops.resize
 
 
-def coordinates(mode, axis):
-    """Return where in x the outputs of an axis lie."""
-    x, n, scale = np.arange(axis.out), axis.size, axis.scale
-    if mode == "half_pixel":
-        return (x + 0.5) / scale - 0.5
-    if mode == "half_pixel_symmetric":
-        return n / 2 * (1 - axis.out / (scale * n)) + (x + 0.5) / scale - 0.5
-    if mode == "pytorch_half_pixel":
-        return (x + 0.5) / scale - 0.5 if axis.out > 1 else np.zeros(axis.out)
-    if mode == "align_corners":
-        length = scale * n  # not rounded: what was asked for
-        return x * ((n - 1) / (length - 1)) if length != 1 else np.zeros(axis.out)
-    if mode == "asymmetric":
-        return x / scale
-    if mode == "tf_half_pixel_for_nn":
-        return (x + 0.5) / scale
-    if mode == "tf_crop_and_resize":
-        if axis.out == 1:
-            return np.array([0.5 * (axis.start + axis.end) * (n - 1)])
-        return axis.start * (n - 1) + x * ((axis.end - axis.start) * (n - 1) / (axis.out - 1))
-    raise ModelFormatError(f"there is no coordinate transformation {mode!r}")
+def _how(call):
+    mode = call.attribute("mode", "nearest")
+    return {
+        "mode": "linear" if mode == "bilinear" else mode,
+        "coordinates": call.attribute(
+            "coordinate_transformation_mode", "half_pixel" if call.version >= 11 else "asymmetric"
+        ),
+        "rounding": call.attribute("nearest_mode", "round_prefer_floor" if call.version >= 11 else "floor"),
+        "cubic_coefficient": call.attribute("cubic_coeff_a", -0.75),
+        "antialias": call.attribute("antialias", 0),
+        "exclude_outside": call.attribute("exclude_outside", 0),
+    }
 
 
-def _triangle(distance):
-    return np.maximum(1 - distance, 0)
-
-
-def _cubic(a):
-    def kernel(d):
-        near = ((a + 2) * d - (a + 3)) * d * d + 1
-        far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-        return np.where(d <= 1, near, np.where(d < 2, far, 0))
-
-    return kernel
-
-
-def taps(call, mode, transformation, axis):
-    """Return the `Taps` of an axis."""
-    place, n = coordinates(transformation, axis), axis.size
-    outside = (place < 0) | (place > n - 1) if transformation == "tf_crop_and_resize" else np.zeros(axis.out, bool)
-    if mode == "nearest":
-        # Rounding is exact where the place is meant to be halfway or whole, but for the last bits of the scale.
-        find = NEAREST[call.attribute("nearest_mode", "round_prefer_floor" if call.version >= 11 else "floor")]
-        index = find(place).clip(0, n - 1).astype(np.int64)[:, None]
-        return Taps(axis.axis, index, np.ones(index.shape), outside)
-    cubic = mode == "cubic"
-    kernel = _cubic(call.attribute("cubic_coeff_a", -0.75)) if cubic else _triangle
-    stretch = min(axis.scale, 1.0) if call.attribute("antialias", 0) else 1.0
-    reach = (2 if cubic else 1) / stretch
-    count = int(np.ceil(2 * reach)) + 1
-    index = np.floor(place - reach).astype(np.int64)[:, None] + np.arange(count + 1)
-    weights = kernel(np.abs(index - place[:, None]) * stretch)
-    if call.attribute("exclude_outside", 0):
-        weights = np.where((index >= 0) & (index < n), weights, 0)
-    used = (weights != 0).any(0)  # taps at both ends that no output needs
-    index, weights = index[:, used].clip(0, n - 1), weights[:, used]
-    return Taps(axis.axis, index, weights / weights.sum(1, keepdims=True), outside)
-
-
-def _targets(call, x, roi, scales, sizes):
-    """Return an `Axis` for each axis that a Resize changes, or samples elsewhere."""
-    axes = axes_of(call, call.attribute("axes"), x.ndim)
+def _target(call, x, roi=None, scales=None, sizes=None):
+    how, axes = _how(call), axes_of(call, call.attribute("axes"), x.ndim)
     roi, scales, sizes = numbers(call, roi), numbers(call, scales, "scales"), numbers(call, sizes)
-    crop = call.attribute("coordinate_transformation_mode") == "tf_crop_and_resize"
-    result = []
-    if sizes:
-        ratios = [m / x.shape[axis] for axis, m in zip(axes, sizes, strict=True)]
-        policy = call.attribute("keep_aspect_ratio_policy", "stretch")
-        if policy != "stretch":
-            ratio = (min if policy == "not_larger" else max)(ratios)
-            sizes = [int(np.floor(ratio * x.shape[axis] + 0.5)) for axis in axes]
-            ratios = [ratio] * len(axes)
-    for i, axis in enumerate(axes):
-        n = x.shape[axis]
-        start, end = (roi[i], roi[i + len(axes)]) if crop and roi else (0.0, 1.0)
-        if sizes:
-            found = Axis(axis, n, sizes[i], ratios[i], start, end)
-        else:
-            out = int(np.floor(np.float32(n) * np.float32(end - start) * np.float32(scales[i])))
-            found = Axis(axis, n, out, float(scales[i]), start, end)
-        if found.out != n or found.scale != 1 or crop:
-            result.append(found)
-    return result
+    policy = call.attribute("keep_aspect_ratio_policy", "stretch")
+    if sizes and policy != "stretch":
+        ratio = (min if policy == "not_larger" else max)(m / x.shape[axis] for axis, m in zip(axes, sizes, strict=True))
+        sizes, scales = [math.floor(ratio * x.shape[axis] + 0.5) for axis in axes], [ratio] * len(axes)
+    region = list(zip(roi[: len(axes)], roi[len(axes) :], strict=True)) if how["coordinates"] == CROP and roi else None
+    return Target(axes, sizes or None, scales or None, region, how)
 
 
-def resample(x, every, value=0.0):
-    """Return an array resampled along axes; `value` where an output lies outside of x."""
-    y = x
-    for taps in every:
-        parts = np.moveaxis(y, taps.axis, -1)
-        if taps.index.shape[1] == 1:
-            y = parts[..., taps.index[:, 0]]
-        else:
-            y = sum(parts[..., index] * weight for index, weight in zip(taps.index.T, taps.weights.T, strict=True))
-        y = np.moveaxis(y, -1, taps.axis)
-    for taps in every:
-        if taps.outside.any():
-            y[(slice(None),) * taps.axis + (taps.outside,)] = value
-    if x.dtype.kind in "iu" and y.dtype.kind == "f":
+def _lower(call, x, target):
+    if x.dtype != np.float32 or 0 in x.shape or target.how["coordinates"] == CROP:
+        return NotImplemented
+    axes = [x.axes[axis] for axis in target.axes]
+    return Operand(ops.resize(x.stored, target.size, target.scale, axes=axes, **target.how), x.axes)
+
+
+def _evaluate(call, x, target):
+    whole = x.dtype.kind in "iu"
+    with using(EAGER), no_grad():
+        y = ops.resize(
+            x.astype(np.float64) if whole else x,
+            target.size, target.scale, axes=target.axes, region=target.region, **target.how,
+        ).numpy()  # fmt: skip
+    if target.how["coordinates"] == CROP:
+        y = _with_border(call, x, y, target)
+    if whole:
         y = np.rint(y).clip(np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
     return y.astype(x.dtype, copy=False)
 
 
-def _mode(call):
-    mode = call.attribute("mode", "nearest")
-    return "linear" if mode == "bilinear" else mode
+def _with_border(call, x, y, target):
+    """Put the node's value where an output of a crop lies outside of x."""
+    y = y.copy()
+    for i, axis in enumerate(target.axes):
+        scale = y.shape[axis] / x.shape[axis] if target.scale is None else target.scale[i]
+        region = target.region[i] if target.region else (0.0, 1.0)
+        place = coordinates(CROP, x.shape[axis], y.shape[axis], scale, region)
+        outside = (place < 0) | (place > x.shape[axis] - 1)
+        y[(slice(None),) * axis + (outside,)] = call.attribute("extrapolation_value", 0.0)
+    return y
+
+
+def _inputs(call, inputs):
+    """Return the inputs of any version as (roi, scales, sizes)."""
+    return (None, *inputs) if call.version < 11 else inputs
+
+
+lowers("Resize")(lambda call, x, *inputs: _lower(call, x, _target(call, x, *_inputs(call, inputs))))
+lowers("Upsample")(lambda call, x, scales=None: _lower(call, x, _target(call, x, None, scales)))
 
 
 @evaluates("Resize", shaping=(1, 2, 3))
-def resize(call, x, *inputs):
-    roi, scales, sizes = (None, *inputs, None) if call.version < 11 else (*inputs, *(None,) * (3 - len(inputs)))
-    default = "half_pixel" if call.version >= 11 else "asymmetric"
-    transformation = call.attribute("coordinate_transformation_mode", default)
-    every = [taps(call, _mode(call), transformation, axis) for axis in _targets(call, x, roi, scales, sizes)]
-    return resample(x, every, call.attribute("extrapolation_value", 0.0))
+@in_float32
+def resize_array(call, x, *inputs):
+    return _evaluate(call, x, _target(call, x, *_inputs(call, inputs)))
 
 
 @evaluates("Upsample", shaping=(1,))
-def upsample(call, x, scales=None):
-    every = [taps(call, _mode(call), "asymmetric", axis) for axis in _targets(call, x, None, scales, None)]
-    return resample(x, every)
+@in_float32
+def upsample_array(call, x, scales=None):
+    return _evaluate(call, x, _target(call, x, None, scales))
