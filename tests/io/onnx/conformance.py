@@ -32,6 +32,12 @@ FAMILIES = {
     "quant": "DequantizeLinear DynamicQuantizeLinear QuantizeLinear",
     "loss": "NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss",
     "detect": "NonMaxSuppression",
+    "maths": "Acos Acosh AffineGrid Asin Asinh Atan Atanh Ceil Cos Cosh CumProd CumSum Det Einsum Floor Mod Round Shrink Sign Sin "
+    "Sinh Tan Trilu",
+    "logic": "And BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CastLike Equal Greater GreaterOrEqual IsInf IsNaN "
+    "Less LessOrEqual Not Or Xor",
+    "pick": "Compress EyeLike NonZero OneHot Range ReverseSequence Scatter ScatterElements ScatterND Unique",
+    "flow": "If Loop Scan",
 }
 
 
