@@ -23,65 +23,66 @@ static void fc_copy_padded(const float *x, int64_t x_row, int64_t height, int64_
     }
 }
 
-/* `tiles` times M neighbouring pixels. */
+/* `tiles` times M neighbouring pixels by V vectors: those of a panel, or the first where no more are used. */
 FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, const float *residual, int64_t tiles,
-                             const int M) {
-    const int full = t->columns == FC_NR;
+                             const int M, const int V) {
+    const int full = t->columns == V * FC_VL;
     int64_t left[FC_NRV];
-    FC_UNROLL for (int v = 0; v < FC_NRV; v++) left[v] = fc_clamp(t->columns - v * FC_VL, 0, FC_VL);
+    FC_UNROLL for (int v = 0; v < V; v++) left[v] = fc_clamp(t->columns - v * FC_VL, 0, FC_VL);
     const int64_t x_pixel = t->x_pixel, y_pixel = t->y_pixel, depth = t->depth, *offsets = t->offsets;
     const float *b = t->b;
     for (; tiles > 0; tiles--, x += M * x_pixel, y += M * y_pixel) {
         vf sum[FC_MR][FC_NRV];
         FC_UNROLL for (int m = 0; m < M; m++)
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
+            FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_zero();
         for (int64_t k = 0; k < depth; k++) {
             const float *p = x + offsets[k];
             vf columns[FC_NRV];
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) columns[v] = v_load(b + k * FC_NR + v * FC_VL);
+            FC_UNROLL for (int v = 0; v < V; v++) columns[v] = v_load(b + k * FC_NR + v * FC_VL);
             FC_UNROLL for (int m = 0; m < M; m++) {
                 vf a = v_set(p[m * x_pixel]);
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
+                FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] += a * columns[v];
             }
         }
         if (residual) {
             FC_UNROLL for (int m = 0; m < M; m++)
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+                FC_UNROLL for (int v = 0; v < V; v++) {
                 const float *add = residual + m * y_pixel + v * FC_VL;
                 sum[m][v] += full ? v_load(add) : v_load_n(add, left[v]);
             }
             residual += M * y_pixel;
         }
         if (t->bias) {
-            FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+            FC_UNROLL for (int v = 0; v < V; v++) {
                 vf bias = full ? v_load(t->bias + v * FC_VL) : v_load_n(t->bias + v * FC_VL, left[v]);
                 FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] += bias;
             }
         }
         if (t->activation.function == FC_ACT_RELU) {
             FC_UNROLL for (int m = 0; m < M; m++)
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_relu(sum[m][v]);
+                FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_relu(sum[m][v]);
         } else if (t->activation.function == FC_ACT_CLIP) {
             FC_UNROLL for (int m = 0; m < M; m++)
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_clip(sum[m][v], t->activation.alpha, t->activation.beta);
+                FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_clip(sum[m][v], t->activation.alpha, t->activation.beta);
         }
         if (full) {
             FC_UNROLL for (int m = 0; m < M; m++)
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store(y + m * y_pixel + v * FC_VL, sum[m][v]);
+                FC_UNROLL for (int v = 0; v < V; v++) v_store(y + m * y_pixel + v * FC_VL, sum[m][v]);
         } else {
             FC_UNROLL for (int m = 0; m < M; m++)
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++)
+                FC_UNROLL for (int v = 0; v < V; v++)
                     if (left[v]) v_store_n(y + m * y_pixel + v * FC_VL, sum[m][v], left[v]);
         }
     }
 }
 
-#define FC_SHALLOW(m) \
-    static __attribute__((noinline)) void shallow_##m(const fc_shallow *t, const float *x, float *y, const float *residual, \
-                                                      int64_t tiles) { \
-        if (m <= FC_MR) shallow_tiles(t, x, y, residual, tiles, m <= FC_MR ? m : 1); \
+#define FC_SHALLOW(name, m, vectors) \
+    static __attribute__((noinline)) void name(const fc_shallow *t, const float *x, float *y, const float *residual, \
+                                               int64_t tiles) { \
+        if (m <= FC_MR) shallow_tiles(t, x, y, residual, tiles, m <= FC_MR ? m : 1, vectors); \
     }
-FC_EACH_ROWS(FC_SHALLOW)
+#define FC_SHALLOW_ROWS(m) FC_SHALLOW(shallow_##m, m, FC_NRV) FC_SHALLOW(shallow_narrow_##m, m, 1)
+FC_EACH_ROWS(FC_SHALLOW_ROWS)
 
 static void shallow_run(const fc_shallow *t, int64_t row, int64_t column, int64_t tiles, int64_t pixels) {
     const int64_t at = row * t->y_row + column * t->y_pixel;
@@ -89,7 +90,7 @@ static void shallow_run(const fc_shallow *t, int64_t row, int64_t column, int64_
     float *y = t->y + at;
     switch (pixels) {
 #define FC_CASE(m) \
-    case m: shallow_##m(t, x, y, residual, tiles); break;
+    case m: (t->columns <= FC_VL ? shallow_narrow_##m : shallow_##m)(t, x, y, residual, tiles); break;
         FC_EACH_ROWS(FC_CASE)
 #undef FC_CASE
     }

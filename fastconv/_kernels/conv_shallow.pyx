@@ -47,12 +47,21 @@ cdef extern from "fastconv.h" nogil:
         void (*strip_panel)(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out,
                             float *dbias) noexcept nogil
 
-# With fewer input channels than this a convolution is one of ours.
+# With fewer input channels than this a convolution is one of ours; with a few more where the outputs fill no more than one
+# long vector, of which Winograd's transforms have as many as of two.
 CHANNELS = 12
+NARROW_CHANNELS = 17
 # Output columns of a box: its rows of the input stay in the first-level cache.
 BOX_WIDTH = 128
 # Output pixels of a box of the gradient, whose dy stays there too.
 GRADIENT_BOX = 256
+
+
+def suits(channels, outputs):
+    """Tell whether a convolution of so many input and output channels is one of ours."""
+    cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    narrow = k.vector_length == 16 and outputs <= k.vector_length
+    return channels < (NARROW_CHANNELS if narrow else CHANNELS)
 
 
 cdef struct Boxes:      # how the planes of outputs are cut into boxes, and what a box sees of its image

@@ -39,7 +39,7 @@ def choose(channels, outputs, geometry, attrs):
     if groups > 1 or {*attrs.dilation_rate} != {1}:
         return "direct"
     touching = all(step <= size for step, size in zip(attrs.strides, geometry.kernel, strict=True))
-    if channels < conv_shallow.CHANNELS and touching:
+    if touching and conv_shallow.suits(channels, outputs):
         return "shallow"
     if geometry.kernel == (3, 3) and attrs.strides == (1, 1) and _pays(min(channels, outputs), geometry.out):
         return "winograd_2x2"
