@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 from fastconv._kernels import runtime
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import CHUNK_FLOPS, DEPTH_BLOCK, band_rows, microseconds, split
+from fastconv._kernels.gemm import DEPTH_BLOCK, band_rows, chunk_flops, microseconds, split
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.image cimport align
@@ -170,7 +170,9 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
     args.bands, args.band = split(args.pixels, band_rows(4 * groups * args.panels * k.nr * taps * depth), k.mr)
     args.pointers = args.band + k.mr
     args.panel_blocks, args.panel_block = split(
-        groups * args.panels, max(1, CHUNK_FLOPS // (2 * args.band * k.nr * max(1, taps * depth))))
+        groups * args.panels,
+        max(1, chunk_flops(2 * args.pixels * taps * depth * groups * columns) //
+            (2 * args.band * k.nr * max(1, taps * depth))))
     if depth >= DEPTH_BLOCK:
         args.tap_block, (_, args.depth_block) = 1, split(depth, DEPTH_BLOCK)
     else:

@@ -20,7 +20,7 @@ from libc.string cimport memset
 from fastconv._kernels import runtime
 from fastconv._kernels.conv import volume
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import CHUNK_FLOPS, microseconds, split, sum_parts
+from fastconv._kernels.gemm import chunk_flops, microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.image cimport align
@@ -180,10 +180,10 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.depth, args.columns = prod(kernel_size) * channels, columns
-    args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
-                     CHUNK_FLOPS // (2 * args.depth * columns))
-    args.activation = activation_of(epilogue)
     elements = images * prod(out_size) * columns
+    args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
+                     chunk_flops(2 * args.depth * elements) // (2 * args.depth * columns))
+    args.activation = activation_of(epilogue)
     return Step("convolve_shallow", <size_t>&convolve_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),

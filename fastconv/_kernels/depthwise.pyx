@@ -32,8 +32,10 @@ cdef extern from "fastconv.h" nogil:
         void (*repeat)(const float *x, float *y, int64_t n, int64_t count) noexcept nogil
         void (*fold)(const float *x, float *y, int64_t n, int64_t count) noexcept nogil
 
-# Multiply-adds of a chunk: some ten microseconds.
+# Multiply-adds of a chunk: some ten microseconds; less where the whole is little, so that several threads have enough.
 CHUNK_PRODUCTS = 1 << 20
+LEAST_CHUNK_PRODUCTS = 1 << 17
+LEAST_CHUNKS = 8
 # Weights of a block of channels; those of groups are used more often once loaded, and may come from the second level.
 BLOCK_BYTES = 16384
 GROUPED_BLOCK_BYTES = 131072
@@ -133,8 +135,9 @@ cdef _progression(reads, weights):
     return reads[0], reads[1] - reads[0], weights[0], weights[1] - weights[0]
 
 
-cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth):
-    """Set the geometry; returns the scratch bytes of a chunk."""
+cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth,
+           least_chunks, images):
+    """Set the geometry; returns the scratch bytes of a chunk. There shall be about `least_chunks`, or more."""
     tap_h, tap_w, positions = taps
     cdef fc_window *g = &args.t.window
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
@@ -167,7 +170,8 @@ cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strid
         args.blocks, size = split(vectors, max(1, block_bytes // (4 * k.vector_length * len(positions) * depth)))
         args.block = size * k.vector_length
     products = g.columns * args.block * len(positions) * depth
-    args.bands, args.band = split(g.rows, max(1, CHUNK_PRODUCTS // max(1, products)))
+    chunk = min(max(images * g.rows * args.blocks * products // least_chunks, LEAST_CHUNK_PRODUCTS), CHUNK_PRODUCTS)
+    args.bands, args.band = split(g.rows, max(1, chunk // max(1, products)))
     if repeat > 1:
         rows = (args.band - 1) * g.step_h + (g.taps_h - 1) * g.spread_h + 1
         return align(4 * min(max(rows, 1), g.height) * g.x_row)
@@ -195,7 +199,8 @@ def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_s
     The rest is as in `conv.convolve`.
     """
     cdef DepthwiseArgs args
-    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth)
+    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth,
+                    LEAST_CHUNKS, images)
     args.rows_total, args.parts = args.t.window.rows, 1
     args.t.activation = activation_of(epilogue)
     return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)],
@@ -211,7 +216,7 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, channels, x_si
                     repeat=1, depth=1):
     """Return (phases, workspace) of the gradient of a depthwise kernel, and of a bias unless `dbias` is None."""
     cdef DepthwiseArgs args
-    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, 0, repeat, 1, depth)
+    scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, 0, repeat, 1, depth, 1, images)
     args.rows_total = images * args.t.window.rows
     args.parts = max(1, min(args.rows_total, PARTS // args.blocks, images * args.bands))
     args.t.activation = activation_of(None)

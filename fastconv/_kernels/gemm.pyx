@@ -42,8 +42,12 @@ cdef extern from "fastconv.h" nogil:
 
 # The longest block of a reduction: its part of a panel streams through the first-level cache from the second.
 DEPTH_BLOCK = 640
-# Arithmetic of a chunk, about 40 microseconds on AVX2; and how many chunks at most share the rows of a product.
+# Arithmetic of a chunk, about 40 microseconds on AVX2. Where the whole is little it is less, so that there are about so
+# many chunks for several threads to share, down to where claiming a chunk and filling its tables would show.
 CHUNK_FLOPS = 4_000_000
+LEAST_CHUNK_FLOPS = 1_500_000
+LEAST_CHUNKS = 8
+# How many chunks at most share the rows of a product.
 CHUNKS = 16
 # Panels that exceed this do not stay in the second-level cache: longer bands read them less often.
 PANELS_STAY = 1 << 19
@@ -64,6 +68,11 @@ def split(total, target, multiple=1):
     size = -(-max(total, 1) // parts)
     size = -(-size // multiple) * multiple
     return max(1, -(-total // size)), size
+
+
+def chunk_flops(total):
+    """Return the arithmetic of a chunk, of so much in all."""
+    return int(min(max(total // LEAST_CHUNKS, LEAST_CHUNK_FLOPS), CHUNK_FLOPS))
 
 
 def band_rows(packed):

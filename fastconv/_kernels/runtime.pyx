@@ -3,10 +3,11 @@
 A *step* is a chunk function with its argument struct; binding a step writes addresses into a copy of the struct. A
 *segment* is a list of bound steps that one parallel region walks:
 
-    thread 0   step 0: chunks 0 2 3 | barrier | step 1: chunk 0 | step 2: ...
-    thread 1   step 0: chunks 1 4   |         | step 1: chunk 1 | step 2: ...
+    thread 0   step 0: chunks 0 1 2 | barrier | step 1: chunk 0 | step 2: ...
+    thread 1   step 0: chunks 3 4   |         | step 1: chunk 1 | step 2: ...
 
-Threads claim chunks from one counter per step, so which thread ran a chunk is chance; what a chunk computes is not.
+Each thread begins with a range of its own, so that of a step's results it tends to read what it wrote itself, and then
+helps the others: which thread ran a chunk is chance; what a chunk computes is not.
 """
 import os
 from math import prod
@@ -334,6 +335,10 @@ def copy(str source, str target, int64_t nbytes):
 
 # ---- running
 
+cdef enum:
+    RANGES = 8          # of a step's chunks: as many counters fill a cache line
+
+
 cdef struct BoundStep:
     chunk_fn function
     char *args
@@ -345,7 +350,7 @@ cdef struct BoundStep:
 cdef struct Walk:
     const BoundStep *steps
     int64_t count
-    int64_t *counters   # one cache line per step, zeroed
+    int64_t *counters   # one cache line per step, zeroed: of each range, how many chunks are claimed
     fc_meeting *meeting
     char *scratch
     int64_t scratch_size
@@ -363,8 +368,10 @@ cdef void walk_serial(const Walk *walk) noexcept nogil:
 
 
 cdef void walk_thread(const Walk *walk) noexcept nogil:
-    cdef int64_t s, chunk, thread = fc_thread()
+    cdef int64_t s, chunk, end, r, thread = fc_thread()
     cdef int32_t generation = 0, team = fc_team()
+    cdef int64_t ranges = min(team, RANGES)
+    cdef int64_t *claimed
     cdef char *scratch = walk.scratch + thread * walk.scratch_size
     cdef const BoundStep *step
     cdef uint64_t mode = fc_flush_denormals()
@@ -372,16 +379,20 @@ cdef void walk_thread(const Walk *walk) noexcept nogil:
         step = &walk.steps[s]
         if step.barrier:
             fc_barrier(walk.meeting, &generation, team)
+        claimed = &walk.counters[s * RANGES]
         if step.serial:
             # Whoever comes first takes the whole step.
-            if fc_claim(&walk.counters[s * 8]) == 0:
+            if fc_claim(claimed) == 0:
                 for chunk in range(step.chunks):
                     step.function(step.args, chunk, scratch)
             continue
-        chunk = fc_claim(&walk.counters[s * 8])
-        while chunk < step.chunks:
-            step.function(step.args, chunk, scratch)
-            chunk = fc_claim(&walk.counters[s * 8])
+        for r in range(thread, thread + ranges):
+            end = (r % ranges + 1) * step.chunks // ranges
+            while True:
+                chunk = r % ranges * step.chunks // ranges + fc_claim(&claimed[r % ranges])
+                if chunk >= end:
+                    break
+                step.function(step.args, chunk, scratch)
     fc_restore_denormals(mode)
 
 
