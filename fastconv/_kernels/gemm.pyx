@@ -49,6 +49,8 @@ LEAST_CHUNK_FLOPS = 1_500_000
 LEAST_CHUNKS = 8
 # How many chunks at most share the rows of a product.
 CHUNKS = 16
+# What a chunk reads at least of a matrix that is multiplied by a vector.
+CHUNK_BYTES = 98304
 # Panels that exceed this do not stay in the second-level cache: longer bands read them less often.
 PANELS_STAY = 1 << 19
 
@@ -208,10 +210,12 @@ def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a
     # More rows a multiple of 4 KiB apart than a set of the first-level cache has ways: a band's block is copied first.
     strip = 4 * a_row % 4096 == 0 and k.mr > 8 and panels > 1
     args.bands, args.band = split(rows, 96 if strip else band_rows(4 * panels * k.nr * depth), k.mr)
-    flops = 2 * rows * depth * columns
-    args.panel_blocks, args.panel_block = split(
-        panels, max(1, max(flops // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))),
-        panels_together(rows, max(panels, 1)))
+    if rows <= 2:
+        # The time goes into reading the panels, each once.
+        target = CHUNK_BYTES // (4 * k.nr * max(depth, 1))
+    else:
+        target = max(2 * rows * depth * columns // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))
+    args.panel_blocks, args.panel_block = split(panels, max(1, target), panels_together(rows, max(panels, 1)))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
     args.strip_row = (args.depth_block // k.vector_length + 2) * k.vector_length if strip else 0
     args.activation = activation_of(epilogue)
@@ -222,7 +226,8 @@ def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a
                  (<char *>&args.y - <char *>&args, y, True)),
                 batches * args.bands * args.panel_blocks,
                 scratch=16 * (args.band + k.mr) + 4 * args.band * args.strip_row,
-                cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)
+                cost=batches * max(microseconds(2.0 * rows * depth * columns), depth * columns / 2e4)
+                + rows * columns / 1e4)
 
 
 # ---- sums of outer products: y = a^T b

@@ -55,6 +55,10 @@ CASES = (
     case((2, 29, 31, 3), (7, 7, 3, 18), strides=(2, 2), padding=((3, 3), (3, 3)), bias=False),
     case((3, 6, 31, 1), (3, 3, 1, 33), epilogue=Epilogue("leaky_relu", 0.1)),
     case((1, 5, 14, 11), (1, 2, 11, 16), epilogue=Epilogue("sigmoid")),
+    # One pixel, as in squeeze-excite blocks.
+    case((1, 1, 1, 70), (1, 1, 70, 150), epilogue=Epilogue("sigmoid")),
+    case((3, 1, 1, 9), (1, 1, 9, 33), bias=False, residual=True),
+    case((1, 1, 1, 13), (1, 1, 13, 5), strides=(2, 2), padding=((1, 0), (1, 0))),  # of which padding alone is seen
     # A residual, by every algorithm: direct (also in blocks of the reduction), Winograd, shallow, grouped, depthwise.
     case((2, 7, 5, 20), (3, 2, 20, 37), strides=(2, 1), padding="same", residual=True, epilogue=Epilogue("relu")),
     case((1, 3, 5, 700), (1, 1, 700, 18), residual=True, epilogue=Epilogue("relu6")),

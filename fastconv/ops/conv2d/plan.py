@@ -38,6 +38,13 @@ class Call(NamedTuple):
         """Output channels per group."""
         return self.outputs // self.attrs.groups
 
+    @property
+    def is_product(self):
+        """Whether every image is one pixel under a kernel of one: rows by a matrix, which for few rows has faster tiles."""
+        geometry = self.geometry
+        ones = self.attrs.groups == prod(geometry.kernel) == prod(geometry.size) == prod(geometry.out) == 1
+        return ones and not any(before for before, _ in geometry.padding)
+
 
 def _call(specs, attrs):
     x, kernel = specs["x"].shape, specs["kernel"].shape
@@ -128,7 +135,21 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
         "columns": columns,
         "epilogue": epilogue,
     }
-    if shallow:
+    if call.is_product:
+        step = gemm.product(
+            x,
+            "packed",
+            bias,
+            residual,
+            y,
+            rows=call.images,
+            depth=depth,
+            columns=columns,
+            a_row=depth,
+            y_row=columns,
+            epilogue=epilogue,
+        )
+    elif shallow:
         step = conv_shallow.convolve(x, "packed", bias, residual, y, channels=depth, **_window(call), **arguments)
     else:
         step = conv.convolve(
