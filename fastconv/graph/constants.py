@@ -15,7 +15,8 @@ import numpy as np
 from .. import config
 from .._kernels import runtime
 from ..autograd import Tensor
-from ..autograd.eager import evaluate, lower, stand_in
+from ..autograd.eager import evaluate, lower, run_plan, spec_of, stand_in
+from ..ops.transpose import TRANSPOSE
 from .graph import Value
 
 # (operation, attributes, sources, ...) -> Derived, as long as a program uses it. The sources live as long as it does, so
@@ -70,7 +71,7 @@ class Derived:
     def _make(self, version):
         sources = {name: values_of(tensor, derived) for name, (tensor, derived) in self.sources.items()}
         if self.call is None:
-            made = {"y": np.array(sources["x"], order="C")}
+            made = {"y": contiguous(sources["x"])}
         else:
             op, attrs, needs, plan, specs = self.call
             made = evaluate(op, attrs, needs, plan, sources, specs, self.results)
@@ -78,6 +79,18 @@ class Derived:
         self._made = {name: weakref.ref(array) for name, array in made.items()}
         self._made_of = version
         return made
+
+
+def contiguous(array):
+    """Return a contiguous copy of an array: where its axes are only in another order, by the kernel that transposes."""
+    order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+    stored = array.transpose(order)
+    if stored.flags.c_contiguous and stored.flags.aligned:
+        attrs = TRANSPOSE.attrs(tuple(order.index(axis) for axis in range(array.ndim)))
+        plan = lower(TRANSPOSE, {"x": spec_of(stored)}, attrs)
+        if plan is not None:
+            return run_plan(plan, {"x": stored}, {"y": spec_of(array)})["y"]
+    return np.array(array, order="C")
 
 
 def values_of(tensor, derived):

@@ -14,6 +14,7 @@ import fastconv
 from fastconv import ops
 from fastconv.autograd import apply
 from fastconv.graph import Program, trace
+from fastconv.graph.constants import contiguous
 from fastconv.op import Op, Spec
 
 
@@ -109,6 +110,24 @@ def test_memory_of_a_variable_may_be_another_one():
     for seed in range(3):
         w.data = random(20, 7, seed=seed)
         assert np.array_equal(program.run(x=x)["y"], (ops.dense(x, w) + w[0]).numpy())
+
+
+VIEWS = {
+    "transposed": lambda a: a.transpose(2, 3, 1, 0),
+    "some axes": lambda a: a.transpose(0, 2, 1, 3),
+    "part": lambda a: a[:, 1:, ::2].transpose(3, 1, 0, 2),
+    "reversed": lambda a: a[::-1].transpose(1, 0, 2, 3),
+    "repeated": lambda a: np.broadcast_to(a[:1], (4, *a.shape[1:])),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_contiguous_copies(view, dtype):
+    array = np.arange(3 * 5 * 7 * 4).reshape(3, 5, 7, 4).astype(dtype)
+    copy = contiguous(VIEWS[view](array))
+    assert copy.flags.c_contiguous and copy.dtype == dtype and not np.shares_memory(copy, array)
+    assert np.array_equal(copy, VIEWS[view](array))
 
 
 def test_programs_share_derived_constants():
