@@ -1,4 +1,4 @@
-"""ncnn in float32, one image. The file is converted by pnnx beforehand, once, beside a link to it in a folder of its own."""
+"""ncnn in float32, one image. The file is converted by pnnx beforehand, once."""
 
 import subprocess
 import tempfile
@@ -24,17 +24,20 @@ def make_ready(path, shapes):
     path = Path(path).resolve()
     sizes = ["x".join(map(str, shape)) for shape in shapes.values()]
     folder = CACHE / "-".join([path.stem, str(path.stat().st_mtime_ns), *sizes])
-    result = folder / "network.ncnn.param"
-    if not result.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        link = folder / "network.onnx"
-        link.unlink(missing_ok=True)
-        link.symlink_to(path)
+    if not folder.exists():
+        CACHE.mkdir(exist_ok=True)
         program = Path(find_spec("pnnx").origin).parent / "pnnx"
         inputs = ",".join(str(list(shape)).replace(" ", "") for shape in shapes.values())
-        arguments = [program, link, f"inputshape={inputs}", "fp16=0"]
-        subprocess.run(arguments, check=True, capture_output=True, cwd=folder)
-    return result
+        with tempfile.TemporaryDirectory(dir=CACHE) as work:
+            link, made = Path(work) / "network.onnx", Path(work) / "made"
+            link.symlink_to(path)
+            arguments = [program, link, f"inputshape={inputs}", "fp16=0"]
+            subprocess.run(arguments, check=True, capture_output=True, cwd=work)
+            made.mkdir()  # pnnx leaves files of its own beside ncnn's
+            for name in ("network.ncnn.param", "network.ncnn.bin"):
+                (Path(work) / name).rename(made / name)
+            made.rename(folder)
+    return folder / "network.ncnn.param"
 
 
 def load(variant, path, shapes):
