@@ -128,11 +128,16 @@ def facts_of(path, session, inputs, threads):
     shapes = ", ".join(
         f"{value.name} {files.dtype_of(value)} {'x'.join(map(str, value.shape))}" for value in session.get_inputs()
     )
-    arenas = [f"{_batch(each)}: {_program(session, each)[0].nbytes / 1e6:.1f} MB" for each in inputs]
+    memory = []
+    for each in inputs:
+        plan = _program(session, each)[0].memory_plan()
+        memory.append(
+            f"batch {_batch(each)}: {plan.arena / 1e6:.1f} MB for activations, {plan.packed / 1e6:.1f} MB packed weights"
+        )
     return [
         ("model", f"{path}, {os.path.getsize(path) / 1e6:.1f} MB, {weights:,} weights"),
         ("inputs", shapes),
-        ("arena", "activations at batch " + ", ".join(arenas)),
+        ("memory", "; ".join(memory)),
         ("machine", f"{_processor()}, {os.cpu_count()} CPUs"),
         ("roof", "; ".join(roof.describe(count) for count in threads)),
     ]
