@@ -137,9 +137,9 @@ def facts_of(path, session, inputs, threads):
     return [
         ("model", f"{path}, {os.path.getsize(path) / 1e6:.1f} MB, {weights:,} weights"),
         ("inputs", shapes),
-        ("memory", "; ".join(memory)),
+        *(("memory", text) for text in memory),
         ("machine", f"{_processor()}, {os.cpu_count()} CPUs"),
-        ("roof", "; ".join(roof.describe(count) for count in threads)),
+        *(("roof", roof.describe(count)) for count in threads),
     ]
 
 
