@@ -5,7 +5,6 @@ file --io.onnx--> Network --trace, for the shapes of a call--> Program   (cached
 """
 
 import contextlib
-import threading
 import warnings
 from collections import OrderedDict
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from .graph import Program, trace
 from .io.onnx import Network, Operand, element_type, load_model
 from .op import ITEM_SIZE, Spec
 
-MAX_PROGRAMS = 16  # kept per session, for as many combinations of shapes; the oldest goes first
+MAX_PROGRAMS = 16  # kept per session, for as many combinations of shapes; the least recently used goes first
 PROVIDER = "CPUExecutionProvider"
 
 
@@ -92,9 +91,8 @@ class InferenceSession:
         for name, dtype in self._dtypes.items():
             if dtype.name not in ITEM_SIZE:
                 raise UnsupportedOpError(f"input {name!r} takes {dtype} arrays; networks run on numbers")
-        self._programs = OrderedDict()  # key -> Runner, in the order in which they were made
+        self._programs = OrderedDict()  # key -> Runner, the least recently used first
         self._overrides = _overrides(self._options)
-        self._lock = threading.Lock()
 
     def get_inputs(self):
         """Return the inputs, a `NodeArg` each."""
@@ -126,7 +124,7 @@ class InferenceSession:
         Parameters
         ----------
         output_names : sequence of str or None
-            Which outputs; None means all.
+            Which outputs; None, or none, means all.
         input_feed : dict of str -> array_like
             One for every input; cast to its type.
 
@@ -140,18 +138,18 @@ class InferenceSession:
         ArgumentError, ShapeError, DTypeError
             When a name, shape or type does not fit.
         """
+        known = self._network.output_names
+        names = output_names or known
+        for name in names:
+            if name not in known:
+                raise ArgumentError(f"there is no output {name!r}; there is {', '.join(map(repr, known))}")
         arrays = self._feed(input_feed)
         if self._overrides is None:
             results = self._runner(arrays)(arrays)
         else:
             with self._overrides():
                 results = self._runner(arrays)(arrays)
-        if output_names is None:
-            return [results[name] for name in self._network.output_names]
-        unknown = [name for name in output_names if name not in results]
-        if unknown:
-            raise ArgumentError(f"there is no output {unknown[0]!r}; there is {', '.join(map(repr, results))}")
-        return [results[name] for name in output_names]
+        return [results[name] for name in names]
 
     def program(self, input_feed):
         """Return the `graph.Program` that runs inputs of these shapes: its graph, its memory, what `graph.profile` times.
@@ -192,16 +190,20 @@ class InferenceSession:
 
     def _runner(self, arrays):
         key = tuple([array.shape for array in arrays.values()]), runtime.table(), config.get_precision()
-        runner = self._programs.get(key)
-        return runner if runner is not None else self._make_runner(key, arrays)
+        try:
+            self._programs.move_to_end(key)
+            return self._programs[key]
+        except KeyError:
+            return self._make_runner(key, arrays)
 
     def _make_runner(self, key, arrays):
         for argument in self._inputs:
             _check_shape(argument, arrays[argument.name].shape)
         runner = Runner(self._network, {name: Spec(a.shape, a.dtype.name) for name, a in arrays.items()})
-        with self._lock:
-            self._programs[key] = runner
-            while len(self._programs) > MAX_PROGRAMS:
+        # Each step is whole under the GIL: no lock, which a fork could leave taken.
+        runner = self._programs.setdefault(key, runner)
+        while len(self._programs) > MAX_PROGRAMS:
+            with contextlib.suppress(KeyError):
                 self._programs.popitem(last=False)
         return runner
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import config
 from .._kernels import runtime
-from ..op import ITEM_SIZE, Plan, Spec
+from ..op import ITEM_SIZE, REGISTRY, Plan, Spec
 
 PLAN_CACHE = 4096
 _NAMES = {np.dtype(name): name for name in ITEM_SIZE}  # numpy.dtype.name is slow
@@ -42,6 +42,11 @@ def _plan(op, specs, attrs, needs, saving, table, precision):
     return (op.plan if saving else op.plan_inference)(dict(specs), attrs)
 
 
+def _cached(function, op):
+    """Return a function with its cache; without it for an operation that is not registered, made for one network, say."""
+    return function if REGISTRY.get(op.name) is op else function.__wrapped__
+
+
 def lower(op, specs, attrs, needs=None, saving=True):
     """Return the plan of one call, or None where the reference has to run (float64, nothing to compute, host steps).
 
@@ -59,7 +64,7 @@ def lower(op, specs, attrs, needs=None, saving=True):
     for name, spec in specs.items():
         if (spec.dtype == "float64" and name not in op.settings) or 0 in spec.shape:
             return None
-    return _plan(
+    return _cached(_plan, op)(
         op,
         tuple(specs.items()),
         attrs,
@@ -72,7 +77,7 @@ def lower(op, specs, attrs, needs=None, saving=True):
 
 def infer(op, specs, attrs):
     """Return the specs of outputs and saved, from a cache."""
-    return _infer(op, tuple(specs.items()), attrs)
+    return _cached(_infer, op)(op, tuple(specs.items()), attrs)
 
 
 def stand_in(spec):

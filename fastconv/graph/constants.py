@@ -114,7 +114,7 @@ def _derive(node, sources, read=frozenset()):
     """Return the `Derived` of a node, shared with other programs that compute the same; `read` is of `Graph.read`."""
     if node is not None and lower(node.op, node.specs, node.attrs, node.needs) is None:
         node = node.without_unread(read)
-    call = None if node is None else (node.op, node.attrs, node.needs, tuple(node.outputs))
+    call = None if node is None else (node.op, node.attrs, node.needs, tuple(node.specs.items()), tuple(node.outputs))
     operands = tuple((name, id(value.tensor)) for name, value in sources.items())
     key = call, operands, runtime.table(), config.get_precision()
     found = _shared.get(key)

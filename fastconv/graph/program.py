@@ -63,7 +63,8 @@ class Program:
         self.graph = hoist(optimized)
         self._assumed = tuple(optimized.assumed.values())
         self._source = graph if self._assumed else None
-        self._renewed = None
+        self._assumed_at = None  # the epoch at which they were last found to hold
+        self._renewed = None  # the program in the place of this one, where they do not
         self.plans = [lower(node.op, node.specs, node.attrs, node.needs, node.saving) for node in self.graph.nodes]
         read = self.graph.read()
         self.graph.nodes = [
@@ -115,9 +116,9 @@ class Program:
         ArgumentError, ShapeError
             When an input is missing or has another shape than the graph was traced with.
         """
-        program = self.current()
-        if program is not self:
-            return program.run(**arrays)
+        return self.current()._run(arrays)
+
+    def _run(self, arrays):
         # One pop and one append, each whole under the GIL: no lock that a fork could leave taken.
         try:
             arena = self._idle.pop()
@@ -126,16 +127,28 @@ class Program:
         try:
             return self.run_in(arena, arrays)
         finally:
-            self._idle.append(arena)
+            if arena.fixed is self._fixed:  # else it holds constants of before
+                self._idle.append(arena)
 
     def current(self):
         """Return the program to run: another one after a number that a pass relied on was written to."""
-        if not self._assumed or epoch() == self._epoch or all(tensor.version == v for tensor, v in self._assumed):
-            return self
+        program = self._renewed or self
+        if program._holds():
+            return program
         with _locks.constants:
-            if self._renewed is None:
-                self._renewed = Program(self._source)
-        return self._renewed.current()
+            program = self._renewed or self
+            if not program._holds():
+                program = self._renewed = Program(self._source)
+        return program
+
+    def _holds(self):
+        """Tell whether the numbers that passes relied on are what they were."""
+        now = epoch()
+        if self._assumed and now != self._assumed_at:
+            if any(tensor.version != version for tensor, version in self._assumed):
+                return False
+            self._assumed_at = now
+        return True
 
     def run_in(self, arena, arrays):
         """Run the program in an arena that nobody else uses."""

@@ -170,7 +170,7 @@ def test_eager_calls_and_programs_share_one_copy():
 
 
 def test_several_layouts_are_kept_and_no_more_than_some():
-    w = variable(3, 3, 16, 16)
+    w = variable(3, 3, 16, 20)
     shapes = [(2, 8, 8, 16), (1, 12, 12, 16)]
     programs = [
         (program_of(lambda x, s=s: {"y": ops.conv2d(x, w, strides=s, padding="same")}, *shape), shape, s)

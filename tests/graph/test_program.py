@@ -289,3 +289,24 @@ def test_inference_saves_nothing_for_a_backward_pass():
     training = Program(trace(step, {"x": Spec(x.shape)}))
     pools = [node for node in training.graph.nodes if node.op.name == "max_pool2d" and node.needs is None]
     assert [list(node.outputs) for node in pools] == [["y", "index"]]
+
+
+def test_a_number_written_to_often_leaves_one_program():
+    limit = Tensor(np.zeros((), "float32"))
+    program = Program(trace(lambda x: {"y": ops.maximum(x, limit)}, {"x": Spec((3,))}))
+    x = np.array([-5, 0.5, 9], "float32")
+    for number in range(1200):  # more than Python's limit of recursion
+        limit.assign(np.float32(number / 200))
+        assert program.run(x=x)["y"].tolist() == np.maximum(x, np.float32(number / 200)).tolist()
+    assert program.current()._renewed is None
+
+
+def test_gradients_of_equal_constants_and_different_shapes():
+    x, z = Tensor(np.ones((2, 3), "float32"), True), Tensor(np.ones((4, 5), "float32"), True)
+
+    def fn(a):
+        dx, dz = gradients(ops.sum(x * a), [x])[0], gradients(ops.sum(z * a), [z])[0]
+        return {"dx": dx, "dz": dz}
+
+    got = Program(trace(fn, {"a": Spec(())})).run(a=np.float32(2))
+    assert (got["dx"] == np.full((2, 3), 2)).all() and (got["dz"] == np.full((4, 5), 2)).all()

@@ -11,7 +11,7 @@ The last two keep the bits; the others round once where the arithmetic did sever
 written to are taken for such: a graph in which one was written to is compiled again.
 """
 
-from math import inf
+from math import inf, isnan
 
 from ...op import REGISTRY
 from ...ops.activation import Attrs
@@ -39,9 +39,9 @@ def _replace(rewriter, old, x, name, *numbers):
 
 
 def _with_number(rewriter, node):
-    """Return (x, number) of a node with two operands of which one is a number; else (None, None)."""
+    """Return (x, number) of a node with two operands of which one, the divisor of a division, is a number; else (None, None)."""
     a, b = node.inputs["a"], node.inputs["b"]
-    for x, other in ((a, b), (b, a)):
+    for x, other in ((a, b), (b, a)) if node.op.name != "divide" else ((a, b),):
         if node.outputs["y"].spec == x.spec and not rewriter.is_constant(x):
             number = rewriter.number(other)
             if number is not None:
@@ -54,7 +54,7 @@ def _with_number(rewriter, node):
 
 def _limits(rewriter, node):
     x, number = _with_number(rewriter, node)
-    if x is None:
+    if x is None or isnan(number):
         return
     low, high = (number, inf) if node.op.name == "maximum" else (-inf, number)
     before = rewriter.maker(x, "clip", "relu")

@@ -1,6 +1,8 @@
 """InferenceSession: ONNX Runtime's interface."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -116,3 +118,17 @@ def test_shapes_that_depend_on_data_run_after_the_program():
     y, r = session.run(None, {"x": np.array([-1, 2, 0, 3], np.float32)})
     assert y.tolist() == [[2.0, 4.0]] and r.tolist() == [0, 2, 0, 3]
     assert session.run(["y"], {"x": np.array([1, 2, 0, 3], np.float32)})[0].tolist() == [[1, 2, 4]]
+
+
+def test_no_names_are_all_names(session):
+    assert len(session.run([], {"x": images(1)})) == 1
+
+
+def test_a_session_that_died_is_forgotten():
+    nodes = [small.node("Hardmax", "x", "h"), small.node("Relu", "h", "y")]  # Hardmax is a host step
+    session = fastconv.InferenceSession(small.model(nodes, [small.value("x", [2, 3])], [small.value("y", [2, 3])]))
+    session.run(None, {"x": np.ones((2, 3), "float32")})
+    network = weakref.ref(session._network)
+    del session
+    gc.collect()
+    assert network() is None
