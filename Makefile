@@ -15,7 +15,7 @@ demo: $(VENV)/.installed  ## build, install into .venv, train a CNN on real digi
 test: $(VENV)/.tests  ## build, install into .venv, run the whole test suite
 	$(BIN)/pytest tests
 
-test-all: $(VENV)/.extras  ## the same with the extras (PyTorch, Pillow, matplotlib), so that nothing skips for want of them
+test-all: $(VENV)/.extras  ## the same with the extras (PyTorch, ONNX Runtime, Pillow, matplotlib), so that nothing skips for want of them
 	$(BIN)/pytest tests -rs
 
 lint: $(VENV)/.lint  ## ruff and cython-lint
@@ -76,7 +76,7 @@ $(VENV)/.tests: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.extras: $(VENV)/.tests
-	@$(BIN)/pip install -q --disable-pip-version-check Pillow matplotlib 'torch==2.13.0'
+	@$(BIN)/pip install -q --disable-pip-version-check Pillow matplotlib 'torch==2.13.0' onnx onnxruntime
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.tests

@@ -8,7 +8,7 @@ Importing the package loads nothing: every part loads when it is first used.
 
 import importlib
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Public name -> (module, attribute there; None for the module itself).
 _HOMES = {
@@ -34,6 +34,8 @@ _HOMES = {
     "show_config": ("_show_config", "show_config"),
     "InferenceSession": ("session", "InferenceSession"),
     "SessionOptions": ("session", "SessionOptions"),
+    "GraphOptimizationLevel": ("session", "GraphOptimizationLevel"),
+    "ExecutionMode": ("session", "ExecutionMode"),
     "get_available_providers": ("session", "get_available_providers"),
     "onnx": ("io.onnx", None),
     "Input": ("layers", "Input"),

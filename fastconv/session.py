@@ -5,8 +5,10 @@ file --io.onnx--> Network --trace, for the shapes of a call--> Program   (cached
 """
 
 import contextlib
+import enum
 import warnings
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +30,24 @@ def get_available_providers():
     return [PROVIDER]
 
 
+class GraphOptimizationLevel(enum.IntEnum):
+    """ONNX Runtime's levels, for scripts that name them: every program is optimised alike."""
+
+    ORT_DISABLE_ALL = 0
+    ORT_ENABLE_BASIC = 1
+    ORT_ENABLE_EXTENDED = 2
+    ORT_ENABLE_ALL = 99
+
+
+class ExecutionMode(enum.IntEnum):
+    """ONNX Runtime's modes, for scripts that name them: operations run one after the other, each on all threads."""
+
+    ORT_SEQUENTIAL = 0
+    ORT_PARALLEL = 1
+
+
 class SessionOptions:
-    """Settings of a session, by ONNX Runtime's names; what has no meaning here is accepted and ignored.
+    """Settings of a session, by ONNX Runtime's names; what has no meaning here is accepted and ignored. Others are refused.
 
     Attributes
     ----------
@@ -39,11 +57,19 @@ class SessionOptions:
         A mode of `fastconv.set_precision`; None means the one in force.
     """
 
+    __slots__ = (
+        "intra_op_num_threads", "inter_op_num_threads", "graph_optimization_level", "execution_mode", "log_severity_level",
+        "log_verbosity_level", "logid", "enable_profiling", "profile_file_prefix", "optimized_model_filepath",
+        "enable_mem_pattern", "enable_mem_reuse", "enable_cpu_mem_arena", "use_deterministic_compute", "precision",
+    )  # fmt: skip
+
     def __init__(self):
+        for name in self.__slots__:
+            setattr(self, name, None)
         self.intra_op_num_threads = 0
         self.inter_op_num_threads = 0
-        self.graph_optimization_level = 99
-        self.execution_mode = 0
+        self.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
+        self.execution_mode = ExecutionMode.ORT_SEQUENTIAL
         self.log_severity_level = 2
         self.enable_profiling = False
         self.enable_mem_pattern = self.enable_cpu_mem_arena = True
@@ -91,16 +117,21 @@ class InferenceSession:
         for name, dtype in self._dtypes.items():
             if dtype.name not in ITEM_SIZE:
                 raise UnsupportedOpError(f"input {name!r} takes {dtype} arrays; networks run on numbers")
+        self._overridable = [v.name for v in self._network.model.graph.input if v.name in self._network.constants]
         self._programs = OrderedDict()  # key -> Runner, the least recently used first
         self._overrides = _overrides(self._options)
 
     def get_inputs(self):
         """Return the inputs, a `NodeArg` each."""
-        return self._inputs
+        return list(self._inputs)
 
     def get_outputs(self):
         """Return the outputs, a `NodeArg` each."""
-        return self._outputs
+        return list(self._outputs)
+
+    def get_overridable_initializers(self):
+        """Return the weights that the file also lists as inputs, a `NodeArg` each: `run` takes other values for them."""
+        return [_describe(v) for v in self._network.model.graph.input if v.name in self._overridable]
 
     def get_providers(self):
         """Return the names of the providers in use."""
@@ -167,6 +198,8 @@ class InferenceSession:
 
     def _feed(self, feed):
         """Return {name: array} of the inputs' dtypes; their shapes are looked at when a program is made for them."""
+        if not isinstance(feed, Mapping):
+            raise ArgumentError(f"input_feed is a dict of arrays by the names of the inputs, got {type(feed).__name__}")
         arrays = {}
         for name, dtype in self._dtypes.items():
             array = feed.get(name)
@@ -175,13 +208,15 @@ class InferenceSession:
             if type(array) is not np.ndarray or array.dtype is not dtype:
                 array = _cast(name, array, dtype)
             arrays[name] = array
-        if len(feed) != len(arrays):
-            self._refuse_names(feed)
+        for name in feed.keys() - arrays.keys() if len(feed) != len(arrays) else ():
+            if name not in self._overridable:
+                self._refuse_names(feed)
+            arrays[name] = _cast(name, feed[name], self._network.constants[name].dtype)
         return arrays
 
     def _refuse_names(self, feed):
         missing = [name for name in self._dtypes if feed.get(name) is None]
-        extra = [name for name in feed if name not in self._dtypes]
+        extra = [name for name in feed if name not in self._dtypes and name not in self._overridable]
         raise ArgumentError(
             f"the network takes {', '.join(map(repr, self._dtypes))}"
             + (f"; missing: {', '.join(map(repr, missing))}" if missing else "")
@@ -189,7 +224,9 @@ class InferenceSession:
         )
 
     def _runner(self, arrays):
-        key = tuple([array.shape for array in arrays.values()]), runtime.table(), config.get_precision()
+        shapes = tuple([array.shape for array in arrays.values()])
+        names = () if len(arrays) == len(self._dtypes) else tuple(arrays)
+        key = shapes, names, runtime.table(), config.get_precision()
         try:
             self._programs.move_to_end(key)
             return self._programs[key]
@@ -222,7 +259,7 @@ class Runner:
         self.network, self.known, self.late, self._fresh = network, {}, [], True
         self.program = Program(trace(self._walk, specs))
 
-    def _walk(self, **tensors):
+    def _walk(self, /, **tensors):
         network = self.network
         with no_grad():
             values, self.late = network({name: Operand(tensor) for name, tensor in tensors.items()})
@@ -284,7 +321,10 @@ def _cast(name, array, dtype):
     array = np.asarray(array)
     if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and dtype.kind != "f"):
         raise DTypeError(f"input {name!r} takes {dtype} arrays, got {array.dtype}")
-    return array.astype(dtype, copy=False)
+    cast = array.astype(dtype, copy=False)
+    if dtype.kind in "iub" and not np.can_cast(array.dtype, dtype) and (cast != array).any():
+        raise DTypeError(f"input {name!r} takes {dtype} arrays, got {array.dtype} with values that do not fit")
+    return cast
 
 
 def _describe(value):
@@ -309,6 +349,7 @@ def _check_shape(argument, shape):
 
 
 def _check_providers(providers):
+    providers = [providers] if isinstance(providers, str) else providers
     names = [entry if isinstance(entry, str) else entry[0] for entry in providers or ()]
     others = [name for name in names if name != PROVIDER]
     if others:

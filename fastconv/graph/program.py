@@ -98,7 +98,7 @@ class Program:
             packed |= {(layout, name): nbytes for name, nbytes in plan.packed.items()}
         return report(self.graph, self.memory, self._constants(), packed)
 
-    def run(self, **arrays):
+    def run(self, /, **arrays):
         """Run the program.
 
         Parameters

@@ -264,7 +264,7 @@ class Model(Trainer, Layer):
         --------
         >>> model = Sequential([layers.Conv2D(4, 3, input_shape=(8, 8, 1)), layers.Conv2D(4, 3), layers.Flatten()])
         >>> model.memory_plan().arena
-        1152
+        576
         """
         if not self.built:
             raise NotBuiltError(f"{self._title()} is not built: call it on data first, or build it for a shape")

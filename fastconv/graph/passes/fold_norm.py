@@ -8,7 +8,8 @@ constants; the new ones are computed in float64 and rounded once, when the progr
 written to.
 
 The bits change: the separate operations round s and t, the product and the sum. Both results are within a few roundings of
-the exact one, relative to the sum of the magnitudes that were added.
+the exact one, relative to the sum of the magnitudes that were added. Where a scale is infinite (a division by zero), sums of
+infinities of both signs are NaN that were infinite before.
 """
 
 from itertools import permutations

@@ -15,6 +15,7 @@ from ...layers.context import context
 from ...layers.node import is_shape
 from ...layers.serialization import builtin
 from ...models import Model
+from ...models.saving import from_parts, to_parts
 from ...op import Spec
 from .files import load_model
 from .host import cast
@@ -60,7 +61,12 @@ def load(path, outputs=None, input_shape=None, name=None):
     >>> head = [body, layers.GlobalAveragePooling2D(data_format="channels_first"), layers.Dense(2)]   # doctest: +SKIP
     """
     proto, folder = load_model(path)
-    model = OnnxModel(proto, folder, None if outputs is None else list(outputs), name=name or _plain(proto.graph.name))
+    model = OnnxModel(
+        proto,
+        folder,
+        [outputs] if isinstance(outputs, str) else outputs and list(outputs),
+        name=name or _plain(proto.graph.name),
+    )
     shapes = [model.declared_shape(value, input_shape) for value in model.network.inputs]
     if all(shape is not None and None not in shape[1:] for shape in shapes):
         model.build(shapes if len(shapes) > 1 else shapes[0])
@@ -207,6 +213,9 @@ class OnnxModel(Model):
             "weights": stubs,
             "onnx": text,
         }
+
+    def __reduce__(self):
+        return from_parts, (to_parts(self),)
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

@@ -1,5 +1,7 @@
 """fastconv.onnx.load: an ONNX file as a Model."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,10 @@ def test_open_dimensions_wait_for_data():
     assert model.predict(np.ones((1, 1, 5, 6), "float32"), verbose=0).shape == (1, 2, 3, 4)
     assert model.count_params() == 18
     assert fastconv.onnx.load(text, input_shape=(None, 1, 7, 7)).built
+
+
+def test_pickles(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(small.classifier())
+    model = fastconv.onnx.load(tmp_path / "m.onnx")  # a file is mapped, not read
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(images(2), verbose=0), model.predict(images(2), verbose=0))

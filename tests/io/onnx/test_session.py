@@ -132,3 +132,43 @@ def test_a_session_that_died_is_forgotten():
     del session
     gc.collect()
     assert network() is None
+
+
+def test_initializers_that_are_inputs_can_be_fed():
+    nodes = [small.node("Mul", "x w", "y")]
+    inputs = [small.value("x", [2]), small.value("w", [2])]
+    session = fastconv.InferenceSession(
+        small.model(nodes, inputs, [small.value("y", [2])], {"w": np.array([2, 3], "float32")})
+    )
+    x = np.array([1, 1], "float32")
+    assert [value.name for value in session.get_overridable_initializers()] == ["w"]
+    assert session.run(None, {"x": x})[0].tolist() == [2, 3]
+    assert session.run(None, {"x": x, "w": 10 * x})[0].tolist() == [10, 10]
+    assert session.run(None, {"x": x})[0].tolist() == [2, 3]
+
+
+def test_any_name_will_do_for_an_input():
+    session = fastconv.InferenceSession(
+        small.model([small.node("Relu", "self", "y")], [small.value("self", [2])], [small.value("y", [2])])
+    )
+    assert session.run(None, {"self": np.array([-1, 1], "float32")})[0].tolist() == [0, 1]
+
+
+def test_integers_that_do_not_fit_are_refused():
+    nodes = [small.node("Identity", "x", "y")]
+    session = fastconv.InferenceSession(
+        small.model(nodes, [small.value("x", [2], "uint8")], [small.value("y", [2], "uint8")])
+    )
+    assert session.run(None, {"x": np.array([1, 255])})[0].tolist() == [1, 255]
+    with pytest.raises(DTypeError, match="do not fit"):
+        session.run(None, {"x": np.array([1, 256])})
+
+
+def test_a_misspelt_option_is_refused():
+    with pytest.raises(AttributeError):
+        fastconv.SessionOptions().intra_op_num_thread = 3
+
+
+def test_a_list_is_no_feed(session):
+    with pytest.raises(ArgumentError, match="dict of arrays"):
+        session.run(None, [images(1)])
