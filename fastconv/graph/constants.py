@@ -85,7 +85,9 @@ def contiguous(array):
     """Return a contiguous copy of an array: where its axes are only in another order, by the kernel that transposes."""
     order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
     stored = array.transpose(order)
-    if stored.flags.c_contiguous and stored.flags.aligned:
+    if stored.flags.c_contiguous:
+        if not stored.flags.aligned:  # somewhere in a file: as bytes first, which is fast
+            stored = np.array(stored.reshape(-1).view(np.uint8)).view(array.dtype).reshape(stored.shape)
         attrs = TRANSPOSE.attrs(tuple(order.index(axis) for axis in range(array.ndim)))
         plan = lower(TRANSPOSE, {"x": spec_of(stored)}, attrs)
         if plan is not None:
