@@ -66,8 +66,11 @@ ARRAYS = {
 
 
 def _image_mean(x, axis, keepdims):
-    """Return the mean of a Tensor; over the pixels of images by a kernel."""
-    if axis == (1, 2) and x.ndim == 4:
+    """Return the mean of a Tensor; over the pixels of images of several channels by a kernel of their own.
+
+    A last axis of one may be the batch's: then the same sum in another order would depend on the number of images.
+    """
+    if axis == (1, 2) and x.ndim == 4 and x.shape[3] > 1:
         return ops.global_avg_pool2d(x, keepdims=keepdims)
     return ops.mean(x, axis, keepdims)
 
