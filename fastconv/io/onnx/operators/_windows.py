@@ -1,8 +1,12 @@
 """Sliding windows: where ONNX's attributes put them, and what NumPy sees through them."""
 
+import operator
 from typing import NamedTuple
 
 import numpy as np
+
+from ....errors import ModelFormatError
+from ._shapes import within
 
 
 class Windows(NamedTuple):
@@ -25,11 +29,24 @@ class Windows(NamedTuple):
     out: tuple[int, ...]
 
 
+def at_least(least, name, values):
+    """Return whole numbers as a tuple, none of them less than `least`: memory is addressed by them."""
+    values = tuple(map(operator.index, values))
+    if any(n < least for n in values):
+        raise ModelFormatError(f"{name} is {list(values)}, expected numbers of at least {least}")
+    return values
+
+
+def steps(call, rank):
+    """Return (strides, dilations) of a node over images with `rank` axes."""
+    return tuple(at_least(1, name, call.attribute(name, [1] * rank)) for name in ("strides", "dilations"))
+
+
 def windows(call, size, kernel):
     """Return the `Windows` of a node over images of a size."""
     rank = len(size)
-    strides = tuple(call.attribute("strides", [1] * rank))
-    dilations = tuple(call.attribute("dilations", [1] * rank))
+    kernel = at_least(1, "the kernel", kernel)
+    strides, dilations = steps(call, rank)
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     auto = call.attribute("auto_pad", "NOTSET")
     if auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -38,7 +55,7 @@ def windows(call, size, kernel):
     elif auto == "VALID":
         padding = [(0, 0)] * rank
     else:
-        pads = call.attribute("pads", [0] * 2 * rank)
+        pads = at_least(0, "pads", call.attribute("pads", [0] * 2 * rank))
         padding = list(zip(pads[:rank], pads[rank:], strict=True))
     beyond, out = [], []
     for n, s, e, (before, after) in zip(size, strides, extents, padding, strict=True):
@@ -53,11 +70,18 @@ def windows(call, size, kernel):
             count += 1
         out.append(count)
         beyond.append(max((count - 1) * s + e - (n + before + after), 0))
-    return Windows(tuple(size), tuple(kernel), strides, dilations, tuple(padding), tuple(beyond), tuple(out))
+    if min(out, default=0) < 0:
+        raise ModelFormatError(
+            f"windows of {extents}, every {list(strides)}, do not fit images of {list(size)} padded by {padding}"
+        )
+    w = Windows(tuple(size), kernel, strides, dilations, tuple(padding), tuple(beyond), tuple(out))
+    within(n + sum(pair) for n, pair in zip(size, whole_padding(w), strict=True))
+    return w
 
 
 def pad(x, w, value):
     """Return images (N, C, ...) with a value around them, all that windows see."""
+    within((*x.shape[:2], *(n + sum(pair) for n, pair in zip(w.size, whole_padding(w), strict=True))))
     return np.pad(x, ((0, 0), (0, 0), *whole_padding(w)), constant_values=value)
 
 
@@ -84,6 +108,7 @@ def views(x, w, value=0):
 
 def columns(x, w, value=0):
     """Return what windows see, copied: (N, C, *out, positions in the window)."""
+    within((*x.shape[:2], *w.out, *w.kernel))
     seen = views(x, w, value)
     return seen.reshape(*seen.shape[: 2 + len(w.out)], -1)
 

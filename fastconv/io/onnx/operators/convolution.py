@@ -10,7 +10,8 @@ from ..operand import channels_first
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
 from ._sampling import sample_linear
-from ._windows import whole_padding, windows
+from ._shapes import within
+from ._windows import at_least, steps, whole_padding, windows
 
 CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 TRANSPOSED = {3: "conv1d_transpose", 4: "conv2d_transpose", 5: "conv3d_transpose"}
@@ -39,13 +40,14 @@ def convolve(call, x, w, b, activation=None):
 def transposed_padding(call, size, kernel, strides, dilations):
     """Return (padding, output_padding) of a transposed convolution, a pair and a number per axis."""
     rank = len(size)
-    added = call.attribute("output_padding", [0] * rank)
+    added = at_least(0, "output_padding", call.attribute("output_padding", [0] * rank))
     auto, shape = call.attribute("auto_pad", "NOTSET"), call.attribute("output_shape")
     if auto in ("SAME_UPPER", "SAME_LOWER") and shape is None:
         shape = [n * s for n, s in zip(size, strides, strict=True)]
     if shape is None:
-        pads = call.attribute("pads", [0] * 2 * rank) if auto == "NOTSET" else [0] * 2 * rank
+        pads = at_least(0, "pads", call.attribute("pads", [0] * 2 * rank) if auto == "NOTSET" else [0] * 2 * rank)
         return tuple(zip(pads[:rank], pads[rank:], strict=True)), tuple(added)
+    shape = at_least(0, "output_shape", shape)
     padding, output_padding = [], []
     for n, k, s, d, more, out in zip(size, kernel, strides, dilations, added, shape[-rank:], strict=True):
         total = (n - 1) * s + more + (k - 1) * d + 1 - out
@@ -60,9 +62,10 @@ def conv_transpose(call, x, w, b=None):
     if x.ndim not in TRANSPOSED:
         return NotImplemented
     rank = x.ndim - 2
-    strides = tuple(call.attribute("strides", [1] * rank))
-    dilations = tuple(call.attribute("dilations", [1] * rank))
+    strides, dilations = steps(call, rank)
     padding, output_padding = transposed_padding(call, x.shape[2:], w.shape[2:], strides, dilations)
+    places = zip(x.shape[2:], w.shape[2:], strides, dilations, padding, output_padding, strict=True)
+    within((n - 1) * s + (k - 1) * d + 1 - sum(pair) + more for n, k, s, d, pair, more in places)
     kernel = call.weight(w, (*range(2, w.ndim), 1, 0))  # (C, O // groups, ...) to (..., O // groups, C)
     bias = None if b is None else call.weight(b)
     function = getattr(ops, TRANSPOSED[x.ndim])
@@ -99,11 +102,11 @@ def deform_conv(call, x, w, offset, b=None, mask=None):
 
 @evaluates("Col2Im", shaping=(1, 2))
 def col2im(call, x, image_shape, block_shape):
-    size, block = image_shape.tolist(), block_shape.tolist()
+    size, block = at_least(0, "image_shape", image_shape.tolist()), block_shape.tolist()
     place = windows(call, size, block)
     x = x.reshape(x.shape[0], -1, *block, *place.out)
     padding = whole_padding(place)
-    y = np.zeros((*x.shape[:2], *(n + sum(pads) for n, pads in zip(size, padding, strict=True))), x.dtype)
+    y = np.zeros(within((*x.shape[:2], *(n + sum(pads) for n, pads in zip(size, padding, strict=True)))), x.dtype)
     for tap in itertools.product(*map(range, block)):
         region = [
             slice(t * d, t * d + (count - 1) * s + 1, s)

@@ -8,7 +8,8 @@ from .... import ops
 from ..operand import channels_first
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
-from ._windows import columns, counts, whole_padding, windows
+from ._shapes import within
+from ._windows import at_least, columns, counts, steps, whole_padding, windows
 
 LOWERED = (np.float32, np.float64)
 
@@ -124,16 +125,17 @@ def global_lp_pool(call, x):
 
 def _unpooled(call, x):
     """Return the size of the images that a MaxUnpool's indices are of."""
-    kernel = call.required("kernel_shape")
+    kernel = at_least(1, "kernel_shape", call.required("kernel_shape"))
     rank = len(kernel)
-    strides, pads = call.attribute("strides", [1] * rank), call.attribute("pads", [0] * 2 * rank)
+    strides, pads = steps(call, rank)[0], at_least(0, "pads", call.attribute("pads", [0] * 2 * rank))
     return [(n - 1) * strides[i] + kernel[i] - pads[i] - pads[rank + i] for i, n in enumerate(x.shape[2:])]
 
 
 @evaluates("MaxUnpool", shaping=(2,))
 def max_unpool(call, x, index, output_shape=None):
-    y = np.zeros((*x.shape[:2], *_unpooled(call, x)), x.dtype)
+    y = np.zeros(within((*x.shape[:2], *_unpooled(call, x))), x.dtype)
     y.reshape(-1)[index] = x
     if output_shape is None:
         return y
-    return np.pad(y, [(0, wanted - n) for wanted, n in zip(output_shape.tolist(), y.shape, strict=True)])
+    wanted = within(output_shape.tolist())
+    return np.pad(y, [(0, m - n) for m, n in zip(wanted, y.shape, strict=True)])

@@ -8,6 +8,8 @@ import numpy as np
 from ._arrays import in_float32
 from ._registry import evaluates
 from ._sampling import pixels, sample_linear
+from ._shapes import within
+from ._windows import at_least
 
 
 def _reflect(places, low, high):
@@ -75,12 +77,13 @@ def roi_align(call, x, rois, batch_indices):
     ratio, scale = call.attribute("sampling_ratio", 0), call.attribute("spatial_scale", 1.0)
     half = call.attribute("coordinate_transformation_mode", "half_pixel" if call.version >= 16 else "") == "half_pixel"
     largest = call.attribute("mode", "avg") == "max"
-    y = np.empty((len(rois), x.shape[1], *out), x.dtype)
+    y = np.empty(within((len(rois), x.shape[1], *out)), x.dtype)
     for number, (roi, image) in enumerate(zip(rois.astype(np.float64), batch_indices.tolist(), strict=True)):
         begin, end = (roi.reshape(2, 2)[:, ::-1] * scale) - (0.5 if half else 0)
         extent = end - begin if half else np.maximum(end - begin, 1)
         bins = extent / out
         samples = [ratio if ratio > 0 else max(math.ceil(size), 1) for size in bins]
+        within((x.shape[1], *(n * count for n, count in zip(out, samples, strict=True))))
         axes = [
             first + (np.arange(n * count) + 0.5) * (size / count)
             for first, n, size, count in zip(begin, out, bins, samples, strict=True)
@@ -110,9 +113,9 @@ def _roi_samples(image, axes, largest):
 @evaluates("MaxRoiPool")
 @in_float32
 def max_roi_pool(call, x, rois):
-    rows, columns = call.required("pooled_shape")
+    rows, columns = at_least(1, "pooled_shape", call.required("pooled_shape"))
     scale = call.attribute("spatial_scale", 1.0)
-    y = np.zeros((len(rois), x.shape[1], rows, columns), x.dtype)
+    y = np.zeros(within((len(rois), x.shape[1], rows, columns)), x.dtype)
     for number, roi in enumerate(rois.astype(np.float64)):
         left, top, right, bottom = np.floor(roi[1:] * scale + 0.5).astype(int)
         height, width = max(bottom - top + 1, 1), max(right - left + 1, 1)
