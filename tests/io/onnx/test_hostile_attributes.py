@@ -92,3 +92,13 @@ def test_random_windows_run_or_raise_our_errors():
             assert "culprit" in str(error)
             outcomes[type(error)] += 1
     assert outcomes["ran"] > 30 and outcomes[errors.ModelFormatError] > 30, outcomes
+
+
+def test_clip_keeps_to_a_finite_limit():
+    largest = np.float32(np.finfo(np.float32).max)
+    data = small.model(
+        [small.node("Clip", "x low high", "y")], [small.value("x", [2])], [small.value("y", [2])],
+        {"low": np.float32(0).reshape(()), "high": largest.reshape(())},
+    )  # fmt: skip
+    (y,) = InferenceSession(data).run(None, {"x": np.array([-1, np.inf], "float32")})
+    assert y.tolist() == [0, largest]

@@ -157,7 +157,7 @@ def clip(call, x, low=None, high=None):
     high = math.inf if high is None else float(high)
     if (low, high) == (0, 6):
         return call.pointwise(ops.relu6, x)
-    if low == 0 and high >= np.finfo(np.float32).max:
+    if (low, high) == (0, math.inf):
         return call.pointwise(ops.relu, x)
     return call.pointwise(lambda tensor: ops.clip(tensor, low, high), x) if low <= high else NotImplemented
 
