@@ -17,6 +17,12 @@ def normal(domain):
     return "" if domain == "ai.onnx" else domain
 
 
+def function_key(node):
+    """Return what a model's own function is known by, of the function itself or of a node that calls it."""
+    name = node.name if isinstance(node, proto.Function) else node.op_type
+    return normal(node.domain), name, node.overload
+
+
 def check(model, known_operators):
     """Check a model, and put its nodes, those of subgraphs and functions too, into an order in which they can run.
 
@@ -51,7 +57,7 @@ class _Checker:
         self.other = []  # sentences about what else is missing
         self.functions = {}
         for function in model.functions:
-            key = (normal(function.domain), function.name, function.overload)
+            key = function_key(function)
             if key in self.functions:
                 raise ModelFormatError(f"function {function.name!r} is defined twice")
             self.functions[key] = function
@@ -60,7 +66,7 @@ class _Checker:
     def run(self):
         model = self.model
         # Before version 3 of the format, opsets could be left out.
-        self.opsets = _opsets(model.opset_import) or ({"": 1} if model.ir_version < 3 else {})
+        self.opsets = opset_versions(model.opset_import) or ({"": 1} if model.ir_version < 3 else {})
         self.check_values(model.graph)
         free, size = self.graph(model.graph, "")
         if free:
@@ -154,7 +160,7 @@ class _Checker:
     def operator(self, node, label, opsets):
         """Note a node whose operator is missing; return how many nodes it stands for."""
         domain = normal(node.domain)
-        function = self.functions.get((domain, node.op_type, node.overload))
+        function = self.functions.get(function_key(node))
         known = (domain, node.op_type) in self.known
         if known or function is not None:
             if domain not in opsets and function is None:
@@ -175,7 +181,7 @@ class _Checker:
         _define(own, function.input, "an input", path)
         own = set(own)
         # Subgraphs of its nodes follow the function's own opsets too.
-        outer, self.opsets = self.opsets, _opsets(function.opset_import) or self.opsets
+        outer, self.opsets = self.opsets, opset_versions(function.opset_import) or self.opsets
         function.node, free, size = self.nodes(function.node, own, path, self.opsets)
         self.opsets = outer
         for name in function.output:
@@ -189,7 +195,8 @@ class _Checker:
         return size
 
 
-def _opsets(imports):
+def opset_versions(imports):
+    """Return {domain: version} of what a model or function imports."""
     opsets = {}
     for entry in imports:
         domain = normal(entry.domain)

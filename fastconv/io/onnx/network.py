@@ -13,14 +13,12 @@ from ...autograd import EAGER, Tensor, no_grad, using
 from ...errors import FastconvError, ModelFormatError, ShapeError, UnsupportedOpError
 from ...graph import labelled
 from . import proto
-from .check import check
+from .check import check, function_key, normal, opset_versions
 from .external import let_go
 from .host import MAX_ELEMENTS, apply_host, cast
 from .operand import Operand
 from .operators import OPERATORS, Call, NotConstant
 from .tensors import to_array
-
-STANDARD = ("", "ai.onnx")
 
 
 class Late(Operand):
@@ -60,8 +58,8 @@ class Network:
         check(model, OPERATORS)
         self.model, self.folder = model, folder
         self.make_weight = make_weight or _constant
-        self.versions = {("" if o.domain in STANDARD else o.domain): o.version for o in model.opset_import}
-        self.functions = {(f.domain, f.name): f for f in model.functions}
+        self.versions = opset_versions(model.opset_import)
+        self.functions = {function_key(f): f for f in model.functions}
         self.constants = {
             tensor.name: Operand(to_array(tensor, folder), key=tensor.name) for tensor in model.graph.initializer
         }
@@ -185,10 +183,10 @@ class Network:
 
     def step(self, node, inputs, values, versions, wanted, keyed):
         """Return the operands that a node makes."""
-        domain = "" if node.domain in STANDARD else node.domain
-        function = self.functions.get((node.domain, node.op_type))
+        function = self.functions.get(function_key(node))
         if function is not None:
             return self.call_function(node, function, inputs)
+        domain = normal(node.domain)
         operator = OPERATORS[domain, node.op_type]
         call = Call(node, versions.get(domain, 1), self, wanted)
         stable = keyed and all(x is None or x.key is not None for x in inputs)
@@ -243,9 +241,7 @@ class Network:
         """Run the body of a model-local function."""
         values = dict(zip(function.input, inputs, strict=False)) | {"": None}
         values |= {name: None for name in function.input[len(inputs) :]}
-        versions = {
-            ("" if o.domain in STANDARD else o.domain): o.version for o in function.opset_import
-        } or self.versions
+        versions = opset_versions(function.opset_import) or self.versions
         if id(node) not in self._bodies:  # kept: attributes are remembered by node
             attributes = {a.name: a for a in (*function.attribute_proto, *node.attribute)}
             self._bodies[id(node)] = [_with_references(inner, attributes) for inner in function.node]
