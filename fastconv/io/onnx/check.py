@@ -1,6 +1,7 @@
 """What must hold of a model before anything of it runs: names, order, operators, sizes."""
 
 import collections
+import contextlib
 import heapq
 import math
 
@@ -10,6 +11,8 @@ from .tensors import MAX_ELEMENTS, check_size
 
 # Functions call functions: a small file could stand for more nodes than there are atoms.
 MAX_NODES = 1_000_000
+# Functions in functions and graphs in graphs: the walk over them takes a few of Python's frames for each level.
+MAX_DEPTH = 64
 
 
 def normal(domain):
@@ -61,7 +64,9 @@ class _Checker:
             if key in self.functions:
                 raise ModelFormatError(f"function {function.name!r} is defined twice")
             self.functions[key] = function
-        self.sizes = {}  # function -> nodes it stands for; None while it is being looked at
+        # function -> (nodes it stands for, levels in it); None while it is being looked at
+        self.sizes = {}
+        self.depth = self.deepest = 0  # levels around what is being looked at; the most that there were
 
     def run(self):
         model = self.model
@@ -92,6 +97,22 @@ class _Checker:
             for kind in kinds:
                 if kind != "tensor_type" and getattr(value.type, kind) is not None:
                     self.other.append(f"{kind.removesuffix('_type')} inputs and outputs: {value.name!r}")
+
+    def reach(self, levels):
+        """Note that there are so many levels in the one that is being looked at."""
+        self.deepest = max(self.deepest, self.depth + levels)
+        if self.deepest > MAX_DEPTH:
+            raise ModelFormatError(
+                f"functions and subgraphs are nested more than {MAX_DEPTH} deep, which no network needs"
+            )
+
+    @contextlib.contextmanager
+    def level(self):
+        """Look at what is one level deeper."""
+        self.reach(1)
+        self.depth += 1
+        yield
+        self.depth -= 1
 
     def graph(self, graph, path):
         """Check a graph; return the names that it takes from around it, with who wants them, and its size."""
@@ -142,7 +163,8 @@ class _Checker:
                 for tensor in (*filter(None, [attribute.t]), *attribute.tensors):
                     check_size(tensor)
                 for graph in (*filter(None, [attribute.g]), *attribute.graphs):
-                    inner, inner_size = self.graph(graph, f"{attribute.name} of {label} ")
+                    with self.level():
+                        inner, inner_size = self.graph(graph, f"{attribute.name} of {label} ")
                     size += inner_size
                     for name, who in inner.items():
                         wanted.setdefault(name, who)
@@ -161,11 +183,12 @@ class _Checker:
         """Note a node whose operator is missing; return how many nodes it stands for."""
         domain = normal(node.domain)
         function = self.functions.get(function_key(node))
-        known = (domain, node.op_type) in self.known
-        if known or function is not None:
-            if domain not in opsets and function is None:
+        if function is not None:  # it is what runs, also where there is an operator of that name
+            return self.function(function)
+        if (domain, node.op_type) in self.known:
+            if domain not in opsets:
                 raise ModelFormatError(f"{label} is of domain {domain!r}, whose version the model does not give")
-            return 1 if known else self.function(function)
+            return 1
         self.missing[domain, node.op_type, opsets.get(domain, "not given")].append(label)
         return 1
 
@@ -174,15 +197,19 @@ class _Checker:
         if key in self.sizes:
             if self.sizes[key] is None:
                 raise ModelFormatError(f"function {function.name!r} calls itself")
-            return self.sizes[key]
+            size, levels = self.sizes[key]
+            self.reach(levels)
+            return size
         self.sizes[key] = None
+        around, self.deepest = self.deepest, self.depth
         path = f"function {function.name!r} "
         own = {}
         _define(own, function.input, "an input", path)
         own = set(own)
         # Subgraphs of its nodes follow the function's own opsets too.
         outer, self.opsets = self.opsets, opset_versions(function.opset_import) or self.opsets
-        function.node, free, size = self.nodes(function.node, own, path, self.opsets)
+        with self.level():
+            function.node, free, size = self.nodes(function.node, own, path, self.opsets)
         self.opsets = outer
         for name in function.output:
             if name not in own:
@@ -191,7 +218,8 @@ class _Checker:
             raise ModelFormatError(
                 f"nobody makes {', '.join(map(repr, list(free)[:10]))} in function {function.name!r}"
             )
-        self.sizes[key] = size
+        self.sizes[key] = size, self.deepest - self.depth
+        self.deepest = max(self.deepest, around)
         return size
 
 

@@ -47,3 +47,55 @@ def test_overloads_are_told_apart():
 def test_the_default_domain_has_two_names():
     mine = function("Mine", small.node("Neg", "a", "b"), domain="ai.onnx")
     assert run(small.node("Mine", "x", "y"), functions=[mine]) == [2, -3]
+
+
+def test_a_function_named_like_an_operator_is_what_runs_and_is_checked():
+    mine = function("Relu", small.node("Neg", "a", "b"), domain="")
+    assert run(small.node("Relu", "x", "y"), functions=[mine]) == [2, -3]
+    itself = function("Relu", small.node("Relu", "a", "b"), domain="")
+    with pytest.raises(errors.ModelFormatError, match="'Relu' calls itself"):
+        run(small.node("Relu", "x", "y"), functions=[itself])
+    wrong = function("Relu", small.node("Mystery", "a", "b"), domain="")
+    with pytest.raises(errors.UnsupportedOpError, match="function 'Relu' Mystery"):
+        run(small.node("Relu", "x", "y"), functions=[wrong])
+
+
+def test_functions_named_like_operators_cannot_stand_for_too_much():
+    names = ["Abs", "Neg", "Relu", "Exp", "Log", "Sqrt", "Sin", "Cos", "Tan", "Floor", "Ceil", "Sign", "Erf", "Tanh",
+             "Sigmoid", "Softplus", "Softsign", "Elu", "Selu", "Celu", "Identity", "Round"]  # fmt: skip
+    chain = [function(names[0], small.node("Atan", "a", "b"), domain="")]
+    for before, name in zip(names, names[1:], strict=False):
+        chain.append(function(name, small.node(before, "a", "h"), small.node(before, "h", "b"), domain=""))
+    with pytest.raises(errors.ModelFormatError, match=f"{2 ** (len(names) - 1)} nodes"):
+        run(small.node(names[-1], "x", "y"), functions=chain)
+
+
+def nested(count):
+    """Return functions f0, f1, ..., each of which calls the one before."""
+    return [function("f0", small.node("Neg", "a", "b"))] + [
+        function(f"f{i}", call(f"f{i - 1}")) for i in range(1, count)
+    ]
+
+
+def test_functions_nest_only_so_deep():
+    assert run(call("f62", "x", "y"), functions=nested(63)) == [2, -3]
+    with pytest.raises(errors.ModelFormatError, match="nested more than 64 deep"):
+        run(call("f499", "x", "y"), functions=nested(500))
+    # Also where each one has been looked at before it is called.
+    calls = [call(f"f{i}", "x", f"h{i}") for i in range(499)]
+    with pytest.raises(errors.ModelFormatError, match="nested more than 64 deep"):
+        run(*calls, call("f499", "x", "y"), functions=nested(500))
+
+
+def test_functions_in_subgraphs_count_as_deep():
+    def branching(i):
+        then = small.graph([call(f"f{i - 1}", "a yes", "t")], [], [small.value("t", [2])])
+        other = small.graph([small.node("Identity", "a", "e")], [], [small.value("e", [2])])
+        node = small.node("If", "yes", "b", then_branch=then, else_branch=other)
+        return function(f"f{i}", node, input=["a", "yes"])
+
+    functions = [function("f0", small.node("Neg", "a", "b"), input=["a", "yes"]), *map(branching, range(1, 40))]
+    yes = small.node("Constant", [], "yes", value=np.array(True))
+    assert run(yes, call("f31", "x yes", "y"), functions=functions) == [2, -3]
+    with pytest.raises(errors.ModelFormatError, match="nested more than 64 deep"):
+        run(yes, call("f32", "x yes", "y"), functions=functions)
