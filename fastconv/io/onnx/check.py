@@ -66,6 +66,7 @@ class _Checker:
             self.functions[key] = function
         # function -> (nodes it stands for, levels in it); None while it is being looked at
         self.sizes = {}
+        self.parameters = frozenset()  # attributes of the function that is being looked at
         self.depth = self.deepest = 0  # levels around what is being looked at; the most that there were
 
     def run(self):
@@ -160,6 +161,11 @@ class _Checker:
                 if attribute.name in names:
                     raise ModelFormatError(f"{label} has the attribute {attribute.name!r} twice")
                 names.add(attribute.name)
+                if attribute.ref_attr_name and attribute.ref_attr_name not in self.parameters:
+                    raise ModelFormatError(
+                        f"{label} takes its attribute {attribute.name!r} from {attribute.ref_attr_name!r}, "
+                        "which is no attribute of a function around it"
+                    )
                 for tensor in (*filter(None, [attribute.t]), *attribute.tensors):
                     check_size(tensor)
                 for graph in (*filter(None, [attribute.g]), *attribute.graphs):
@@ -208,9 +214,11 @@ class _Checker:
         own = set(own)
         # Subgraphs of its nodes follow the function's own opsets too.
         outer, self.opsets = self.opsets, opset_versions(function.opset_import) or self.opsets
+        outside = self.parameters
+        self.parameters = {*function.attribute, *(a.name for a in function.attribute_proto)}
         with self.level():
             function.node, free, size = self.nodes(function.node, own, path, self.opsets)
-        self.opsets = outer
+        self.opsets, self.parameters = outer, outside
         for name in function.output:
             if name not in own:
                 free.setdefault(name, f"{path}as its output")

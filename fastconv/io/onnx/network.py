@@ -101,7 +101,8 @@ class Network:
     @staticmethod
     def subgraphs(node):
         """Return the graphs among a node's attributes."""
-        return [graph for a in node.attribute for graph in ([a.g] if a.type == 5 else a.graphs if a.type == 10 else ())]
+        held = [[a.g] if a.type == 5 else a.graphs if a.type == 10 else () for a in node.attribute]
+        return [graph for graphs in held for graph in graphs if graph is not None]
 
     def title(self, node):
         """Return what to call a node in a message."""
@@ -297,11 +298,33 @@ def results_of(call, evaluate, arrays):
 
 
 def _with_references(node, attributes):
-    """Return a node of a function's body, its attributes that refer to the function's replaced by the values given."""
-    if not any(a.ref_attr_name for a in node.attribute):
+    """Return a node of a function's body, with the values given for attributes that refer to the function's.
+
+    Those of nodes in its subgraphs are replaced, too. What the caller does not give, and has no default, is left out.
+    """
+    found = [_resolved(a, attributes) for a in node.attribute]
+    if all(new is old for new, old in zip(found, node.attribute, strict=True)):
         return node
-    given = [(a, attributes.get(a.ref_attr_name) if a.ref_attr_name else a) for a in node.attribute]
-    return replace(node, attribute=[replace(value, name=a.name) for a, value in given if value is not None])
+    return replace(node, attribute=[a for a in found if a is not None])
+
+
+def _resolved(attribute, attributes):
+    if attribute.ref_attr_name:
+        value = attributes.get(attribute.ref_attr_name)
+        if value is not None and (value.g is not None or value.graphs):
+            # It was checked where the caller stands, not where it would run.
+            raise UnsupportedOpError(f"the function's attribute {value.name!r} is a graph, which is not supported")
+        return value and replace(value, name=attribute.name)
+    whole = None if attribute.g is None else _graph_with_references(attribute.g, attributes)
+    graphs = [_graph_with_references(graph, attributes) for graph in attribute.graphs]
+    if whole is attribute.g and all(new is old for new, old in zip(graphs, attribute.graphs, strict=True)):
+        return attribute
+    return replace(attribute, g=whole, graphs=graphs)
+
+
+def _graph_with_references(graph, attributes):
+    nodes = [_with_references(node, attributes) for node in graph.node]
+    return graph if all(new is old for new, old in zip(nodes, graph.node, strict=True)) else replace(graph, node=nodes)
 
 
 def _explain(error, title, inputs):

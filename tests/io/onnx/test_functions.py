@@ -99,3 +99,54 @@ def test_functions_in_subgraphs_count_as_deep():
     assert run(yes, call("f31", "x yes", "y"), functions=functions) == [2, -3]
     with pytest.raises(errors.ModelFormatError, match="nested more than 64 deep"):
         run(yes, call("f32", "x yes", "y"), functions=functions)
+
+
+def leaky():
+    """Return a LeakyRelu whose slope is the function's."""
+    node = small.node("LeakyRelu", "a", "t")
+    node.attribute = [proto.Attribute(name="alpha", type=1, ref_attr_name="slope")]
+    return node
+
+
+def in_a_branch(node):
+    graph = small.graph([node], [], [small.value("t", [2])])
+    yes = small.node("Constant", [], "yes", value=np.array(True))
+    return yes, small.node("If", "yes", "b", then_branch=graph, else_branch=graph)
+
+
+def test_references_in_subgraphs_are_resolved():
+    named = function("Leaky", *in_a_branch(leaky()), attribute=["slope"])
+    assert run(call("Leaky", "x", "y", slope=0.5), functions=[named]) == [-1, 3]
+    nodes = call("Leaky", "x", "h", slope=0.5), call("Leaky", "h", "y", slope=4.0)
+    assert run(*nodes, functions=[named]) == [-4, 3]
+    # Two branches deep, and by default.
+    inner = small.graph(list(in_a_branch(leaky())), [], [small.value("b", [2])])
+    yes = small.node("Constant", [], "sure", value=np.array(True))
+    node = small.node("If", "sure", "b", then_branch=inner, else_branch=inner)
+    deep = function("Leaky", yes, node, attribute_proto=[proto.Attribute(name="slope", type=1, f=0.25)])
+    assert run(call("Leaky", "x", "y"), functions=[deep]) == [-0.5, 3]
+    # Neither given nor with a default: the operator's own.
+    np.testing.assert_allclose(run(call("Leaky", "x", "y"), functions=[named]), [-0.02, 3], rtol=1e-6)
+
+
+def test_references_to_nothing():
+    with pytest.raises(errors.ModelFormatError, match="takes its attribute 'alpha' from 'slope'"):
+        outside = leaky()
+        outside.input, outside.output = ["x"], ["y"]
+        run(outside, functions=[])
+    with pytest.raises(errors.ModelFormatError, match="takes its attribute 'alpha' from 'slope'"):
+        run(call("Leaky", "x", "y"), functions=[function("Leaky", *in_a_branch(leaky()))])
+    # The function has it, nobody gives it, and the operator has no default.
+    cast = small.node("Cast", "a", "b")
+    cast.attribute = [proto.Attribute(name="to", type=2, ref_attr_name="to")]
+    with pytest.raises(errors.ModelFormatError, match="lacks its attribute 'to'"):
+        run(call("Cast", "x", "y"), functions=[function("Cast", cast, attribute=["to"])])
+
+
+def test_graphs_are_no_arguments():
+    node = small.node("If", "yes", "b")
+    node.attribute = [proto.Attribute(name=f"{k}_branch", type=5, ref_attr_name="body") for k in ("then", "else")]
+    yes = small.node("Constant", [], "yes", value=np.array(True))
+    body = small.graph([small.node("Constant", [], "t", value=X)], [], [small.value("t", [2])])
+    with pytest.raises(errors.UnsupportedOpError, match="'body' is a graph"):
+        run(call("Choose", "x", "y", body=body), functions=[function("Choose", yes, node, attribute=["body"])])
