@@ -243,10 +243,13 @@ class Network:
         values = dict(zip(function.input, inputs, strict=False)) | {"": None}
         values |= {name: None for name in function.input[len(inputs) :]}
         versions = opset_versions(function.opset_import) or self.versions
-        if id(node) not in self._bodies:  # kept: attributes are remembered by node
+        body = self._bodies.get(id(node))
+        if body is None:
             attributes = {a.name: a for a in (*function.attribute_proto, *node.attribute)}
-            self._bodies[id(node)] = [_with_references(inner, attributes) for inner in function.node]
-        if self.walk(self._bodies[id(node)], values, versions, _Everything(), keyed=False):
+            body = [_with_references(inner, attributes) for inner in function.node]
+            # Attributes are remembered by node, so its nodes must live: of two threads that come here, the first one's stay.
+            body = self._bodies.setdefault(id(node), body)
+        if self.walk(body, values, versions, _Everything(), keyed=False):
             raise NotConstant
         return [values[name] for name in function.output]
 

@@ -1,10 +1,12 @@
 """Functions that a model defines for itself."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from fastconv import InferenceSession, errors
-from fastconv.io.onnx import proto
+from fastconv.io.onnx import network, proto
 from tests.io.onnx import small
 
 X = np.array([-2, 3], "float32")
@@ -150,3 +152,33 @@ def test_graphs_are_no_arguments():
     body = small.graph([small.node("Constant", [], "t", value=X)], [], [small.value("t", [2])])
     with pytest.raises(errors.UnsupportedOpError, match="'body' is a graph"):
         run(call("Choose", "x", "y", body=body), functions=[function("Choose", yes, node, attribute=["body"])])
+
+
+def test_threads_share_one_body(monkeypatch):
+    named = function("Leaky", *in_a_branch(leaky()), attribute=["slope"])
+    nodes = proto.read_model(model(call("Leaky", "x", "y", slope=0.5), functions=[named]))
+    net, both, walked = network.Network(nodes), threading.Barrier(2, timeout=20), []
+    resolve, walk = network._with_references, network.Network.walk
+
+    def together(node, attributes):
+        if node.op_type == "Constant":  # the first of the body: both threads have found none yet
+            both.wait()
+        return resolve(node, attributes)
+
+    def recorded(self, nodes, *args, **options):
+        walked.append(nodes)
+        return walk(self, nodes, *args, **options)
+
+    monkeypatch.setattr(network, "_with_references", together)
+    monkeypatch.setattr(network.Network, "walk", recorded)
+    (node,) = net.nodes
+    threads = [
+        threading.Thread(target=net.call_function, args=(node, net.functions["own", "Leaky", ""], [network.Operand(X)]))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bodies = [nodes for nodes in walked if nodes[0].op_type == "Constant"]
+    assert len(bodies) == 2 and bodies[0] is bodies[1]
