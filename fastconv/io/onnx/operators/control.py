@@ -10,6 +10,8 @@ from .movement import join
 
 # Rounds of a loop that are put into a program one after the other; longer ones run after it.
 MAX_ROUNDS = 256
+# A loop may have no trip count, and a condition that stays true.
+ENDLESS = 1_000_000
 
 
 @lowers("If")
@@ -43,6 +45,8 @@ def loop(call, run, trips=None, condition=None, *carried):
     state, parts, rounds = list(carried), [], 0
     while going and rounds < limit:
         _check_rounds(rounds + 1, state)
+        if rounds >= ENDLESS:
+            raise UnsupportedOpError(f"the loop has not ended after {ENDLESS} rounds; give it a smaller trip count")
         results = run(body, Operand(np.array(rounds, np.int64)), Operand(np.array(True)), *state)
         going = bool(call.known(results[0]).item())
         state = results[1 : 1 + len(state)]

@@ -6,7 +6,7 @@ from ....errors import UnsupportedOpError
 from ..operand import Operand
 from ..tensors import DTYPES
 from ._registry import evaluates, lowers
-from ._shapes import axis_of
+from ._shapes import axis_of, within
 
 
 def _shape(call, x):
@@ -34,7 +34,7 @@ def constant(call):
 @evaluates("ConstantOfShape", shaping=(0,))
 def constant_of_shape(call, shape):
     value = call.attribute("value", np.zeros(1, np.float32))
-    return np.broadcast_to(value.reshape(()), shape.tolist())
+    return np.broadcast_to(value.reshape(()), within(shape.tolist()))
 
 
 def _eye(call, x):
@@ -50,6 +50,7 @@ lowers("EyeLike")(lambda call, x: Operand(_eye(call, x)))
 def range_(call, *inputs):
     start, limit, delta = (np.asarray(x).reshape(()) for x in inputs)
     count = max(int(np.ceil((limit.astype(np.float64) - start) / delta)), 0)
+    within((count,))
     return (start + np.arange(count).astype(start.dtype) * delta).astype(start.dtype)
 
 
@@ -57,6 +58,7 @@ def range_(call, *inputs):
 def one_hot(call, indices, depth, values):
     depth = int(depth.item())
     axis = axis_of(call, call.attribute("axis", -1), indices.ndim + 1)
+    within((*indices.shape, depth))
     indices = np.expand_dims(np.where(indices < 0, indices + depth, indices), axis)
     places = np.arange(depth).reshape((depth, *(1,) * (indices.ndim - 1 - axis)))
     return np.where(indices == places, values[1], values[0])

@@ -8,7 +8,7 @@ from .... import ops
 from ....errors import ModelFormatError, ShapeError
 from ..operand import Operand
 from ._registry import evaluates, lowers
-from ._shapes import axes_of, axis_of, numbers, reshapes, resolve
+from ._shapes import axes_of, axis_of, numbers, reshapes, resolve, within
 
 # ---- the same elements
 
@@ -130,9 +130,11 @@ def concat_arrays(call, *xs):
 
 def _repeats(call, x, repeats, axis):
     if call.version >= 6:
-        return numbers(call, repeats)
-    counts = [1] * x.ndim  # Tile 1 repeats along one axis
-    counts[numbers(call, axis)[0]] = numbers(call, repeats)[0]
+        counts = numbers(call, repeats)
+    else:
+        counts = [1] * x.ndim  # Tile 1 repeats along one axis
+        counts[numbers(call, axis)[0]] = numbers(call, repeats)[0]
+    within(n * count for n, count in zip(x.shape, counts, strict=True))
     return counts
 
 
@@ -147,9 +149,13 @@ def tile_array(call, x, repeats, axis=None):
     return np.tile(x, _repeats(call, x, repeats, axis))
 
 
+def _expanded(call, x, shape):
+    return within(np.broadcast_shapes(x.shape, within(numbers(call, shape))))
+
+
 @lowers("Expand")
 def expand(call, x, shape):
-    target = np.broadcast_shapes(x.shape, tuple(numbers(call, shape)))
+    target = _expanded(call, x, shape)
     if math.prod(target) == x.size:
         return x.reshaped(target)
     x = x.reshaped((1,) * (len(target) - x.ndim) + x.shape)
@@ -158,7 +164,7 @@ def expand(call, x, shape):
 
 @evaluates("Expand", shaping=(1,))
 def expand_array(call, x, shape):
-    return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(numbers(call, shape))))
+    return np.broadcast_to(x, _expanded(call, x, shape))
 
 
 # ---- parts
@@ -231,6 +237,7 @@ def _padding(call, x, pads, axes):
     padding = [(0, 0)] * x.ndim
     for i, axis in enumerate(places):
         padding[axis] = named[i], named[i + len(places)]
+    within(n + sum(pair) for n, pair in zip(x.shape, padding, strict=True))
     return padding
 
 
@@ -295,6 +302,7 @@ def _centre_padding(call, x, shape):
         extra = size - x.shape[axis]  # the odd one goes behind
         before = extra // 2 if extra >= 0 else -(-extra // 2)
         padding[axis] = before, extra - before
+    within(n + sum(pair) for n, pair in zip(x.shape, padding, strict=True))
     return padding
 
 

@@ -11,7 +11,7 @@ from ....ops.resize import coordinates
 from ..operand import Operand
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
-from ._shapes import axes_of, numbers
+from ._shapes import axes_of, numbers, within
 
 CROP = "tf_crop_and_resize"
 
@@ -48,7 +48,16 @@ def _target(call, x, roi=None, scales=None, sizes=None):
         ratio = (min if policy == "not_larger" else max)(m / x.shape[axis] for axis, m in zip(axes, sizes, strict=True))
         sizes, scales = [math.floor(ratio * x.shape[axis] + 0.5) for axis in axes], [ratio] * len(axes)
     region = list(zip(roi[: len(axes)], roi[len(axes) :], strict=True)) if how["coordinates"] == CROP and roi else None
+    _check_target(x, axes, sizes or None, scales, region)
     return Target(axes, sizes or None, scales or None, region, how)
+
+
+def _check_target(x, axes, sizes, scales, region):
+    shape = list(x.shape)
+    for i, axis in enumerate(axes):
+        length = region[i][1] - region[i][0] if region else 1.0
+        shape[axis] = sizes[i] if sizes else math.floor(shape[axis] * length * scales[i]) if scales else shape[axis]
+    within(shape)
 
 
 def _lower(call, x, target):
