@@ -47,8 +47,8 @@ cdef extern from "fastconv.h" nogil:
         void (*strip_panel)(const float *dy, int64_t dy_pixel, int64_t pixels, int64_t columns, float *out,
                             float *dbias) noexcept nogil
 
-# With fewer input channels than this a convolution is one of ours; with a few more where the outputs fill no more than one
-# long vector, of which Winograd's transforms have as many as of two.
+# With fewer input channels than this a convolution is one of ours; with a few more where the outputs fill one long
+# vector at most: Winograd's transforms of the inputs cost as much for them as for two.
 CHANNELS = 12
 NARROW_CHANNELS = 17
 # Output columns of a box: its rows of the input stay in the first-level cache.
