@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 import fastconv
 from fastconv import ops
@@ -45,8 +44,8 @@ def test_depth_to_space_and_back(mode):
     y = traced(lambda x: ops.depth_to_space(x, 2, mode), x)
     assert y.shape == (2, 6, 10, 3)
     if mode == "CRD":
-        want = torch.nn.functional.pixel_shuffle(torch.from_numpy(x.transpose(0, 3, 1, 2)), 2).numpy()
-        np.testing.assert_array_equal(y, want.transpose(0, 2, 3, 1))
+        want = x.reshape(2, 3, 5, 3, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(y.shape)  # as PyTorch's pixel_shuffle
+        np.testing.assert_array_equal(y, want)
     else:
         np.testing.assert_array_equal(y[:, 1::2, ::2], x[..., 6:9])
     np.testing.assert_array_equal(traced(lambda y: ops.space_to_depth(y, 2, mode), y), x)

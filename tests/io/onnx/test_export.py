@@ -1,4 +1,7 @@
-"""Models saved as ONNX compute the same in ONNX Runtime, and in our own session."""
+"""Models saved as ONNX compute the same in ONNX Runtime, and in our own session.
+
+Over 500 lines: a table of layers and activations, and the tests that walk it.
+"""
 
 import numpy as np
 import pytest

@@ -5,9 +5,10 @@ import pytest
 
 import fastconv
 from tests.io.onnx import small
-from tests.io.onnx.test_against_onnxruntime import check_all, normal
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed (pip install onnxruntime)")
+
+from tests.io.onnx.test_against_onnxruntime import check_all, normal  # noqa: E402
 
 
 def shape_of(rng, low=1, high=5, axes=(1, 5)):
