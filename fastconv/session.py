@@ -5,7 +5,9 @@ file --io.onnx--> Network --trace, for the shapes of a call--> Program   (cached
 """
 
 import contextlib
+import ctypes
 import enum
+import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -239,9 +241,13 @@ class InferenceSession:
         runner = Runner(self._network, {name: Spec(a.shape, a.dtype.name) for name, a in arrays.items()})
         # Each step is whole under the GIL: no lock, which a fork could leave taken.
         runner = self._programs.setdefault(key, runner)
+        full = len(self._programs) > MAX_PROGRAMS
         while len(self._programs) > MAX_PROGRAMS:
             with contextlib.suppress(KeyError):
                 self._programs.popitem(last=False)
+        if full:
+            runtime.release_pool()
+            _trim_heap()
         return runner
 
 
@@ -298,6 +304,16 @@ class ModelMetadata(NamedTuple):
     graph_description: str
     version: int
     custom_metadata_map: dict
+
+
+def _trim_heap():
+    """Give the free memory of the C library's heap back to the system, where it can be.
+
+    Ever other shapes leave pool and heap in pieces: 1,000 calls with 400 batch sizes grew a session to 1.2 GB.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _overrides(options):
