@@ -8,6 +8,9 @@ A *step* is a chunk function with its argument struct; binding a step writes add
 
 Each thread begins with a range of its own, so that of a step's results it tends to read what it wrote itself, and then
 helps the others: which thread ran a chunk is chance; what a chunk computes is not.
+
+Over 500 lines: the pool, the steps and the threads are one extension module, so that a process has one pool and one
+count of busy threads.
 """
 import os
 from math import prod

@@ -103,6 +103,11 @@ def test_options_and_providers():
             small.classifier(), options, providers=["CUDAExecutionProvider", "CPUExecutionProvider"]
         )
     assert session.run(None, {"x": images(1)})[0].shape == (1, 5)
+    seen = []
+    session._runner = lambda arrays: lambda arrays: seen.append(fastconv.get_num_threads()) or {"y": None}
+    with fastconv.num_threads(2):
+        session.run(None, {"x": images(1)})
+    assert seen == [1]
 
 
 def test_shapes_that_depend_on_data_run_after_the_program():
