@@ -43,12 +43,25 @@ class Epilogue(NamedTuple):
     """The activation that a kernel applies to each output element before it stores it.
 
     Layers fill it, and passes that fuse. `activation` names an operation of `ops/activation.py`, of which `alpha` and `beta`
-    are the attributes; `ops/_activations.py` says what they mean.
+    are the attributes; `ops/_activations.py` says what they mean. `pitch` is for plans alone: how many elements lie from one
+    pixel of y to the next, if these are not side by side; the memory plan sets it where y is a part of something wider.
     """
 
     activation: str | None = None
     alpha: float = 0.0
     beta: float = 0.0
+    pitch: int = 0
+
+
+class Part(NamedTuple):
+    """Where an input lies within an output, which holds it from byte `start` on: in one run, or in rows `pitch` elements apart.
+
+    A row is the last axis of the input.
+    """
+
+    output: str
+    start: int
+    pitch: int = 0
 
 
 class Plan(NamedTuple):
@@ -65,9 +78,9 @@ class Plan(NamedTuple):
     # where the output has been written.
     inplace: Mapping[str, str] = _EMPTY
     alias: Mapping[str, str] = _EMPTY  # output -> the input it is: the same bytes, no steps
-    # Input -> (output, byte): the output holds the whole input from there on. If the input is written there in the first
-    # place, the steps that read it are not needed; they do nothing else.
-    parts: Mapping[str, tuple[str, int]] = _EMPTY
+    # Input -> `Part`: there the output holds the whole input. If the input is written there in the first place, the steps
+    # that read it are not needed; they do nothing else.
+    parts: Mapping[str, Part] = _EMPTY
 
     @property
     def constants(self):
@@ -118,6 +131,8 @@ class Op:
         Inputs that are float64 numbers beside operands of any float type, as an optimizer's rates are.
     linear : tuple of str
         Inputs in which the operation is linear, the others held: the adjoint identity is tested for them.
+    pitched : (specs, attrs) -> bool
+        Whether the plan can write y with a pitch, see `Epilogue`.
     view : bool
         The reference returns a view of an operand; eager code takes it and does not copy by the plan.
     cases : tuple of Case
@@ -143,6 +158,7 @@ class Op:
     differentiable: frozenset = frozenset()
     settings: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
+    pitched: Callable = lambda specs, attrs: False
     view: bool = False
     cases: tuple[Case, ...] = ()
     flops: Callable = lambda specs, attrs: 0

@@ -147,7 +147,7 @@ cdef struct ConvolveArgs:
     const float *residual
     float *y
     Boxes boxes
-    int64_t depth, columns
+    int64_t depth, columns, y_pixel
     fc_activation activation
     const fc_kernels *k
     # followed by the offsets of the reduction
@@ -158,12 +158,12 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef const fc_kernels *k = args.k
     cdef Box box = box_at(&args.boxes, chunk, args.x, <float *>scratch, k)
     cdef int64_t first = ((box.plane * args.boxes.out_height + box.row) * args.boxes.out_width
-                          + box.column) * args.columns
+                          + box.column) * args.y_pixel
     cdef int64_t panel, column
     cdef fc_shallow t
     t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
     t.depth, t.height, t.width = args.depth, box.height, box.width
-    t.y_row, t.y_pixel = args.boxes.out_width * args.columns, args.columns
+    t.y_row, t.y_pixel = args.boxes.out_width * args.y_pixel, args.y_pixel
     t.activation = args.activation
     for panel in range((args.columns + k.nr - 1) // k.nr):
         column = panel * k.nr
@@ -180,6 +180,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.depth, args.columns = prod(kernel_size) * channels, columns
+    args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
     elements = images * prod(out_size) * columns
     args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
                      chunk_flops(2 * args.depth * elements) // (2 * args.depth * columns))

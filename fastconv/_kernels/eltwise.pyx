@@ -35,7 +35,7 @@ SLOW = {"sigmoid", "tanh", "elu", "softplus", "silu", "gelu", "gelu_tanh", "mish
 
 def activation_of(epilogue):
     """Return the fc_activation of an `Epilogue`; None is none."""
-    name, alpha, beta = epilogue or (None, 0.0, 0.0)
+    name, alpha, beta = epilogue[:3] if epilogue else (None, 0.0, 0.0)
     if name == "relu6":
         name, alpha, beta = "clip", 0.0, 6.0
     return {"function": FUNCTIONS[name], "alpha": alpha, "beta": beta}

@@ -108,7 +108,7 @@ cdef struct WinogradArgs:
     const float *bias
     const float *residual
     float *y
-    int64_t height, width, depth, columns, first_row, first_column, out_height, out_width
+    int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
     int64_t v_tile
@@ -169,7 +169,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
 
     out.m_matrix = args.block * nr
     out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
-    out.y_pixel, out.out_height, out.out_width = args.columns, args.out_height, args.out_width
+    out.y_pixel, out.out_height, out.out_width = args.y_pixel, args.out_height, args.out_width
     out.activation = args.activation
     for panel in range(first_panel, end_panel):
         out.m = m + (panel - first_panel) * MATRICES * args.block * nr
@@ -200,8 +200,8 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
     g.x_image, g.x_row, g.x_pixel = args.height * args.width * args.depth, args.width * args.depth, args.depth
     g.step_h, g.step_w, g.taps_h, g.taps_w, g.tap_h, g.tap_w = 1, 1, 3, 3, tap_h, tap_w
     g.out_height, g.out_width = args.out_height, args.out_width
-    g.y_image, g.y_row = args.out_height * args.out_width * args.columns, args.out_width * args.columns
-    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = args.columns, min(2, args.out_width - column), a, 2, y_rows
+    g.y_image, g.y_row = args.out_height * args.out_width * args.y_pixel, args.out_width * args.y_pixel
+    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = args.y_pixel, min(2, args.out_width - column), a, 2, y_rows
     t.a, t.a_tap, t.a_offset, t.taps, t.depth = a, 2, 0, 9, args.depth
     t.b, t.b_tap = args.packed + panel * 9 * args.depth * k.nr, args.depth * k.nr
     t.y, t.y_rows, t.rows = args.y + panel * k.nr, y_rows, g.count
@@ -227,7 +227,8 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     first : (int, int)
         The row and column of x that tap (0, 0) of output (0, 0) reads; may be outside.
     out_size, columns
-        (rows, columns) and channels of the contiguous NHWC output, and of the residual, which may be in its memory.
+        (rows, columns) and channels of the NHWC output, contiguous unless the epilogue has a pitch, and of the
+        residual, which may be in its memory.
     """
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
@@ -236,6 +237,7 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
     args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
+    args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
     args.tiles_h, args.tiles_w = -(-out_size[0] // 2), -(-out_size[1] // 2)
     args.tiles = images * args.tiles_h * args.tiles_w
     # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.

@@ -7,8 +7,11 @@ or a *slot*: memory that is known when the program runs and may be another one e
 them, inputs and outputs have slots: nothing of them is copied.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import prod
 
+from ..autograd.eager import lower
+from ..op import ITEM_SIZE
 from .schedule import Place
 
 ALIGNMENT = 64
@@ -35,6 +38,8 @@ class Buffer:
 
 class MemoryPlan:
     """Assign a buffer to every value, workspace and packed constant of planned nodes.
+
+    Nodes that are found to write a part of a wider output get a plan that does.
 
     Parameters
     ----------
@@ -211,7 +216,7 @@ class MemoryPlan:
     def _place_parts(self):
         """Let inputs be written where a node (a concatenation) would copy them to, if nothing reads them after it."""
         for position, (node, plan) in enumerate(zip(self.graph.nodes, self.plans, strict=True)):
-            for name, (output, start) in plan.parts.items() if plan is not None else ():
+            for name, (output, start, pitch) in plan.parts.items() if plan is not None else ():
                 value, whole = node.inputs[name], self.buffers[id(node.outputs[output])]
                 part = self.buffers[id(value)]
                 if (
@@ -221,12 +226,28 @@ class MemoryPlan:
                     and part.nbytes == value.spec.nbytes
                     and part.last <= position
                     and sum(self.buffers[id(v)] is part for v in node.inputs.values()) == 1
+                    and (not pitch or self._make_pitched(value, part, pitch))
                 ):
                     part.within = whole, start
                     self.written.setdefault(position, set()).add(name)
                     while whole is not None:
                         whole.first = min(whole.first, part.first)
                         whole = whole.within and whole.within[0]
+
+    def _make_pitched(self, value, part, pitch):
+        """Let the node that makes a value write it in rows that lie apart, if it can and nobody else knows of its memory."""
+        if sum(buffer is part for buffer in self.buffers.values()) > 1 or len(self._reads(part)) > 1:
+            return False
+        position = part.first
+        node, plan = self.graph.nodes[position], self.plans[position]
+        if plan is None or node.needs is not None or not node.op.pitched(node.specs, node.attrs):
+            return False
+        attrs = node.attrs._replace(epilogue=node.attrs.epilogue._replace(pitch=pitch))
+        self.graph.nodes[position] = replace(node, attrs=attrs)
+        self.plans[position] = lower(node.op, node.specs, attrs, saving=node.saving)
+        *rows, channels = value.spec.shape
+        part.nbytes = ((prod(rows) - 1) * pitch + channels) * ITEM_SIZE[value.spec.dtype]
+        return True
 
     def _give_slots_to_outputs(self):
         """Let results be written where the caller gets them; returns {output name: slot}."""

@@ -8,7 +8,7 @@ from .. import shapes
 from .._kernels import move
 from ..autograd import apply, as_tensor
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..op import ITEM_SIZE, Case, Op, Plan, Spec, register
+from ..op import ITEM_SIZE, Case, Op, Part, Plan, Spec, register
 
 
 class Attrs(NamedTuple):
@@ -76,9 +76,11 @@ def _plan(specs, attrs):
         move.copy(name, "y", shape, move.strides_of(shape), strides, 0, start, dtype)
         for name, shape, start, strides in _parts(specs, attrs)
     )
-    # Where y's rows are whole, each input is one run of its bytes, which whoever makes the input can write there.
+    # Whoever makes an input can write it where it lies in y: one run of bytes if y's rows are whole, else runs of channels.
     rows, item = shapes.size(specs["x0"].shape[: attrs.axis]), ITEM_SIZE[dtype]
-    parts = {name: ("y", item * start) for name, _, start, _ in _parts(specs, attrs)} if rows == 1 else {}
+    parts, last = {}, attrs.axis == len(specs["x0"].shape) - 1
+    for name, _, start, strides in _parts(specs, attrs) if rows == 1 or last else ():
+        parts[name] = Part("y", item * start, 0 if rows == 1 else strides[-2])
     return Plan(phases=(copies,), parts=parts)
 
 

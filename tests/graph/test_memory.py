@@ -147,3 +147,74 @@ def test_report_of_a_training_program():
 
     plan = Program(trace(step, {"x": Spec((3, 20))})).memory_plan()
     assert plan.packed == 0 and plan.weights == w.data.nbytes and plan.peak <= plan.arena <= 1.1 * plan.peak + 64 * 8
+
+
+# ---- channels of images side by side: rows of the whole lie apart
+
+
+def images(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+POINT, SQUARE, NARROW = constant(1, 1, 16, 64), constant(3, 3, 16, 40), constant(3, 3, 16, 3)
+GROUPED, WIDE, LAST, BIAS = constant(3, 3, 8, 36), constant(1, 1, 16, 33), constant(1, 1, 16, 7), constant(40)
+BRANCHES = {
+    "1x1": lambda x: ops.conv2d(x, POINT, activation="relu"),
+    "winograd": lambda x: ops.conv2d(x, SQUARE, BIAS, padding="same"),
+    "rows of the activation": lambda x: ops.conv2d(x, SQUARE, padding="same", activation="silu"),
+    "three outputs": lambda x: ops.conv2d(x, NARROW, padding="same", activation="sigmoid"),
+    "groups": lambda x: ops.conv2d(x, GROUPED, padding="same", groups=2),
+    "a vector and a bit": lambda x: ops.conv2d(x, WIDE, activation="tanh"),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("size", [(21, 20), (4, 5), (1, 1)])
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_channels_are_written_where_they_belong(branch, size, threads):
+    def fn(x):
+        return {"y": ops.tanh(ops.concatenate([BRANCHES[branch](x), ops.relu(x), ops.conv2d(x, LAST)]))}
+
+    x = images(3, *size, 16)
+    with fastconv.num_threads(threads):
+        program, got = compiled(fn, x)
+    assert np.array_equal(got["y"], eager(fn, x)["y"])
+    assert copies(program) == 1  # of relu
+
+
+def test_a_whole_of_channels_may_be_an_output():
+    def fn(x):
+        return {"y": ops.concatenate([BRANCHES["1x1"](x), BRANCHES["winograd"](x)])}
+
+    x = images(2, 9, 9, 16)
+    program, got = compiled(fn, x)
+    assert np.array_equal(got["y"], eager(fn, x)["y"])
+    assert copies(program) == 0 and program.nbytes == 0
+
+
+def test_infinities_within_a_wider_output():
+    def fn(x):
+        return {"y": ops.concatenate([BRANCHES["winograd"](x), BRANCHES["1x1"](x)])}
+
+    x = images(2, 9, 9, 16)
+    x[1, 4, 4, 3] = np.inf
+    with np.errstate(all="ignore"):
+        program, got = compiled(fn, x)
+        assert np.array_equal(got["y"], eager(fn, x)["y"], equal_nan=True)
+    assert copies(program) == 0 and not np.isfinite(got["y"]).all()
+
+
+@pytest.mark.parametrize("form", ["a residual", "twice", "read beside"])
+def test_channels_that_are_copied(form):
+    def fn(x):
+        y = BRANCHES["winograd"](x)
+        if form == "a residual":
+            y = ops.conv2d(x, SQUARE, padding="same", residual=y)
+        z = ops.concatenate([y, y if form == "twice" else BRANCHES["1x1"](x)])
+        return {"y": z + 1, **({"beside": ops.tanh(y)} if form == "read beside" else {})}
+
+    x = images(2, 9, 9, 16)
+    program, got = compiled(fn, x)
+    want = eager(fn, x)
+    assert all(np.array_equal(got[name], want[name]) for name in want)
+    assert copies(program) == {"a residual": 1, "twice": 2, "read beside": 1}[form]

@@ -9,7 +9,7 @@ from ...op import Op, register
 from .. import _convolution as common
 from .._convolution import Attrs, attributes
 from .._epilogue import DECLARATION, check_residual
-from .plan import plan, plan_backward
+from .plan import pitched, plan, plan_backward
 from .reference import reference, reference_backward
 
 
@@ -24,6 +24,7 @@ def declare(name, cases):
             reference_backward=reference_backward,
             plan=plan,
             plan_backward=plan_backward,
+            pitched=pitched,
             cases=cases,
             flops=flops,
             reduction=reduction,

@@ -73,6 +73,11 @@ def plan(specs, attrs):
     return Plan(phases=((step,),), packed=packed, prologue=prologue, inplace=inplace)
 
 
+def pitched(specs, attrs):
+    """Tell whether the kernel that is chosen can write the pixels of y apart; a residual would have to lie as y does."""
+    return "residual" not in specs and _call(specs, attrs).algorithm not in ("depthwise", "grouped")
+
+
 # y = activation(z), z[n,i,j,o] = residual[n,i,j,o] + bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o], so
 #
 #   dz      = dy * activation'(z), which is dresidual too
@@ -146,7 +151,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
             depth=depth,
             columns=columns,
             a_row=depth,
-            y_row=columns,
+            y_row=epilogue.pitch or columns,
             epilogue=epilogue,
         )
     elif shallow:
@@ -161,7 +166,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
             x_channels=call.channels,
             steps=attrs.strides,
             reads=common.reads(geometry, attrs),
-            y_strides=common.pixel_strides(geometry.out, call.outputs),
+            y_strides=common.pixel_strides(geometry.out, epilogue.pitch or call.outputs),
             groups=attrs.groups,
             depth=depth,
             **arguments,
