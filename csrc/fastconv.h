@@ -116,7 +116,9 @@ typedef struct {
     int64_t height, width, columns; /* what is stored */
     const float *residual;          /* laid out as y, or NULL; may be y */
     const float *bias;              /* `columns` of them, or NULL */
-    fc_activation activation;
+    fc_activation activation;       /* a short one, where there is a scale */
+    const float *scale, *shift;     /* `columns` of both, or NULL: y * scale + shift is stored */
+    float *pairs; /* not NULL: y[i][j] is the largest of 2 x 2 results, of which this takes two rows, [width][NR] */
 } fc_shallow;
 
 /* Winograd's transform of the inputs, or of the gradients of the outputs, of `count` tiles from `first` on (flattened over
@@ -143,6 +145,8 @@ typedef struct {
     const float *residual; /* laid out as y, or NULL; may be y */
     const float *bias;     /* `columns` of them, or NULL */
     fc_activation activation;
+    const float *scale, *shift; /* `columns` of both, or NULL: y * scale + shift is stored, the activation is short */
+    int32_t pool;               /* the largest of a tile is stored, in row i, column j of y; a short activation, no residual */
     uint8_t *suspect; /* -> [count]: outputs of the tile, as summed here, are not finite, and were not stored */
 } fc_winograd_output;
 

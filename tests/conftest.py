@@ -5,8 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from fastconv._kernels import runtime
+
 # New processes that tests start must import the package under test, not the source folder that they are started in.
 os.environ["PYTHONSAFEPATH"] = "1"
+
+
+@pytest.fixture(params=runtime.available())
+def isa(request):
+    """Each instruction set of this machine in turn."""
+    before = runtime.isa()
+    runtime.select(request.param)
+    yield request.param
+    runtime.select(before)
 
 
 @pytest.fixture

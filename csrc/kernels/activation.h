@@ -129,6 +129,9 @@ FC_INLINE vf v_finish(vf x, const fc_activation *a) {
     return x;
 }
 
+/* max(value, best), NaN if one is. */
+FC_INLINE vf v_larger(vf value, vf best) { return v_select(value != value, value, v_greater(value, best)); }
+
 FC_INLINE void activate_as(const float *x, float *y, int64_t n, const fc_activation a) {
     int64_t i = 0;
     for (; i + FC_VL <= n; i += FC_VL) v_store(y + i, v_activate(v_load(x + i), a));

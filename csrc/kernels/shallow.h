@@ -65,6 +65,14 @@ FC_INLINE void shallow_tiles(const fc_shallow *t, const float *x, float *y, cons
             FC_UNROLL for (int m = 0; m < M; m++)
                 FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_clip(sum[m][v], t->activation.alpha, t->activation.beta);
         }
+        if (t->scale) {
+            FC_UNROLL for (int v = 0; v < V; v++) {
+                const float *scale = t->scale + v * FC_VL, *shift = t->shift + v * FC_VL;
+                const vf factor = full ? v_load(scale) : v_load_n(scale, left[v]);
+                const vf term = full ? v_load(shift) : v_load_n(shift, left[v]);
+                FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] = sum[m][v] * factor + term;
+            }
+        }
         if (full) {
             FC_UNROLL for (int m = 0; m < M; m++)
                 FC_UNROLL for (int v = 0; v < V; v++) v_store(y + m * y_pixel + v * FC_VL, sum[m][v]);
@@ -96,12 +104,37 @@ static void shallow_run(const fc_shallow *t, int64_t row, int64_t column, int64_
     }
 }
 
-static void fc_shallow_forward(const fc_shallow *t) {
+static void shallow_rows(const fc_shallow *t) {
     /* The tiles of a row are as equal as can be: the first few have one pixel more. */
     const int64_t tiles = (t->width + FC_MR - 1) / FC_MR, size = t->width / tiles, larger = t->width % tiles;
     for (int64_t i = 0; i < t->height; i++) {
         if (larger) shallow_run(t, i, 0, larger, size + 1);
         shallow_run(t, i, larger * (size + 1), tiles - larger, size);
         fc_activate_rows(t->y + i * t->y_row, NULL, t->y_pixel, t->width, t->columns, t->activation);
+    }
+}
+
+/* The largest of 2 x 2 pixels, of two rows of [width][NR]. */
+static void shallow_pool(const float *rows, int64_t row, int64_t width, float *y, int64_t y_pixel, int64_t columns) {
+    for (int64_t j = 0; j < width; j += 2, rows += 2 * FC_NR, y += y_pixel) {
+        for (int64_t c = 0; c < columns; c += FC_VL) {
+            const int64_t left = columns - c;
+            const vf upper = v_larger(v_load_some(rows + FC_NR + c, left), v_load_some(rows + c, left));
+            const vf third = v_larger(v_load_some(rows + row + c, left), upper);
+            v_store_some(y + c, v_larger(v_load_some(rows + row + FC_NR + c, left), third), left);
+        }
+    }
+}
+
+static void fc_shallow_forward(const fc_shallow *t) {
+    if (!t->pairs) {
+        shallow_rows(t);
+        return;
+    }
+    fc_shallow pair = *t;
+    pair.y = t->pairs, pair.y_pixel = FC_NR, pair.y_row = t->width * FC_NR, pair.height = 2;
+    for (int64_t i = 0; i < t->height; i += 2, pair.x += 2 * t->x_row) {
+        shallow_rows(&pair);
+        shallow_pool(t->pairs, pair.y_row, t->width, t->y + i / 2 * t->y_row, t->y_pixel, t->columns);
     }
 }

@@ -106,7 +106,7 @@ static void fc_winograd_output_run(const fc_winograd_output *t) {
         const int64_t row = 2 * (tile % per_image / t->tiles_w), column = 2 * (tile % t->tiles_w);
         const int rows = t->out_height - row >= 2 ? 2 : 1, columns = t->out_width - column >= 2 ? 2 : 1;
         const int64_t pixel = t->y_pixel, y_row = t->out_width * pixel;
-        const int64_t at = ((n * t->out_height + row) * t->out_width + column) * pixel;
+        const int64_t at = t->pool ? tile * pixel : ((n * t->out_height + row) * t->out_width + column) * pixel;
         vf out[FC_NRV][2][2], check = v_zero();
         FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
             if (v * FC_VL >= t->columns) continue;
@@ -129,14 +129,24 @@ static void fc_winograd_output_run(const fc_winograd_output *t) {
             const int64_t left = t->columns - v * FC_VL;
             if (left <= 0) continue;
             const vf bias = t->bias ? v_load_some(t->bias + v * FC_VL, left) : v_zero();
+            const vf scale = t->scale ? v_load_some(t->scale + v * FC_VL, left) : v_zero();
+            const vf shift = t->scale ? v_load_some(t->shift + v * FC_VL, left) : v_zero();
             FC_UNROLL for (int r = 0; r < 2; r++) {
                 FC_UNROLL for (int c = 0; c < 2; c++) {
                     if (r >= rows || c >= columns) continue;
                     const int64_t to = at + r * y_row + c * pixel + v * FC_VL;
                     vf z = out[v][r][c];
                     if (t->residual) z += v_load_some(t->residual + to, left);
-                    v_store_some(t->y + to, v_finish(z + bias, &t->activation), left);
+                    z = v_finish(z + bias, &t->activation);
+                    if (t->scale) z = z * scale + shift;
+                    if (!t->pool) v_store_some(t->y + to, z, left);
+                    out[v][r][c] = z;
                 }
+            }
+            if (t->pool) {
+                vf best = v_larger(out[v][0][1], out[v][0][0]);
+                best = v_larger(out[v][1][1], v_larger(out[v][1][0], best));
+                v_store_some(t->y + at + v * FC_VL, best, left);
             }
         }
         for (int r = 0; r < rows; r++)

@@ -38,6 +38,9 @@ cdef extern from "fastconv.h" nogil:
         const float *residual
         const float *bias
         fc_activation activation
+        const float *scale
+        const float *shift
+        float *pairs
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows,
@@ -104,8 +107,8 @@ cdef Box box_at(const Boxes *boxes, int64_t index, const float *x, float *copy, 
     return box
 
 
-cdef Boxes cut(x_size, channels, out_size, kernel_size, padding, strides, dilations, box_pixels):
-    """Cut the outputs into boxes of at most about so many pixels."""
+cdef Boxes cut(x_size, channels, out_size, kernel_size, padding, strides, dilations, box_pixels, multiple=1):
+    """Cut the outputs into boxes of at most about so many pixels, with a `multiple` of rows and columns."""
     cdef Boxes boxes
     befores = [before for before, _ in padding]
     reaches = [(n - 1) * dilation + 1 for n, dilation in zip(kernel_size, dilations)]
@@ -117,8 +120,8 @@ cdef Boxes cut(x_size, channels, out_size, kernel_size, padding, strides, dilati
     boxes.taps_d, boxes.dilation_d = volume(kernel_size, 1)[0], volume(dilations, 1)[0]
     _, boxes.reach, reach = volume(reaches, 1)
     boxes.step_w, boxes.left = step_w * channels, left * channels
-    boxes.column_blocks, boxes.box_width = split(boxes.out_width, BOX_WIDTH)
-    boxes.row_blocks, boxes.box_height = split(boxes.out_height, max(1, box_pixels // boxes.box_width))
+    boxes.column_blocks, boxes.box_width = split(boxes.out_width, BOX_WIDTH, multiple)
+    boxes.row_blocks, boxes.box_height = split(boxes.out_height, max(1, box_pixels // boxes.box_width), multiple)
     boxes.padded = any(before > 0 or (n - 1) * step + seen > size for before, n, step, seen, size
                        in zip(befores, out_size, strides, reaches, x_size))
     boxes.copy_row = ((boxes.box_width - 1) * step_w + reach) * channels
@@ -145,9 +148,12 @@ cdef struct ConvolveArgs:
     const float *packed
     const float *bias
     const float *residual
+    const float *scale
+    const float *shift
     float *y
     Boxes boxes
-    int64_t depth, columns, y_pixel
+    int64_t depth, columns, y_pixel, pool       # 1, or 2: so many rows and columns of results make one of y
+    int64_t copy                                # bytes
     fc_activation activation
     const fc_kernels *k
     # followed by the offsets of the reduction
@@ -157,42 +163,54 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef const ConvolveArgs *args = <const ConvolveArgs *>raw
     cdef const fc_kernels *k = args.k
     cdef Box box = box_at(&args.boxes, chunk, args.x, <float *>scratch, k)
-    cdef int64_t first = ((box.plane * args.boxes.out_height + box.row) * args.boxes.out_width
-                          + box.column) * args.y_pixel
+    cdef int64_t y_height = args.boxes.out_height // args.pool, y_width = args.boxes.out_width // args.pool
+    cdef int64_t first = ((box.plane * y_height + box.row // args.pool) * y_width
+                          + box.column // args.pool) * args.y_pixel
     cdef int64_t panel, column
     cdef fc_shallow t
     t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
     t.depth, t.height, t.width = args.depth, box.height, box.width
-    t.y_row, t.y_pixel = args.boxes.out_width * args.y_pixel, args.y_pixel
-    t.activation = args.activation
+    t.y_row, t.y_pixel = y_width * args.y_pixel, args.y_pixel
+    t.activation, t.pairs = args.activation, <float *>(scratch + args.copy) if args.pool > 1 else NULL
     for panel in range((args.columns + k.nr - 1) // k.nr):
         column = panel * k.nr
         t.b, t.bias = args.packed + column * args.depth, args.bias + column if args.bias != NULL else NULL
         t.y, t.columns = args.y + first + column, min(k.nr, args.columns - column)
         t.residual = args.residual + first + column if args.residual != NULL else NULL
+        t.scale = args.scale + column if args.scale != NULL else NULL
+        t.shift = args.shift + column if args.scale != NULL else NULL
         k.shallow(&t)
 
 
 def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channels, out_size, padding, strides,
-             dilations, kernel_size, columns, epilogue=None):
-    """Return the step of a convolution whose kernel is packed as one tap, all the elements of its reduction."""
+             dilations, kernel_size, columns, epilogue=None, scale=None, shift=None, pool=False):
+    """Return the step of a convolution whose kernel is packed as one tap, all the elements of its reduction.
+
+    `scale`, `shift` and `pool` are as in `winograd.convolve`.
+    """
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
+    args.scale, args.shift, args.pool = NULL, NULL, 2 if pool else 1
     args.depth, args.columns = prod(kernel_size) * channels, columns
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
+    out_size = [n // args.pool * args.pool for n in out_size]
     elements = images * prod(out_size) * columns
     args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
-                     chunk_flops(2 * args.depth * elements) // (2 * args.depth * columns))
+                     chunk_flops(2 * args.depth * elements) // (2 * args.depth * columns), args.pool)
+    args.copy = copy_bytes(&args.boxes)
+    pairs = align(4 * 2 * args.boxes.box_width * k.nr) if pool else 0
     args.activation = activation_of(epilogue)
     return Step("convolve_shallow", <size_t>&convolve_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False),
                  (<char *>&args.residual - <char *>&args, residual, False),
+                 (<char *>&args.scale - <char *>&args, scale, False),
+                 (<char *>&args.shift - <char *>&args, shift, False),
                  (<char *>&args.y - <char *>&args, y, True)),
                 images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks if elements else 0,
-                scratch=copy_bytes(&args.boxes), cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
+                scratch=args.copy + pairs, cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
 
 
 # ---- the gradient of the kernel

@@ -12,7 +12,7 @@ The weights are transformed ahead, from the same packed panels that the plain co
 the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed again the plain
 way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not.
 """
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
@@ -38,6 +38,9 @@ cdef extern from "fastconv.h" nogil:
         const float *residual
         const float *bias
         fc_activation activation
+        const float *scale
+        const float *shift
+        int32_t pool
         uint8_t *suspect
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
@@ -107,7 +110,10 @@ cdef struct WinogradArgs:
     const float *transformed
     const float *bias
     const float *residual
+    const float *scale
+    const float *shift
     float *y
+    bint pool
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
@@ -124,6 +130,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
     cdef float *zero
     cdef float *m
+    cdef float *plain
     cdef const float **rows
     cdef int64_t *offsets
     cdef fc_winograd_input source
@@ -138,6 +145,8 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     scratch += align(args.block)
     zero = <float *>scratch
     scratch += align(4 * args.depth)
+    plain = <float *>scratch
+    scratch += align(4 * 4 * nr)
     source.v = <float *>scratch
     scratch += align(4 * MATRICES * args.block * args.v_tile)
     m = <float *>scratch
@@ -170,23 +179,27 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     out.m_matrix = args.block * nr
     out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
     out.y_pixel, out.out_height, out.out_width = args.y_pixel, args.out_height, args.out_width
-    out.activation = args.activation
+    out.activation, out.pool = args.activation, args.pool
     for panel in range(first_panel, end_panel):
         out.m = m + (panel - first_panel) * MATRICES * args.block * nr
         out.y = args.y + panel * nr
         out.residual = args.residual + panel * nr if args.residual != NULL else NULL
         out.bias = args.bias + panel * nr if args.bias != NULL else NULL
+        out.scale = args.scale + panel * nr if args.scale != NULL else NULL
+        out.shift = args.shift + panel * nr if args.scale != NULL else NULL
         out.columns = min(nr, args.columns - panel * nr)
         k.winograd_output(&out)
         for tile in range(out.count):
             if out.suspect[tile]:
-                convolve_tile(args, out.first + tile, panel, zero)
+                convolve_tile(args, out.first + tile, panel, zero, plain)
 
 
-cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, const float *zero) noexcept nogil:
-    """Sum one tile of one panel the plain way."""
+cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, const float *zero,
+                        float *plain) noexcept nogil:
+    """Sum one tile of one panel the plain way; `plain` holds its results while more is to be done with them."""
     cdef const fc_kernels *k = args.k
-    cdef int64_t per_image = args.tiles_h * args.tiles_w, row = 2 * (tile % per_image // args.tiles_w), r, i
+    cdef int64_t per_image = args.tiles_h * args.tiles_w, row = 2 * (tile % per_image // args.tiles_w), r, i, rows
+    cdef bint more = args.pool or args.scale != NULL
     cdef int64_t column = 2 * (tile % args.tiles_w)
     cdef int64_t[3] tap_h
     cdef int64_t[3] tap_w
@@ -210,14 +223,43 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
     t.add = args.residual + panel * k.nr if args.residual != NULL else NULL
     t.last, t.activation = 1, args.activation
     t.next_b, t.known_rows = t.b + 9 * t.b_tap, 0
-    for r in range(row, min(row + 2, args.out_height)):
-        g.first = (tile // per_image * args.out_height + r) * args.out_width + column
+    rows = min(2, args.out_height - row)
+    for r in range(rows):
+        g.first = (tile // per_image * args.out_height + row + r) * args.out_width + column
         k.gather(&g)
+        if more:
+            t.y = plain + 2 * r * k.nr
+            for i in range(g.count):
+                y_rows[i] = i * k.nr
         k.tile(&t)
+    if more:
+        finish_tile(args, tile, panel, rows, g.count, plain)
+
+
+cdef void finish_tile(const WinogradArgs *args, int64_t tile, int64_t panel, int64_t rows, int64_t columns,
+                      const float *plain) noexcept nogil:
+    """Scale, shift and pool what `convolve_tile` left in `plain`, as C does with tiles that are finite; store it."""
+    cdef int64_t nr = args.k.nr, n, r, c, first = panel * nr, per_image = args.tiles_h * args.tiles_w
+    cdef int64_t row = tile // per_image * args.out_height + 2 * (tile % per_image // args.tiles_w)
+    cdef int64_t column = 2 * (tile % args.tiles_w)
+    cdef float value, best
+    for n in range(min(nr, args.columns - first)):
+        best = 0
+        for r in range(rows):
+            for c in range(columns):
+                value = plain[(2 * r + c) * nr + n]
+                if args.scale != NULL:
+                    value = value * args.scale[first + n] + args.shift[first + n]
+                if not args.pool:
+                    args.y[((row + r) * args.out_width + column + c) * args.y_pixel + first + n] = value
+                elif r + c == 0 or value > best or value != value:
+                    best = value
+        if args.pool:
+            args.y[tile * args.y_pixel + first + n] = best
 
 
 def convolve(str x, str packed, str transformed, bias, residual, str y, *, images, x_size, first, out_size, depth,
-             columns, epilogue=None):
+             columns, epilogue=None, scale=None, shift=None, pool=False):
     """Return the step of a 3x3 convolution of stride 1.
 
     Parameters
@@ -229,11 +271,17 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     out_size, columns
         (rows, columns) and channels of the NHWC output, contiguous unless the epilogue has a pitch, and of the
         residual, which may be in its memory.
+    scale, shift : str, optional
+        A number per column: y * scale + shift is stored, of a short activation's y.
+    pool : bool
+        The largest of 2 x 2 outputs is stored: y has half as many rows and columns, what is odd is left out.
     """
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
-    args.k = k
+    args.scale, args.shift, args.pool, args.k = NULL, NULL, pool, k
+    if pool:
+        out_size = [n // 2 * 2 for n in out_size]
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
     args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
@@ -250,13 +298,15 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     args.panel_blocks, args.panel_block = split(
         args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))
     args.activation = activation_of(epilogue)
-    scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
+    scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth) + align(4 * 4 * k.nr)
     scratch += 4 * MATRICES * args.block * (args.v_tile + args.panel_block * k.nr) + 64
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, False),
                  (<char *>&args.bias - <char *>&args, bias, False),
                  (<char *>&args.residual - <char *>&args, residual, False),
+                 (<char *>&args.scale - <char *>&args, scale, False),
+                 (<char *>&args.shift - <char *>&args, shift, False),
                  (<char *>&args.y - <char *>&args, y, True)),
                 blocks * args.panel_blocks, scratch=scratch,
                 cost=microseconds(2.0 * MATRICES * args.tiles * depth * columns) + args.tiles * depth / 1e3)

@@ -33,6 +33,7 @@ static void shallow_case(int64_t width, int64_t columns, int64_t depth, int vari
         .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL,
         .activation = {variant % ACTIVATIONS, 0.25f, 1.5f},
     };
+    if (t.activation.function <= FC_ACT_CLIP) t.scale = random_floats(columns, -1, 1), t.shift = random_floats(columns, -1, 1);
     for (int64_t p = 0; p < height * width; p++)
         for (int64_t n = 0; n < columns; n++) {
             const int64_t i = p / width, j = p % width;
@@ -43,10 +44,39 @@ static void shallow_case(int64_t width, int64_t columns, int64_t depth, int vari
             }
             if (t.residual) sum += t.residual[i * y_row + j * y_pixel + n], scale += 1;
             sum = activation(sum, t.activation);
+            if (t.scale) sum = sum * t.scale[n] + t.shift[n], scale += 1;
             put(y, i * y_row + j * y_pixel + n, sum, scale + fabs(sum));
         }
     k->shallow(&t);
     expect(y, depth + 2 + ACTIVATION_ROUNDINGS);
+    release();
+}
+
+/* The same call with and without pooling. */
+static void pooled_case(int64_t width, int64_t columns) {
+    const int64_t height = 4, depth = 7, x_row = 2 * width + depth, y_pixel = columns + 3, y_row = width / 2 * y_pixel + 1;
+    int64_t *offsets = fresh(depth * 8);
+    for (int64_t i = 0; i < depth; i++) offsets[i] = i;
+    float *whole = fresh(height * width * columns * 4);
+    output y = new_output(height / 2 * y_row);
+    fc_shallow t = {
+        .x = random_floats(height * x_row, -1, 1), .x_row = x_row, .x_pixel = 2, .offsets = offsets, .depth = depth,
+        .b = random_floats(depth * NR, -1, 1), .y = whole, .y_row = width * columns, .y_pixel = columns,
+        .height = height, .width = width, .columns = columns, .bias = random_floats(columns, -1, 1),
+        .activation = {FC_ACT_LEAKY_RELU, 0.25f, 0},
+    };
+    k->shallow(&t);
+    for (int64_t p = 0; p < height / 2 * width / 2; p++)
+        for (int64_t n = 0; n < columns; n++) {
+            const int64_t i = p / (width / 2), j = p % (width / 2);
+            float largest = -INFINITY;
+            for (int64_t q = 0; q < 4; q++)
+                largest = fmaxf(largest, whole[((2 * i + q / 2) * width + 2 * j + q % 2) * columns + n]);
+            put(y, i * y_row + j * y_pixel + n, largest, 0);
+        }
+    t.y = y.got, t.y_row = y_row, t.y_pixel = y_pixel, t.pairs = fresh(2 * width * NR * 4);
+    k->shallow(&t);
+    expect(y, 0);
     release();
 }
 
@@ -57,4 +87,6 @@ void test_shallow(void) {
     for (int64_t width = 1; width <= 2 * MR + 1; width++)
         FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
             shallow_case(width, columns, variant % 2 ? 9 : 1 + variant % 28, variant), variant++;
+    FOR_EACH (width, 2, MR + MR % 2, 2 * MR + 2)
+        FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR) pooled_case(width, columns);
 }

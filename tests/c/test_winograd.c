@@ -91,6 +91,39 @@ static void test_dkernel(int64_t n, int64_t count) {
     release();
 }
 
+/* Scale, shift and maxima of tiles, behind a short activation; tiles at odd edges are not among those that are pooled. */
+static void test_output_block(int64_t columns, int pool) {
+    testing("winograd_output");
+    const int64_t tiles_h = 2, tiles_w = 3, count = 5, first = 4, m_matrix = count * NR, pixel = columns + 1;
+    const int64_t height = pool ? tiles_h : 2 * tiles_h - 1, width = pool ? tiles_w : 2 * tiles_w - 1;
+    output y = new_output(2 * height * width * pixel);
+    uint8_t *suspect = fresh(count);
+    fc_winograd_output t = {
+        .m = random_floats(16 * m_matrix, -1, 1), .m_matrix = m_matrix, .tiles_h = tiles_h, .tiles_w = tiles_w,
+        .first = first, .count = count, .y = y.got, .y_pixel = pixel, .columns = columns, .pool = pool,
+        .out_height = pool ? 2 * tiles_h : height, .out_width = pool ? 2 * tiles_w : width,
+        .bias = random_floats(columns, -1, 1), .scale = random_floats(columns, -1, 1),
+        .shift = random_floats(columns, -1, 1), .activation = {FC_ACT_RELU, 0, 0}, .suspect = suspect,
+    };
+    for (int64_t tile = 0; tile < count; tile++)
+        for (int64_t c = 0; c < columns; c++) {
+            const int64_t at = first + tile, n = at / (tiles_h * tiles_w);
+            double d[4][4], scale, largest = -INFINITY;
+            for (int i = 0; i < 16; i++) d[i / 4][i % 4] = t.m[i * m_matrix + tile * NR + c];
+            for (int i = 0; i < 4; i++) {
+                const int64_t h = at / tiles_w % tiles_h * 2 + i / 2, w = at % tiles_w * 2 + i % 2;
+                double value = activation(sandwich(AT, d, i / 2, i % 2, &scale) + t.bias[c], t.activation);
+                value = value * t.scale[c] + t.shift[c];
+                largest = fmax(largest, value);
+                if (!pool && h < height && w < width) put(y, ((n * height + h) * width + w) * pixel + c, value, scale + 3);
+            }
+            if (pool) put(y, at * pixel + c, largest, scale + 3);
+        }
+    k->winograd_output(&t);
+    expect(y, ROUNDINGS + ACTIVATION_ROUNDINGS);
+    release();
+}
+
 static void test_output(int64_t columns, int variant) {
     testing("winograd_output");
     const int64_t m_matrix = COUNT * NR + 8, pixel = columns + 3;
@@ -146,4 +179,5 @@ void test_winograd(void) {
     }
     FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
         for (int f = 0; f <= ACTIVATIONS; f++) test_output(columns, variant++);
+    FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR) test_output_block(columns, 0), test_output_block(columns, 1);
 }

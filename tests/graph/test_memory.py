@@ -120,7 +120,7 @@ def test_report():
     assert plan.inputs == 2 * 8 * 8 * 16 * 4 and plan.outputs == 2 * 10 * 4
     assert plan.weights == sum(t.data.nbytes for t in (kernel, bias, weight))
     assert plan.derived == bias.data.nbytes
-    assert plan.arena == program.nbytes >= plan.peak >= 2 * 8 * 8 * 16 * 4
+    assert plan.arena == program.nbytes >= plan.peak >= 2 * 4 * 4 * 16 * 4  # a pooled convolution's result
     program.run(x=random(2, 8, 8, 16))
     packings = [*kernel.packings, *weight.packings]
     assert plan.packed == sum(array.nbytes for packing in packings for array in packing.buffers.values())

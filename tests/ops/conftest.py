@@ -36,15 +36,6 @@ def over(pairs):
     return pytest.mark.parametrize(("op", "index"), pairs, ids=[f"{op.name}-{i}" for op, i in pairs])
 
 
-@pytest.fixture(params=runtime.available())
-def isa(request):
-    """Each instruction set of this machine in turn."""
-    before = runtime.isa()
-    runtime.select(request.param)
-    yield request.param
-    runtime.select(before)
-
-
 # ---- drawing
 
 

@@ -12,7 +12,7 @@ from fastconv.op import Epilogue, Spec
 from fastconv.ops import _activations
 from fastconv.ops.activation import OPS
 
-from .conftest import EPS, isa, rng_of, run_plan  # noqa: F401
+from .conftest import EPS, rng_of, run_plan
 
 DENSE, CONV, DEPTHWISE = (
     importlib.import_module(f"fastconv.ops.{name}").OP for name in ("dense", "conv2d", "depthwise_conv2d")
@@ -34,7 +34,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("epilogue", EPILOGUES, ids=lambda e: e.activation)
-def test_fused_is_applied(epilogue, call, isa):  # noqa: F811
+def test_fused_is_applied(epilogue, call, isa):
     op, x, kernel, attrs = CALLS[call]
     rng, attrs = rng_of(op, call, epilogue.activation), attrs._replace(epilogue=epilogue)
     arrays = {"x": rng.standard_normal(x), "kernel": rng.standard_normal(kernel)}
@@ -97,7 +97,7 @@ def test_a_residual_of_another_shape_is_refused():
 
 
 @pytest.mark.parametrize("name", OPS)
-def test_far_out(name, isa):  # noqa: F811
+def test_far_out(name, isa):
     """Where exponentials overflow or vanish."""
     x = np.array([-1e38, -1e4, -104, -89, -88, -50, -17, 17, 50, 88, 89, 104, 1e4, 1e38], "f4")
     epilogue = Epilogue(name, *NUMBERS.get(name, _activations.TABLE[name].numbers))

@@ -15,7 +15,7 @@ from fastconv.errors import ShapeError
 from fastconv.op import Spec
 from fastconv.ops.conv2d import algorithm as choice
 
-from .conftest import isa, run_plan  # noqa: F401
+from .conftest import run_plan
 
 CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
 SAME = CONVOLUTION.attrs(padding="same")
@@ -90,7 +90,7 @@ def in_sequence(x, kernel):
 
 @pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
 @pytest.mark.parametrize("channels", [16, 64, 128, 256, 512])
-def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa):  # noqa: F811
+def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa):
     rng = np.random.default_rng(channels)
     x = rng.standard_normal((1, 10, 11, channels)).astype("f4")
     if positive:
@@ -107,7 +107,7 @@ def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa): 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
-def test_input_reaches_its_receptive_field_and_nothing_else(value, isa):  # noqa: F811
+def test_input_reaches_its_receptive_field_and_nothing_else(value, isa):
     """Also one that is finite, but not after the transforms."""
     x = np.random.default_rng(0).standard_normal((2, 9, 8, 20)).astype("f4")
     x[0, 4, 5, 19] = x[1, 0, 7, 0] = value
@@ -116,7 +116,7 @@ def test_input_reaches_its_receptive_field_and_nothing_else(value, isa):  # noqa
     np.testing.assert_allclose(y, want, rtol=1e-4)
 
 
-def test_weight_reaches_its_channel_and_nothing_else(isa):  # noqa: F811
+def test_weight_reaches_its_channel_and_nothing_else(isa):
     kernel = np.random.default_rng(0).standard_normal((3, 3, 20, 70)).astype("f4")
     kernel[1, 1, 7, 3], kernel[1, 1, 19, 69] = np.inf, 3e38
     y, want = forward(np.full((1, 8, 8, 20), 0.5, "f4"), kernel)
@@ -138,7 +138,7 @@ def dkernel_in_sequence(x, dy):
 
 @pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
 @pytest.mark.parametrize("shape", [(1, 6, 6), (2, 9, 16), (4, 14, 18), (16, 30, 17)])
-def test_error_of_the_kernels_gradient(shape, positive, isa):  # noqa: F811
+def test_error_of_the_kernels_gradient(shape, positive, isa):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((*shape, 18)).astype("f4")
     if positive:
@@ -166,7 +166,7 @@ def dkernel_of_a_huge_input():
     return eager.backward(CONVOLUTION, arrays, attrs, needs)["dkernel"], want
 
 
-def test_gradient_of_the_kernel_repairs_what_overflows(isa):  # noqa: F811
+def test_gradient_of_the_kernel_repairs_what_overflows(isa):
     got, want = dkernel_of_a_huge_input()
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
 
@@ -180,7 +180,7 @@ def test_without_repairs_it_is_not_finite(step):
 
 
 @pytest.mark.parametrize("inplace", [(), ("y",)], ids=["apart", "in place"])
-def test_a_residual_survives_the_repair(inplace, isa):  # noqa: F811
+def test_a_residual_survives_the_repair(inplace, isa):
     """Tiles that are summed again read the residual where the result comes to lie."""
     rng = np.random.default_rng(0)
     arrays = {

@@ -8,6 +8,7 @@ from .find_activations import find_activations
 from .fold_norm import fold_norm
 from .fuse_activation import fuse_activation
 from .fuse_bias import fuse_bias
+from .fuse_block import fuse_block
 from .fuse_norm import fuse_norm
 from .fuse_pad import fuse_pad
 from .fuse_residual import fuse_residual
@@ -24,6 +25,7 @@ PASSES = (
     fuse_bias,
     fuse_residual,
     fuse_activation,
+    fuse_block,
     fuse_norm,
 )
 

@@ -95,6 +95,10 @@ class Rewriter:
             return None
         return readers[0] if self.read_only_by(value, readers[0]) else None
 
+    def is_read(self, value):
+        """Tell whether anything reads a value."""
+        return bool(self._readers.get(id(value)))
+
     def read_only_by(self, value, node):
         """Tell whether nothing but one operand of `node` reads a value."""
         readers = self._readers.get(id(value), {})

@@ -46,7 +46,8 @@ class Call(NamedTuple):
         return ones and not any(before for before, _ in geometry.padding)
 
 
-def _call(specs, attrs):
+def call_of(specs, attrs):
+    """Return the `Call` of operands by name."""
     x, kernel = specs["x"].shape, specs["kernel"].shape
     return Call(x[0], x[-1], kernel[-1], common.geometry(x, kernel, attrs), attrs)
 
@@ -61,7 +62,7 @@ def _window(call):
 
 
 def plan(specs, attrs):
-    call = _call(specs, attrs)
+    call = call_of(specs, attrs)
     if call.algorithm == "depthwise":
         # A kernel (KH, KW, 1, C * M) lies in memory as a depthwise one, (KH, KW, C, M).
         return depthwise.plan_forward(specs, call.columns, attrs)
@@ -75,7 +76,7 @@ def plan(specs, attrs):
 
 def pitched(specs, attrs):
     """Tell whether the kernel that is chosen can write the pixels of y apart; a residual would have to lie as y does."""
-    return "residual" not in specs and _call(specs, attrs).algorithm not in ("depthwise", "grouped")
+    return "residual" not in specs and call_of(specs, attrs).algorithm not in ("depthwise", "grouped")
 
 
 # y = activation(z), z[n,i,j,o] = residual[n,i,j,o] + bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o], so
@@ -88,7 +89,7 @@ def pitched(specs, attrs):
 # For the last, a = f + s b splits the rows (and columns) into s phases; phase f takes the taps with f + p - h d
 # divisible by s, each at i = b + (f + p - h d) / s: a convolution of dz with stride 1 and swapped channels.
 def plan_backward(specs, attrs, needs):
-    call = _call(specs, attrs)
+    call = call_of(specs, attrs)
     if call.algorithm == "depthwise":
         x, kernel = specs["x"].shape, specs["kernel"].shape
         return depthwise.plan_gradients(x, kernel, call.columns, specs["y"], attrs, needs)
@@ -113,10 +114,13 @@ def plan_backward(specs, attrs, needs):
     return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)
 
 
-def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
-    """Return (step, packed, prologue) of the buffer `y` from `x`."""
+def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish):
+    """Return (step, packed, prologue) of the buffer `y` from `x`.
+
+    `finish`: what the steps of `block.ALGORITHMS` take beside, scale, shift and pool.
+    """
     if call.algorithm == "winograd_2x2":
-        return winograd.forward(call, x, y, bias, residual, epilogue)
+        return winograd.forward(call, x, y, bias, residual, epilogue, **finish)
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
     taps, length = prod(geometry.kernel), depth
     if shallow := call.algorithm == "shallow":
@@ -155,7 +159,9 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
             epilogue=epilogue,
         )
     elif shallow:
-        step = conv_shallow.convolve(x, "packed", bias, residual, y, channels=depth, **_window(call), **arguments)
+        step = conv_shallow.convolve(
+            x, "packed", bias, residual, y, channels=depth, **_window(call), **arguments, **finish
+        )
     else:
         step = conv.convolve(
             x,

@@ -8,8 +8,8 @@ from ..._kernels import gemm, winograd, winograd_backward
 TAPS = 9
 
 
-def forward(call, x, y, bias, residual, epilogue):
-    """Return (step, packed, prologue) of the buffer `y` from `x`."""
+def forward(call, x, y, bias, residual, epilogue, **finish):
+    """Return (step, packed, prologue) of the buffer `y` from `x`; `finish` is as in `plan.forward`."""
     (top, _), (left, _) = call.geometry.padding
     return _convolve(
         x,
@@ -26,6 +26,7 @@ def forward(call, x, y, bias, residual, epilogue):
         taps=range(TAPS),
         b_k=call.outputs,
         b_n=1,
+        **finish,
     )
 
 

@@ -1,0 +1,73 @@
+"""What inference has after a convolution becomes part of its last step: a batch normalisation that comes after the activation,
+and maximum pooling of 2 x 2 pixels with stride 2.
+
+    z = relu(conv(x, kernel, bias))
+    y = max_pool2d(batch_norm(z))            y = conv2d_block(x, kernel, bias, scale, shift)
+
+Only where the convolution runs by an algorithm that can (`ops.conv2d.block`). With pooling alone the bits stay. Scale and shift
+of a normalisation are computed in float64 and rounded once, as in `fold_norm`, and within the same bound of the separate steps.
+"""
+
+from dataclasses import replace
+
+from ...op import Spec
+from ...ops.conv2d import block
+from ...shapes import resolve_padding
+from .channels import VECTOR, VectorAttrs, constant_node, norm_affine
+from .rewrite import Rewriter, fused
+
+NORM = "batch_norm_inference"
+
+
+def fuse_block(graph):
+    """Return the graph with such steps fused."""
+    rewriter = Rewriter(graph)
+    for node in rewriter.forward_nodes(NORM, "max_pool2d"):
+        x = node.inputs["x"]
+        linear = rewriter.maker(x, "conv2d", "conv2d_block")
+        if linear is None or not rewriter.read_only_by(x, node) or not _fits(linear):
+            continue
+        if node.op.name == NORM:
+            if linear.op is not block.OP and _is_constant(rewriter, node):
+                _fuse_norm(rewriter, linear, node)
+        elif not _pools(linear) and _is_of_pairs(rewriter, node):
+            linear = _as_block(linear)
+            rewriter.put([fused(linear, node, linear.attrs._replace(pool=True))], [rewriter.maker(x), node])
+    return rewriter.graph(graph)
+
+
+def _fits(linear):
+    return linear.op is block.OP or block.fits(linear.specs, linear.attrs)
+
+
+def _pools(linear):
+    return linear.op is block.OP and linear.attrs.pool
+
+
+def _as_block(linear):
+    return linear if linear.op is block.OP else replace(linear, op=block.OP, attrs=block.Attrs(linear.attrs))
+
+
+def _is_constant(rewriter, norm):
+    return all(rewriter.is_constant(value) for name, value in norm.inputs.items() if name != "x")
+
+
+def _is_of_pairs(rewriter, pool):
+    """Tell whether maxima are of 2 x 2 pixels side by side, all inside, and nobody reads which of them won."""
+    attrs, size = pool.attrs, pool.inputs["x"].shape[1:3]
+    return (
+        attrs.pool_size == attrs.strides == (2, 2)
+        and not any(map(any, resolve_padding(attrs.padding, size, attrs.pool_size, attrs.strides)))
+        and all(not rewriter.is_read(value) for name, value in pool.outputs.items() if name != "y")
+    )
+
+
+def _fuse_norm(rewriter, linear, norm):
+    affine, nodes, vectors = norm_affine(norm), [], {}
+    channels = linear.inputs["kernel"].shape[-1]
+    for name, wide in (("scale", affine.scale), ("shift", affine.shift)):
+        made, vectors[name] = constant_node(
+            VECTOR, VectorAttrs(channels), Spec((channels,)), f"{wide.name}.float", x=wide
+        )
+        nodes.append(made)
+    rewriter.put([*affine.nodes, *nodes, fused(_as_block(linear), norm, **vectors)], [linear, norm])
