@@ -172,8 +172,7 @@ class InferenceSession:
             When a name, shape or type does not fit.
         """
         known = self._network.output_names
-        names = output_names or known
-        for name in names:
+        for name in output_names or ():
             if name not in known:
                 raise ArgumentError(f"there is no output {name!r}; there is {', '.join(map(repr, known))}")
         arrays = self._feed(input_feed)
@@ -182,7 +181,7 @@ class InferenceSession:
         else:
             with self._overrides():
                 results = self._runner(arrays)(arrays)
-        return [results[name] for name in names]
+        return [results[name] for name in output_names or known]
 
     def program(self, input_feed):
         """Return the `graph.Program` that runs inputs of these shapes: its graph, its memory, what `graph.profile` times.
@@ -200,7 +199,7 @@ class InferenceSession:
 
     def _feed(self, feed):
         """Return {name: array} of the inputs' dtypes; their shapes are looked at when a program is made for them."""
-        if not isinstance(feed, Mapping):
+        if type(feed) is not dict and not isinstance(feed, Mapping):
             raise ArgumentError(f"input_feed is a dict of arrays by the names of the inputs, got {type(feed).__name__}")
         arrays = {}
         for name, dtype in self._dtypes.items():
@@ -210,10 +209,11 @@ class InferenceSession:
             if type(array) is not np.ndarray or array.dtype is not dtype:
                 array = _cast(name, array, dtype)
             arrays[name] = array
-        for name in feed.keys() - arrays.keys() if len(feed) != len(arrays) else ():
-            if name not in self._overridable:
-                self._refuse_names(feed)
-            arrays[name] = _cast(name, feed[name], self._network.constants[name].dtype)
+        if len(feed) != len(arrays):
+            for name in feed.keys() - arrays.keys():
+                if name not in self._overridable:
+                    self._refuse_names(feed)
+                arrays[name] = _cast(name, feed[name], self._network.constants[name].dtype)
         return arrays
 
     def _refuse_names(self, feed):
@@ -279,7 +279,7 @@ class Runner:
 
     def __call__(self, arrays):
         """Return {name: array} of the outputs."""
-        results = self.program.run(**arrays)
+        results = self.program.call(arrays)
         if self._fresh:
             self._fresh = False
             self.network.let_go()

@@ -45,7 +45,7 @@ DEPTH_BLOCK = 640
 # Arithmetic of a chunk, about 40 microseconds on AVX2. Where the whole is little it is less, so that there are about so
 # many chunks for several threads to share, down to where claiming a chunk and filling its tables would show.
 CHUNK_FLOPS = 4_000_000
-LEAST_CHUNK_FLOPS = 1_500_000
+LEAST_CHUNK_FLOPS = 200_000
 LEAST_CHUNKS = 8
 # How many chunks at most share the rows of a product.
 CHUNKS = 16

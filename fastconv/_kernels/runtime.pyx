@@ -144,44 +144,52 @@ cdef class Block:
             give_back(self.address, self.capacity)
 
 
-_free = {}                  # capacity -> addresses of free blocks; the GIL guards it
+cdef enum:
+    CLASSES = 256
+
+# Of each size class a list of free blocks, linked by their first words; the GIL guards them.
+cdef void *_free[CLASSES]
 cdef size_t _pooled = 0
 cdef size_t POOL_LIMIT = <size_t>1 << 31
 _fill = None
 
 
-cdef size_t size_class(size_t nbytes) noexcept:
-    """Round up to one of four sizes per power of two, so that near sizes share blocks."""
-    cdef size_t step = 64
+cdef int size_class(size_t nbytes, size_t *capacity) noexcept:
+    """Round up to one of four sizes per power of two, so that near sizes share blocks; return its number."""
+    cdef size_t step = 64, steps
+    cdef int doubled = 0
     while step * 8 < nbytes:
         step *= 2
-    return (nbytes + step - 1) // step * step if nbytes else 64
+        doubled += 1
+    steps = max(1, (nbytes + step - 1) // step)
+    capacity[0] = steps * step
+    return 4 * doubled + <int>steps
 
 
 cdef void give_back(void *address, size_t capacity) noexcept:
     global _pooled
-    addresses = _free.get(capacity) if _free is not None else None
-    if addresses is None or _pooled + capacity > POOL_LIMIT:
+    cdef int number = size_class(capacity, &capacity)
+    if _pooled + capacity > POOL_LIMIT:
         free(address)
         return
-    addresses.append(<size_t>address)
+    (<void **>address)[0] = _free[number]
+    _free[number] = address
     _pooled += capacity
 
 
 cdef Block take(size_t nbytes):
     global _pooled
     cdef Block block = Block.__new__(Block)
-    cdef size_t capacity = size_class(nbytes)
-    cdef size_t address
-    addresses = _free.setdefault(capacity, [])
-    try:
-        address = addresses.pop()
-        block.address = <void *>address
+    cdef size_t capacity
+    cdef int number = size_class(nbytes, &capacity)
+    block.address = _free[number]
+    if block.address != NULL:
+        _free[number] = (<void **>block.address)[0]
         _pooled -= capacity
-    except IndexError:
+    else:
         block.address = fc_aligned_alloc(capacity)
         if block.address == NULL:
-            raise MemoryError(f"cannot allocate {capacity} bytes") from None
+            raise MemoryError(f"cannot allocate {capacity} bytes")
     block.nbytes, block.capacity = nbytes, capacity
     return block
 
@@ -194,6 +202,12 @@ MAX_BYTES = 1 << 56
 
 def empty(shape, str dtype="float32"):
     """Return an uninitialised C-contiguous array of `shape` in a block of the pool."""
+    return empty_at(shape, dtype)[0]
+
+
+def empty_at(shape, str dtype):
+    """Return (array, its address) of what `empty` returns."""
+    cdef Block block
     nbytes = ITEM_SIZE[dtype] * prod(shape)
     if nbytes > MAX_BYTES:
         raise MemoryError(f"an array of shape {tuple(shape)} and dtype {dtype} would take {nbytes:,} bytes")
@@ -201,7 +215,7 @@ def empty(shape, str dtype="float32"):
     array = np.ndarray(shape, _dtypes[dtype], block)
     if _fill is not None:
         array.view(np.uint8).fill(_fill) if array.ndim else array.fill(np.nan)
-    return array
+    return array, <size_t>block.address
 
 
 def address_of(array, tuple shape, str code=None):
@@ -236,10 +250,13 @@ def fill_new_blocks(byte):
 def release_pool():
     """Give the memory of all free blocks back to the system."""
     global _pooled
-    for capacity, addresses in list(_free.items()):
-        while addresses:
-            free(<void *><size_t>addresses.pop())
-            _pooled -= capacity
+    cdef void *block
+    for number in range(CLASSES):
+        while _free[number] != NULL:
+            block = _free[number]
+            _free[number] = (<void **>block)[0]
+            free(block)
+    _pooled = 0
 
 
 # ---- steps

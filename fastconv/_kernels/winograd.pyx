@@ -56,7 +56,7 @@ cdef enum:
 # The transformed tiles of a chunk, before and after the products, shall stay in the second-level cache; yet each chunk
 # reads all weights once, and where these are too many for the third level that costs more.
 TILE_BYTES = 600_000
-MIN_TILES = 28
+MIN_TILES = 16
 MAX_TILES = 128
 WEIGHT_BYTES = 8_000_000
 # Fewer columns than this are not worth a second transform of the inputs.
@@ -293,7 +293,7 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     fit = TILE_BYTES // (4 * MATRICES * (args.v_tile + args.panels * k.nr))
     heavy = transformed_bytes(depth, columns) > WEIGHT_BYTES
     most = MAX_TILES if heavy else min(fit, MAX_TILES, -(-args.tiles // CHUNKS))
-    blocks, args.block = split(args.tiles, max(most, MIN_TILES), k.mr)
+    blocks, args.block = split(args.tiles, max(most, MIN_TILES))
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
         args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))

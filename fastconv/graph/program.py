@@ -116,6 +116,10 @@ class Program:
         ArgumentError, ShapeError
             When an input is missing or has another shape than the graph was traced with.
         """
+        return self.call(arrays)
+
+    def call(self, arrays):
+        """`run`, with the arrays in a dict."""
         return self.current()._run(arrays)
 
     def _run(self, arrays):
@@ -224,6 +228,7 @@ class Arena:
         ]
         self.direct = [(name, slot, *graph.outputs[name].spec) for name, slot in memory.direct.items()]
         self.copied = [(name, value) for name, value in graph.outputs.items() if name not in memory.direct]
+        self._given = [slot for _, slot, *_ in (*self.inputs, *self.direct)]  # slots that hold a call's arrays
         self.segments = self._bind()
         self._relocated = [
             [segment for segment in self.segments if isinstance(segment, runtime.Segment) and segment.uses(slot)]
@@ -313,8 +318,8 @@ class Arena:
             np.copyto(self._view(value), value.tensor.data)
         results = dict.fromkeys(self.program.graph.outputs)
         for name, slot, shape, dtype in self.direct:
-            results[name] = array = runtime.empty(shape, dtype)
-            self._put(slot, array, runtime.address_of(array, shape))
+            results[name], address = runtime.empty_at(shape, dtype)
+            self._put(slot, results[name], address)
         self.walk()
         self._finish(results)
         return results
@@ -332,11 +337,12 @@ class Arena:
         for name, value in self.copied:
             results[name] = runtime.empty(*value.spec)
             np.copyto(results[name], self._view(value))
-        # All are read before any is written: one update may be another's old value.
-        staged = [(tensor, self._view(value).copy()) for tensor, value in self.program.memory.copies]
-        for tensor, array in staged:
-            np.copyto(tensor.data, array)
-        for _, slot, *_ in (*self.inputs, *self.direct):
+        if self.program.memory.copies:
+            # All are read before any is written: one update may be another's old value.
+            staged = [(tensor, self._view(value).copy()) for tensor, value in self.program.memory.copies]
+            for tensor, array in staged:
+                np.copyto(tensor.data, array)
+        for slot in self._given:
             self.slots[slot] = None
 
 
