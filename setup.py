@@ -2,7 +2,7 @@
 
 Environment
 -----------
-FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX2=1, FASTCONV_NO_NEON=1
+FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX512_BF16=1, FASTCONV_NO_AVX2=1, FASTCONV_NO_NEON=1
     Leave a part out, as on a compiler that lacks it.
 FASTCONV_EMULATE_AVX512=1
     A test build: the 512-bit kernels compiled for AVX2, so that their logic can be tested on any x86-64 machine.
@@ -48,7 +48,7 @@ def instruction_sets():
     sets = {"baseline": []}
     for isa, extra in FLAGS.get(MACHINE, {}).items():
         flags = extra.get("flags", [])
-        if isa == "avx512" and os.environ.get("FASTCONV_EMULATE_AVX512"):
+        if isa.startswith("avx512") and os.environ.get("FASTCONV_EMULATE_AVX512"):
             # Lowered to half the registers and optimised further, this takes the compiler minutes; nobody times it.
             sets[isa] = [*FLAGS["x86_64"]["avx2"]["flags"], "-DFC_EMULATE_AVX512", "-O1"]
         elif wanted(isa.upper()) and compiles(flags):

@@ -43,6 +43,18 @@ static int cpu_has_avx512(void) {
 #endif
 }
 
+#if defined(FC_HAVE_AVX512) && defined(FC_HAVE_AVX512_BF16)
+static int cpu_has_avx512_bf16(void) {
+#ifdef FC_EMULATE_AVX512
+    return cpu_has_avx2();
+#else
+    enum { AVX512_BF16 = 1 << 5 };
+    uint32_t a, b, c, d;
+    return cpu_has_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & AVX512_BF16);
+#endif
+}
+#endif
+
 #else
 
 static int cpu_has_avx2(void) { return 0; }
@@ -52,6 +64,18 @@ static int cpu_has_avx512(void) { return 0; }
 
 static int always(void) { return 1; }
 
+/* The tables that may have a section, with those that this CPU can run: made before anyone can ask for one. */
+#ifdef FC_HAVE_AVX512
+static fc_kernels avx512;
+
+static __attribute__((constructor)) void compose(void) {
+    avx512 = fc_kernels_avx512;
+#ifdef FC_HAVE_AVX512_BF16
+    if (cpu_has_avx512_bf16()) avx512.bfloat16 = &fc_bfloat16_avx512;
+#endif
+}
+#endif
+
 /* Best first. */
 static const struct {
     const char *name;
@@ -59,7 +83,7 @@ static const struct {
     int (*runs_here)(void);
 } tables[] = {
 #ifdef FC_HAVE_AVX512
-    {"avx512", &fc_kernels_avx512, cpu_has_avx512},
+    {"avx512", &avx512, cpu_has_avx512},
 #else
     {"avx512", 0, cpu_has_avx512},
 #endif

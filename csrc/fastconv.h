@@ -322,10 +322,23 @@ typedef struct {
 
 typedef enum { FC_FLOAT32, FC_INT32, FC_INT64, FC_UINT8, FC_BOOL } fc_type;
 
+/* What a processor with bfloat16 products adds: two operands of a reduction that are neighbours lie in one word of 32 bits,
+ * which takes the place of a float wherever data are moved; sums stay float32. x is rounded to nearest, ties to even:
+ * beyond the largest bfloat16 that is infinity. */
+typedef struct {
+    /* kernels/gemm.h; a, a_offset, b, b_tap, b_panel and depth count words, the rest is as in fc_kernels */
+    void (*tile)(const fc_tile *);
+    /* kernels/bfloat16.h; of the packed words k has the rows 2 k and 2 k + 1 of b; depth, that of b, is even */
+    void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
+    void (*round)(const float *x, uint16_t *y, int64_t n);
+    void (*widen)(const uint16_t *x, float *y, int64_t n);
+} fc_bfloat16;
+
 typedef struct {
     const char *isa;                 /* "baseline", "avx2", "avx512", "neon" */
     int64_t vector_length;           /* floats in a vector */
     int64_t mr, nr;                  /* the tile */
+    const fc_bfloat16 *bfloat16;     /* NULL where the build or the CPU has none; filled in by dispatch.c */
     const char *(*compiled_for)(void); /* what the compiler's macros said: a proof of which object runs */
 
     /* kernels/gemm.h */
@@ -437,6 +450,7 @@ typedef struct {
 } fc_kernels;
 
 extern const fc_kernels fc_kernels_baseline, fc_kernels_avx2, fc_kernels_avx512, fc_kernels_neon;
+extern const fc_bfloat16 fc_bfloat16_avx512;
 
 /* The tables of this build that this CPU can run, best first; returns how many. */
 enum { FC_MAX_TABLES = 4 };

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 
 from . import __version__, config
-from ._kernels import runtime
+from ._kernels import bfloat16, runtime
 
 
 def get_config():
@@ -19,6 +19,7 @@ def get_config():
         "compiled_for": runtime.compiled_for(),
         "vector_length": vector_length,
         "tile": [mr, nr],
+        "bfloat16": bfloat16.available(),
         "openmp": runtime.has_openmp(),
         "num_threads": config.get_num_threads(),
         "precision": config.get_precision(),
@@ -57,6 +58,9 @@ def show_config(file=None):
         "instruction set": f"{facts['isa']}, built as {facts['compiled_for']}, {facts['vector_length']} floats wide",
         "available": ", ".join(facts["isa_available"])
         + (f" (not in this build or CPU: {', '.join(missing)})" if missing else ""),
+        "bfloat16": "multiplied in precision medium"
+        if facts["bfloat16"]
+        else "not in this build, CPU or instruction set: precision medium is high",
         "OpenMP": "yes"
         if facts["openmp"]
         else "no: everything runs on one thread; build with a compiler that has -fopenmp",

@@ -29,13 +29,14 @@ def prepare(variant, job):
     """Return a function that runs the job once, or None where there is nothing to run.
 
     `variant` "denormal" makes x and the weights so small that most are denormal; "direct", a process
-    in which FASTCONV_WINOGRAD=0, runs dense layers only, all others being the same.
+    in which FASTCONV_WINOGRAD=0, runs dense layers only, all others being the same; "high" and "medium" are precisions.
     """
     if job is None:
         return None
     layer, direction = from_job(job)
     if variant == "direct" and layer.group != "dense":
         return None
+    config.set_precision(variant if variant in config.PRECISIONS else "highest")
     op, inputs, attrs = _operation(layer)
     if variant == "denormal":
         inputs = {name: array * np.float32(1e-39) for name, array in inputs.items()}

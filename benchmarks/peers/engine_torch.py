@@ -1,4 +1,4 @@
-"""PyTorch, eager, in its NCHW or channels_last layout."""
+"""PyTorch, eager, in its NCHW or channels_last layout, or in bfloat16, channels last."""
 
 import torch
 from layers import from_job
@@ -11,14 +11,15 @@ def start(threads):
 
 
 def prepare(variant, job):
-    """Return a function that runs the job once in the layout `variant`, or None."""
+    """Return a function that runs the job once, or None; `variant` is a layout, or "bfloat16"."""
     if job is None:
         return None
     layer, direction = from_job(job)
-    if layer.kind == "matmul" and variant != "NCHW":
+    if layer.kind == "matmul" and variant == "channels_last":
         return None  # has no layout
-    form = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}[variant]
-    inputs, function = _operation(layer, form)
+    inputs, function = _operation(layer, torch.contiguous_format if variant == "NCHW" else torch.channels_last)
+    if variant == "bfloat16":
+        inputs = [tensor.to(torch.bfloat16) for tensor in inputs]
     if direction == "forward":
 
         @torch.inference_mode()

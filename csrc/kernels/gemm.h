@@ -5,6 +5,16 @@
  * that the sums never leave the registers; every copy adds in the same order, so that the split into tiles does not show
  * in the result. */
 
+/* An element of a, and what it adds to the sums of a row of b: its products. With FC_PAIRS both hold words of two bfloat16,
+ * neighbours along the reduction, and the sums are float32. */
+#ifdef FC_PAIRS
+FC_INLINE vf v_term(const float *a) { return (vf)v_seti(*(const int32_t __attribute__((may_alias)) *)a); }
+FC_INLINE vf v_add_term(vf sum, vf a, vf b) { return v_add_pairs(sum, (vi)a, (vi)b); }
+#else
+FC_INLINE vf v_term(const float *a) { return v_set(*a); }
+FC_INLINE vf v_add_term(vf sum, vf a, vf b) { return sum + a * b; }
+#endif
+
 /* Apply f(1) ... f(14): one case per number of rows; those above MR compile to nothing. */
 #define FC_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
 
@@ -47,8 +57,8 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
                 FC_UNROLL for (int v = 0; v < V; v++)
                     columns[v] = v_load(q + v / FC_NRV * panel + v % FC_NRV * FC_VL);
                 FC_UNROLL for (int m = 0; m < M; m++) {
-                    vf x = v_set(p[m][k]);
-                    FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] += x * columns[v];
+                    vf x = v_term(p[m] + k);
+                    FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_add_term(sum[m][v], x, columns[v]);
                 }
             }
         }

@@ -9,6 +9,8 @@ grid of outputs, the taps (where each reads, relative to its output) and the pac
           block of the reduction: several taps, or a part of one
             register tiles down the band                                          (C: fc_tile)
 
+Of bfloat16 the walk sees words of two channels, wherever the float32 one sees a channel of x.
+
 There are up to three spatial axes: an image is a stack of planes, one plane in 1-D and 2-D, of one row in 1-D. A tap
 along the depth picks the plane whose pixels the pointers of a band go to.
 """
@@ -21,11 +23,12 @@ from fastconv._kernels.gemm import DEPTH_BLOCK, band_rows, chunk_flops, microsec
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.image cimport align
-from fastconv._kernels.table cimport fc_activation, fc_gather, fc_tile
+from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_gather, fc_tile
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
+        const fc_bfloat16 *bfloat16
         void (*tile)(const fc_tile *) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
 
@@ -45,6 +48,7 @@ cdef struct ConvolveArgs:
     int64_t pointers                    # pixels in the pointer table: the band, and a tile more to be fetched
     fc_activation activation
     const fc_kernels *k
+    void (*tile)(const fc_tile *) noexcept nogil
     # followed by tap_d, tap_h and tap_w
 
 
@@ -119,7 +123,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
                 start = 0
                 tap += t.taps
             t.last = tap >= taps
-            k.tile(&t)
+            args.tile(&t)
             if t.last:
                 break
             t.add = t.y
@@ -131,7 +135,7 @@ def volume(values, fill):
 
 
 def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_channels, steps, reads, out_size, y_strides,
-             y_offset=0, groups=1, depth, columns, epilogue=None):
+             y_offset=0, groups=1, depth, columns, epilogue=None, pairs=False):
     """Return the step of a convolution with packed panels, of images with one, two or three spatial axes.
 
     Parameters
@@ -146,16 +150,21 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
         Sizes of the grid of outputs; its strides (image, one per axis) and start in y, in elements.
     depth, columns
         Input channels that a group reads, output channels that it writes.
+    pairs
+        Whether x and the panels hold bfloat16; `depth` is even then.
 
     A `residual`, laid out as y, may be y: it is read in the first block of the reduction.
     """
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
+    if pairs:
+        x_channels, depth = x_channels // 2, depth // 2
     if not all(reads):
         reads = ((0,), (), ())
     tap_d, tap_h, tap_w = volume(reads, (0,))
     (args.planes, height, width), (planes, rows, cols) = volume(x_size, 1), volume(out_size, 1)
     args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
+    args.tile = k.bfloat16.tile if pairs else k.tile
     args.per_plane, args.pixels = rows * cols, images * planes * rows * cols
     args.height, args.width = height, width
     args.x_plane, args.x_row, args.x_pixel = height * width * x_channels, width * x_channels, x_channels

@@ -10,6 +10,9 @@ one straight line. A product walks
 
 While one panel is multiplied, the tiles fetch the next.
 
+With bfloat16 operands the walk sees words of two neighbours along the reduction where that of float32 sees elements:
+rows and panels are moved alike, and half as long.
+
 A transposed left operand needs no transposition: its rows are the k, and the product is a sum of outer products of
 rows (C: fc_outer).
 """
@@ -19,7 +22,7 @@ from fastconv._kernels import runtime
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.table cimport fc_activation, fc_outer, fc_tile
+from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer, fc_tile
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_epilogue_backward:
@@ -31,6 +34,7 @@ cdef extern from "fastconv.h" nogil:
         fc_activation activation
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
+        const fc_bfloat16 *bfloat16
         void (*tile)(const fc_tile *) noexcept nogil
         void (*outer)(const fc_outer *) noexcept nogil
         void (*strip)(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out,
@@ -89,7 +93,9 @@ cdef struct PackArgs:
     float *packed
     int64_t panels, taps, depth, columns
     int64_t b_group, b_tap, b_k, b_n
+    int64_t packed_tap                  # floats, or words, of a tap of a panel
     const fc_kernels *k
+    void (*pack_panel)(const float *, int64_t, int64_t, int64_t, int64_t, float *) noexcept nogil
     # followed by `taps` numbers: which tap of b
 
 
@@ -98,27 +104,30 @@ cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
     cdef const int64_t *taps = <const int64_t *>(<const char *>raw + sizeof(PackArgs))
     cdef int64_t tap = chunk % args.taps, panel = chunk // args.taps % args.panels
     cdef int64_t group = chunk // (args.taps * args.panels), nr = args.k.nr
-    args.k.pack_panel(args.b + group * args.b_group + taps[tap] * args.b_tap + panel * nr * args.b_n,
-                      args.b_k, args.b_n, args.depth, min(nr, args.columns - panel * nr),
-                      args.packed + chunk * args.depth * nr)
+    args.pack_panel(args.b + group * args.b_group + taps[tap] * args.b_tap + panel * nr * args.b_n,
+                    args.b_k, args.b_n, args.depth, min(nr, args.columns - panel * nr),
+                    args.packed + chunk * args.packed_tap)
 
 
-def packed_bytes(groups, taps, depth, columns):
-    """Return the size of the packed panels."""
+def packed_bytes(groups, taps, depth, columns, pairs=False):
+    """Return the size of the packed panels, of float32 or in pairs of bfloat16."""
     nr = kernels().nr
-    return groups * -(-columns // nr) * taps * depth * nr * 4
+    return groups * -(-columns // nr) * taps * depth * nr * (2 if pairs else 4)
 
 
-def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k, b_n):
+def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k, b_n, pairs=False):
     """Return the step that packs panels: element (k, n) of tap t of a group is b[group, t, k, n] by these strides.
 
-    `taps` are the taps of `b` to take, in the order in which the panels shall hold them.
+    With `pairs` it is rounded to bfloat16, words of k = 0 and 1, 2 and 3, ...; `depth` is even then. `taps` are the
+    taps of `b` to take, in the order in which the panels shall hold them.
     """
     cdef PackArgs args
     cdef const fc_kernels *k = kernels()
     args.b, args.packed, args.k = NULL, NULL, k
     args.panels, args.taps, args.depth, args.columns = -(-columns // k.nr), len(taps), depth, columns
     args.b_group, args.b_tap, args.b_k, args.b_n = b_group, b_tap, b_k, b_n
+    args.packed_tap = depth * k.nr // (2 if pairs else 1)
+    args.pack_panel = k.bfloat16.pack_panel if pairs else k.pack_panel
     tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in taps)
     elements = groups * args.panels * len(taps) * depth * k.nr
     return Step("pack", <size_t>&pack_chunk, (<char *>&args)[:sizeof(args)] + tail,
@@ -138,6 +147,7 @@ cdef struct ProductArgs:
     int64_t band, bands, panel_block, panel_blocks, depth_block, strip_row
     fc_activation activation
     const fc_kernels *k
+    void (*tile)(const fc_tile *) noexcept nogil
 
 
 cdef int64_t panels_together(int64_t rows, int64_t left) noexcept nogil:
@@ -188,7 +198,7 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
                 packed + (panel_first * args.depth + start + t.depth) * nr
             # Only the first panel meets rows that are not in the cache yet.
             t.known_rows = known if panel == panel_first else 0
-            k.tile(&t)
+            args.tile(&t)
             panel += together
         start += t.depth
         if start >= args.depth:
@@ -196,15 +206,18 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
 
 
 def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a_row, y_row, epilogue=None, batches=1,
-            a_batch=0, packed_batch=0, y_batch=0):
+            a_batch=0, packed_batch=0, y_batch=0, pairs=False):
     """Return the step y = activation(a @ b + residual + bias), b packed, for each of `batches`; strides count elements.
 
-    The residual is laid out as y, and may be y.
+    The residual is laid out as y, and may be y. With `pairs` a and b are bfloat16, `depth`, a_row and a_batch even.
     """
     cdef ProductArgs args
     cdef const fc_kernels *k = kernels()
     panels = -(-columns // k.nr)
+    if pairs:
+        depth, a_row, a_batch, packed_batch = depth // 2, a_row // 2, a_batch // 2, packed_batch // 2
     args.a, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
+    args.tile = k.bfloat16.tile if pairs else k.tile
     args.rows, args.depth, args.columns, args.a_row, args.y_row = rows, depth, columns, a_row, y_row
     args.a_batch, args.packed_batch, args.y_batch = a_batch, packed_batch, y_batch
     # More rows a multiple of 4 KiB apart than a set of the first-level cache has ways: a band's block is copied first.

@@ -1,6 +1,6 @@
 # The parts of csrc/fastconv.h that several kernel families use. A family declares the functions that it calls itself,
 # and the structs that it alone fills.
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t
 
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_function:
@@ -61,5 +61,11 @@ cdef extern from "fastconv.h" nogil:
         int64_t height, width, x_row, x_pixel, first_h, first_w, step_h, step_w, spread_h, spread_w, taps_h, taps_w
         float *y
         int64_t rows, columns, y_row, y_pixel
+    ctypedef struct fc_bfloat16:
+        void (*tile)(const fc_tile *) noexcept nogil
+        void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
+                           float *out) noexcept nogil
+        void (*round)(const float *x, uint16_t *y, int64_t n) noexcept nogil
+        void (*widen)(const uint16_t *x, float *y, int64_t n) noexcept nogil
 
 ctypedef void (*chunk_fn)(const void *args, int64_t chunk, char *scratch) noexcept nogil

@@ -1,6 +1,8 @@
 """Plans of matrix products in all four transpositions, for matmul and dense."""
 
 from .._kernels import gemm
+from ._epilogue import side_by_side
+from ._pairs import multiplies_pairs, rounded
 
 # A product with a transposed left operand of more rows than this reads the right one often enough to pack it.
 PACK_ROWS = 256
@@ -15,19 +17,22 @@ def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches
     common = dict(depth=k, rows=m, columns=n, y_row=n, batches=batches, a_batch=a_batch, y_batch=m * n)
     if transpose_a and not transpose_b and m <= PACK_ROWS:
         return ((gemm.transposed_product(a, b, y, a_row=m, b_row=n, b_batch=b_batch, **common),),), {}
-    name, pack, nbytes = pack_right(b, k, n, transpose_b, batches if b_batched else 1)
-    packed_batch = nbytes // 4 // max(batches, 1) if b_batched else 0
+    pairs = not transpose_a and multiplies_pairs(k)
+    name, pack, nbytes = pack_right(b, k, n, transpose_b, batches if b_batched else 1, pairs)
+    packed_batch = nbytes // (2 if pairs else 4) // max(batches, 1) if b_batched else 0
     if transpose_a:
         step = gemm.transposed_product(a, name, y, a_row=m, b_row=n, b_batch=packed_batch, packed=True, **common)
-    else:
-        step = gemm.product(a, name, None, None, y, a_row=k, packed_batch=packed_batch, **common)
-    return ((pack,), (step,)), {name: nbytes}
+        return ((pack,), (step,)), {name: nbytes}
+    a, rounding, workspace = rounded(a, m * k * (batches if a_batched else 1), pairs)
+    step = gemm.product(a, name, None, None, y, a_row=k, packed_batch=packed_batch, pairs=pairs, **common)
+    return (*side_by_side(((pack,),), rounding), (step,)), {name: nbytes, **workspace}
 
 
-def pack_right(b, k, n, transpose, batches=1):
+def pack_right(b, k, n, transpose, batches=1, pairs=False):
     """Return (buffer name, step, bytes) of the packed panels of a right operand (k, n), or (n, k) where transposed."""
     # Both gradients may pack the same operand, one of them transposed.
-    name, nbytes = f"packed_{b}" + "_transposed" * transpose, gemm.packed_bytes(batches, 1, k, n)
+    name = f"packed_{b}" + "_transposed" * transpose + "_pairs" * pairs
+    nbytes = gemm.packed_bytes(batches, 1, k, n, pairs)
     step = gemm.pack(
         b,
         name,
@@ -39,5 +44,6 @@ def pack_right(b, k, n, transpose, batches=1):
         b_tap=0,
         b_k=1 if transpose else n,
         b_n=k if transpose else 1,
+        pairs=pairs,
     )
     return name, step, nbytes

@@ -184,8 +184,7 @@ def _call(specs, attrs):
 
 def plan(specs, attrs):
     bias = "bias" if "bias" in specs else None
-    steps, packed, prologue = backward_data(_call(specs, attrs), "x", "y", bias, attrs.epilogue)
-    return Plan(phases=(steps,), packed=packed, prologue=prologue)
+    return backward_data(_call(specs, attrs), "x", "y", bias, attrs.epilogue)
 
 
 # y = activation(z), z[a] = bias + sum over i, t with i s + t d - p = a of x[i] kernel[t]^T, so
@@ -196,15 +195,15 @@ def plan(specs, attrs):
 def plan_backward(specs, attrs, needs):
     call = _call(specs, attrs)
     dz, epilogue, workspace, _ = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
-    phases, packed, prologue = [], {}, ()
+    phases, data = [], Plan()
     if "kernel" in needs:
         steps, more = backward_kernel(call, dz, "x", "dkernel")
         phases.append(steps)
         workspace |= more
     if "x" in needs:
-        step, packed, prologue = forward(call, dz, "dx")
-        phases.append(((step,),))
-    return Plan(phases=after_epilogue(dz, epilogue, *phases), workspace=workspace, packed=packed, prologue=prologue)
+        data = forward(call, dz, "dx")
+        phases.append(data.phases)
+    return data._replace(phases=after_epilogue(dz, epilogue, *phases), workspace={**workspace, **data.workspace})
 
 
 def flops(specs, attrs):

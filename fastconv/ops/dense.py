@@ -19,6 +19,7 @@ from ._epilogue import (
     finish,
     plan_epilogue_backward,
 )
+from ._pairs import multiplies_pairs, rounded
 from ._product import pack_right
 
 
@@ -72,9 +73,11 @@ def _rows(x):
 
 def plan(specs, attrs):
     x, (inputs, units) = specs["x"], specs["kernel"].shape
-    packed, pack, nbytes = pack_right("kernel", inputs, units, False)
+    pairs = multiplies_pairs(inputs)
+    packed, pack, nbytes = pack_right("kernel", inputs, units, False, pairs=pairs)
+    a, rounding, workspace = rounded("x", x.size, pairs)
     step = gemm.product(
-        "x",
+        a,
         packed,
         "bias" if "bias" in specs else None,
         "residual" if "residual" in specs else None,
@@ -85,9 +88,16 @@ def plan(specs, attrs):
         a_row=inputs,
         y_row=units,
         epilogue=attrs.epilogue,
+        pairs=pairs,
     )
     inplace = {"y": "residual"} if "residual" in specs else {}
-    return Plan(phases=((step,),), packed={packed: nbytes}, prologue=((pack,),), inplace=inplace)
+    return Plan(
+        phases=(*rounding, (step,)),
+        workspace=workspace,
+        packed={packed: nbytes},
+        prologue=((pack,),),
+        inplace=inplace,
+    )
 
 
 # y = activation(z), z = x kernel + bias + residual, so
@@ -97,20 +107,23 @@ def plan_backward(specs, attrs, needs):
     x, (inputs, units) = specs["x"], specs["kernel"].shape
     rows = _rows(x)
     dz, epilogue, workspace, alias = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
-    steps, packed, prologue = [], {}, ()
+    plans, packed, prologue = [], {}, ()
     if "x" in needs:
-        name, pack, nbytes = pack_right("kernel", units, inputs, True)
+        pairs = multiplies_pairs(units)
+        name, pack, nbytes = pack_right("kernel", units, inputs, True, pairs=pairs)
         packed, prologue = {name: nbytes}, ((pack,),)
-        steps.append(
-            gemm.product(dz, name, None, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs)
+        a, rounding, more = rounded(dz, rows * units, pairs)
+        workspace |= more
+        step = gemm.product(
+            a, name, None, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs, pairs=pairs
         )
+        plans.append((*rounding, (step,)))
     if "kernel" in needs:
-        steps.append(
-            gemm.transposed_product(
-                "x", dz, "dkernel", depth=rows, rows=inputs, columns=units, a_row=inputs, b_row=units, y_row=units
-            )
+        step = gemm.transposed_product(
+            "x", dz, "dkernel", depth=rows, rows=inputs, columns=units, a_row=inputs, b_row=units, y_row=units
         )
-    phases = after_epilogue(dz, epilogue, (tuple(steps),) if steps else ())
+        plans.append(((step,),))
+    phases = after_epilogue(dz, epilogue, *plans)
     return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)
 
 

@@ -165,6 +165,7 @@ int main(int count, char **words) {
         known = 0;
         if (only && strcmp(only, k->isa)) continue;
         test_gemm();
+        test_bfloat16();
         test_shallow();
         test_winograd();
         test_eltwise();

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import ArgumentError, ShapeError
-from ...op import Case, Epilogue, Op, Plan, Spec, register
+from ...op import Case, Epilogue, Op, Spec, register
 from .. import _convolution as common
 from . import family
 from .plan import call_of, forward
@@ -74,10 +74,7 @@ def plan(specs, attrs):
     if call.algorithm not in ALGORITHMS:
         return None
     bias, scale, shift = (name if name in specs else None for name in ("bias", *VECTORS))
-    step, packed, prologue = forward(
-        call, "x", "y", bias, None, attrs.conv.epilogue, scale=scale, shift=shift, pool=attrs.pool
-    )
-    return Plan(phases=((step,),), packed=packed, prologue=prologue)
+    return forward(call, "x", "y", bias, None, attrs.conv.epilogue, scale=scale, shift=shift, pool=attrs.pool)
 
 
 def _case(x, kernel, padding="same", activation="relu", bias=True, affine=True, pool=True, **attrs):

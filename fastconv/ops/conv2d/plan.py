@@ -11,6 +11,7 @@ from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
 from .._epilogue import after_epilogue, plan_epilogue_backward
+from .._pairs import multiplies_pairs, rounded
 from . import winograd
 from .algorithm import choose, suits_kernel_gradient
 
@@ -69,9 +70,8 @@ def plan(specs, attrs):
     if call.algorithm == "grouped":
         return depthwise.plan_forward(specs, 1, attrs, call.depth)
     bias, residual = (name if name in specs else None for name in ("bias", "residual"))
-    step, packed, prologue = forward(call, "x", "y", bias, residual, attrs.epilogue)
     inplace = {"y": "residual"} if residual else {}
-    return Plan(phases=((step,),), packed=packed, prologue=prologue, inplace=inplace)
+    return forward(call, "x", "y", bias, residual, attrs.epilogue)._replace(inplace=inplace)
 
 
 def pitched(specs, attrs):
@@ -102,20 +102,20 @@ def plan_backward(specs, attrs, needs):
     dz, epilogue, workspace, alias = plan_epilogue_backward(
         specs["y"], attrs.epilogue, needs - {"bias"} if fused else needs
     )
-    phases, packed, prologue = [], {}, ()
+    phases, data = [], Plan()
     if "kernel" in needs:
         steps, more = backward_kernel(call, "x", dz, "dkernel", "dbias" if fused else None)
         phases.append(steps)
         workspace |= more
     if "x" in needs:
-        steps, packed, prologue = backward_data(call, dz, "dx")
-        phases.append((steps,))
+        data = backward_data(call, dz, "dx")
+        phases.append(data.phases)
     phases = after_epilogue(dz, epilogue, *phases)
-    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)
+    return data._replace(phases=phases, workspace={**workspace, **data.workspace}, alias=alias)
 
 
 def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish):
-    """Return (step, packed, prologue) of the buffer `y` from `x`.
+    """Return the plan of the buffer `y` from `x`.
 
     `finish`: what the steps of `block.ALGORITHMS` take beside, scale, shift and pool.
     """
@@ -125,6 +125,8 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
     taps, length = prod(geometry.kernel), depth
     if shallow := call.algorithm == "shallow":
         taps, length = 1, taps * depth
+    pairs = not shallow and multiplies_pairs(depth)
+    x, phases, workspace = rounded(x, call.images * prod(geometry.size) * call.channels, pairs)
     pack = gemm.pack(
         "kernel",
         "packed",
@@ -136,6 +138,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
         b_tap=length * call.outputs,
         b_k=call.outputs,
         b_n=1,
+        pairs=pairs,
     )
     arguments = {
         "images": call.images,
@@ -157,6 +160,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
             a_row=depth,
             y_row=epilogue.pitch or columns,
             epilogue=epilogue,
+            pairs=pairs,
         )
     elif shallow:
         step = conv_shallow.convolve(
@@ -175,9 +179,11 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
             y_strides=common.pixel_strides(geometry.out, epilogue.pitch or call.outputs),
             groups=attrs.groups,
             depth=depth,
+            pairs=pairs,
             **arguments,
         )
-    return step, {"packed": gemm.packed_bytes(attrs.groups, taps, length, columns)}, ((pack,),)
+    packed = {"packed": gemm.packed_bytes(attrs.groups, taps, length, columns, pairs)}
+    return Plan(phases=(*phases, (step,)), workspace=workspace, packed=packed, prologue=((pack,),))
 
 
 def _has_winograd_gradient(call):
@@ -204,16 +210,17 @@ def backward_kernel(call, x, dy, dkernel, dbias=None):
 
 
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
-    """Return (steps, packed, prologue) of the buffer `dx` from `dy`."""
+    """Return the plan of the buffer `dx` from `dy`."""
     if call.algorithm == "winograd_2x2":
-        step, packed, prologue = winograd.backward_data(call, dy, dx, bias, epilogue)
-        return (step,), packed, prologue
+        return winograd.backward_data(call, dy, dx, bias, epilogue)
     groups, depth, columns = call.attrs.groups, call.depth, call.columns
     steps, packs, packed = [], [], {}
+    pairs = multiplies_pairs(columns)
+    dy, phases, workspace = rounded(dy, call.images * prod(call.geometry.out) * call.outputs, pairs)
     for number, walk in enumerate(common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)):
         name = f"packed{number}" if walk.taps else None
         if walk.taps:
-            packed[name] = gemm.packed_bytes(groups, len(walk.taps), columns, depth)
+            packed[name] = gemm.packed_bytes(groups, len(walk.taps), columns, depth, pairs)
             packs.append(
                 gemm.pack(
                     "kernel",
@@ -226,6 +233,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
                     b_tap=depth * call.outputs,
                     b_k=1,
                     b_n=call.outputs,
+                    pairs=pairs,
                 )
             )
         steps.append(
@@ -241,7 +249,9 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
                 depth=columns,
                 columns=depth,
                 epilogue=epilogue,
+                pairs=pairs,
                 **walk.grid,
             )
         )
-    return tuple(steps), packed, (tuple(packs),) if packs else ()
+    prologue = (tuple(packs),) if packs else ()
+    return Plan(phases=(*phases, tuple(steps)), workspace=workspace, packed=packed, prologue=prologue)

@@ -4,12 +4,13 @@ They are called as those of `plan`, by which they are chosen.
 """
 
 from ..._kernels import gemm, winograd, winograd_backward
+from ...op import Plan
 
 TAPS = 9
 
 
 def forward(call, x, y, bias, residual, epilogue, **finish):
-    """Return (step, packed, prologue) of the buffer `y` from `x`; `finish` is as in `plan.forward`."""
+    """Return the plan of the buffer `y` from `x`; `finish` is as in `plan.forward`."""
     (top, _), (left, _) = call.geometry.padding
     return _convolve(
         x,
@@ -31,7 +32,7 @@ def forward(call, x, y, bias, residual, epilogue, **finish):
 
 
 def backward_data(call, dy, dx, bias, epilogue):
-    """Return (step, packed, prologue) of the buffer `dx` from `dy`: the taps in reverse, the channels swapped."""
+    """Return the plan of the buffer `dx` from `dy`: the taps in reverse, the channels swapped."""
     (top, _), (left, _) = call.geometry.padding
     return _convolve(
         dy,
@@ -98,4 +99,4 @@ def _convolve(x, bias, residual, y, epilogue, *, depth, columns, taps, b_k, b_n,
         "packed": gemm.packed_bytes(1, TAPS, depth, columns),
         "transformed": winograd.transformed_bytes(depth, columns),
     }
-    return step, packed, ((pack,), (transform,))
+    return Plan(phases=((step,),), packed=packed, prologue=((pack,), (transform,)))

@@ -1,0 +1,30 @@
+/* Rounding, widening and packing: what brings float32 to the tile of words and back. */
+
+static void fc_round(const float *x, uint16_t *y, int64_t n) {
+    int64_t i = 0;
+    for (; i + FC_VL <= n; i += FC_VL) v_store_half(y + i, v_load(x + i));
+    if (i < n) v_store_half_n(y + i, v_load_n(x + i, n - i), n - i);
+}
+
+static void fc_widen(const uint16_t *x, float *y, int64_t n) {
+    int64_t i = 0;
+    for (; i + FC_VL <= n; i += FC_VL) v_store(y + i, v_load_half(x + i));
+    if (i < n) v_store_n(y + i, v_load_half_n(x + i, n - i), n - i);
+}
+
+/* How many k of a panel are packed as floats before they are rounded. */
+enum { FC_PACK_BLOCK = 64 };
+
+static void fc_pack_pairs(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
+                          float *out) {
+    float block[FC_PACK_BLOCK * FC_NR];
+    for (int64_t start = 0; start < depth; start += FC_PACK_BLOCK) {
+        const int64_t count = depth - start < FC_PACK_BLOCK ? depth - start : FC_PACK_BLOCK;
+        fc_pack_panel(b + start * k_stride, k_stride, n_stride, count, columns, block);
+        for (int64_t k = 0; k < count; k += 2, out += FC_NR)
+            for (int v = 0; v < FC_NR; v += FC_VL) {
+                const float *p = block + k * FC_NR + v;
+                v_store(out + v, (vf)v_pairs(v_load(p), v_load(p + FC_NR)));
+            }
+    }
+}

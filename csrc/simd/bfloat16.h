@@ -1,0 +1,76 @@
+/* bfloat16: the upper half of a float32, and words of two neighbours, the first in the low half.
+ *
+ * With AVX512_BF16 these are single instructions; without, as in the emulated test build, plain arithmetic. */
+#ifndef FC_BFLOAT16_H
+#define FC_BFLOAT16_H
+
+#include "vector.h"
+
+typedef int32_t vi_loose __attribute__((vector_size(4 * FC_VL), aligned(2), may_alias));
+
+/* sum + both products of each pair. Products of bfloat16 are exact in float32; denormals count as zero. */
+FC_INLINE vf v_add_pairs(vf sum, vi a, vi b) {
+#ifdef __AVX512BF16__
+    return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+    const vi high = v_seti((int32_t)0xffff0000);
+    sum += (vf)(a & high) * (vf)(b & high);
+    return sum + (vf)(a << 16) * (vf)(b << 16);
+#endif
+}
+
+/* To nearest, ties to even, in the low half of each lane; beyond the largest bfloat16 that is infinity. NaN stays NaN. */
+FC_INLINE vi v_round(vf x) {
+#ifdef __AVX512BF16__
+    return (vi)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)x));
+#else
+    typedef uint32_t vu __attribute__((vector_size(4 * FC_VL)));
+    const vu bits = (vu)x, nearest = bits + 0x7fff + (bits >> 16 & 1);
+    return (vi)((vu)v_select(x != x, (vf)(bits | 0x400000), (vf)nearest) >> 16);
+#endif
+}
+
+/* x0 in the low halves, x1 in the high ones. */
+FC_INLINE vi v_pairs(vf x0, vf x1) { return v_round(x0) | v_round(x1) << 16; }
+
+/* The vectors of even and of odd elements in a vector of words. */
+FC_INLINE vf v_even(vi words) { return (vf)(words << 16); }
+FC_INLINE vf v_odd(vi words) { return (vf)(words & v_seti((int32_t)0xffff0000)); }
+
+/* FC_VL neighbours, or the first n <= FC_VL of them: the rest read as zero and are not stored. */
+FC_INLINE vf v_load_half(const uint16_t *p) {
+#ifdef __AVX512BF16__
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
+#else
+    vi v;
+    for (int i = 0; i < FC_VL; i++) v[i] = p[i] << 16;
+    return (vf)v;
+#endif
+}
+FC_INLINE vf v_load_half_n(const uint16_t *p, int64_t n) {
+#ifdef __AVX512BF16__
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p)), 16);
+#else
+    vi v = {0};
+    for (int i = 0; i < n; i++) v[i] = p[i] << 16;
+    return (vf)v;
+#endif
+}
+FC_INLINE void v_store_half(uint16_t *p, vf x) {
+#ifdef __AVX512BF16__
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)x));
+#else
+    const vi v = v_round(x);
+    for (int i = 0; i < FC_VL; i++) p[i] = (uint16_t)v[i];
+#endif
+}
+FC_INLINE void v_store_half_n(uint16_t *p, vf x, int64_t n) {
+#ifdef __AVX512BF16__
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)x));
+#else
+    const vi v = v_round(x);
+    for (int i = 0; i < n; i++) p[i] = (uint16_t)v[i];
+#endif
+}
+
+#endif

@@ -1,0 +1,24 @@
+"""Products of bfloat16: what precision "medium" means for convolutions, dense layers and matrix products.
+
+Both operands are rounded to bfloat16, two neighbours along the reduction fill a 32-bit word, and sums are float32. x is
+rounded by a phase of its own, weights while they are packed.
+"""
+
+from .. import config
+from .._kernels import bfloat16
+
+# With fewer terms to sum than this for each element of x, rounding costs what the faster products save.
+MIN_DEPTH = 16
+
+
+def multiplies_pairs(depth):
+    """Tell whether a sum over `depth` neighbours, of one tap or several, multiplies bfloat16 pairs; else float32."""
+    return config.get_precision() == "medium" and bfloat16.available() and depth % 2 == 0 and depth >= MIN_DEPTH
+
+
+def rounded(x, size, pairs):
+    """Return (buffer name, phases, workspace) of x as the products read it: for `pairs`, rounded to bfloat16 first."""
+    if not pairs:
+        return x, (), {}
+    name = f"{x}_bfloat16"
+    return name, ((bfloat16.round(x, name, size),),), {name: 2 * size}

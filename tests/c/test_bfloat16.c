@@ -1,0 +1,122 @@
+/* The section of bfloat16, where the table has one. */
+#include "check.h"
+
+static uint16_t nearest(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+    if (fabsf(x) < 0x1p-126f) return (uint16_t)(bits >> 16 & 0x8000);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float value(uint16_t half) {
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Random words, and the same numbers as floats, two for each. */
+static float *random_words(int64_t n, float *values) {
+    uint16_t *words = fresh(4 * n);
+    for (int64_t i = 0; i < 2 * n; i++) values[i] = value(words[i] = nearest(random_float(-1, 1)));
+    return (float *)words;
+}
+
+static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth, int variant) {
+    const int64_t offset = 2, row_length = columns + 3, panels = (columns + NR - 1) / NR;
+    const float **a = fresh(taps * rows * sizeof *a);
+    float **a_values = fresh(taps * rows * sizeof *a_values);
+    int64_t *y_rows = fresh(rows * sizeof *y_rows);
+    for (int64_t i = 0; i < taps * rows; i++) {
+        a_values[i] = fresh(2 * (offset + depth) * sizeof(float));
+        a[i] = random_words(offset + depth, a_values[i]);
+    }
+    for (int64_t m = 0; m < rows; m++) y_rows[m] = (rows - 1 - m) * row_length;
+    float *b_values = fresh(2 * panels * taps * depth * NR * sizeof(float));
+    output y = new_output(rows * row_length);
+    fc_tile t = {
+        .a = a, .a_tap = rows, .a_offset = offset, .b_tap = depth * NR,
+        .b = random_words(panels * taps * depth * NR, b_values), .b_panel = taps * depth * NR,
+        .taps = taps, .depth = depth, .y = y.got, .y_rows = y_rows, .rows = rows, .columns = columns,
+        .add = variant & 1 ? random_floats(rows * row_length, -1, 1) : NULL,
+        .bias = variant & 2 ? random_floats(columns, -1, 1) : NULL,
+        .last = 1, .activation = {FC_ACT_RELU, 0, 0},
+    };
+    for (int64_t m = 0; m < rows; m++) {
+        for (int64_t n = 0; n < columns; n++) {
+            double sum = 0, scale = 0;
+            for (int64_t tap = 0; tap < taps; tap++)
+                for (int64_t i = 0; i < 2 * depth; i++) {
+                    const int64_t word = n / NR * t.b_panel + (tap * depth + i / 2) * NR + n % NR;
+                    const double term = (double)a_values[tap * rows + m][2 * offset + i] * b_values[2 * word + i % 2];
+                    sum += term, scale += fabs(term);
+                }
+            if (t.add) sum += t.add[y_rows[m] + n], scale += 1;
+            if (t.bias) sum += t.bias[n], scale += 1;
+            put(y, y_rows[m] + n, sum < 0 ? 0 : sum, scale);
+        }
+    }
+    k->bfloat16->tile(&t);
+    expect(y, 2 * taps * depth + 2);
+    release();
+}
+
+static void test_tile(void) {
+    int variant = 0;
+    testing("bfloat16_tile");
+    for (int64_t rows = 1; rows <= 2; rows++)
+        for (int64_t panels = 2; panels <= (rows == 1 ? 4 : 2); panels += 2)
+            FOR_EACH (missing, 0, 1, VL, NR - 1)
+                for (int i = 0; i < 4; i++) tile_case(rows, panels * NR - missing, 1 + i % 3, i % 2 ? 7 : 31, variant++);
+    for (int64_t rows = 1; rows <= 2 * MR + 1; rows++)
+        FOR_EACH (columns, 1, VL, VL + 1, NR) {
+            tile_case(rows, columns, 1 + variant % 2, variant % 5 ? variant % 7 : 31, variant);
+            variant++;
+        }
+}
+
+static void test_pack_panel(void) {
+    testing("bfloat16_pack_panel");
+    FOR_EACH (depth, 2, 8, 66, 130)
+        FOR_EACH (columns, 1, VL + 1, NR)
+            for (int transposed = 0; transposed < 2; transposed++) {
+                const int64_t k_stride = transposed ? 1 : columns + 2, n_stride = transposed ? depth + 3 : 1;
+                const float *b = random_floats((depth + 3) * (columns + 2), -1, 1);
+                uint16_t *got = fresh(2 * depth * NR), *want = fresh(2 * depth * NR);
+                for (int64_t i = 0; i < depth; i++)
+                    for (int64_t n = 0; n < NR; n++)
+                        want[(i / 2 * NR + n) * 2 + i % 2] = n < columns ? nearest(b[i * k_stride + n * n_stride]) : 0;
+                k->bfloat16->pack_panel(b, k_stride, n_stride, depth, columns, (float *)got);
+                expect_equal(got, want, 2 * depth * NR);
+                release();
+            }
+}
+
+static void test_conversions(void) {
+    FOR_EACH_LENGTH (n) {
+        float *x = random_floats(n, -1e30f, 1e30f), *back = fresh(4 * (n + 1));
+        uint16_t *got = fresh(2 * (n + 1)), *want = fresh(2 * (n + 1));
+        const float special[] = {INFINITY, -INFINITY, NAN, 3.4e38f, -0.0f};
+        for (int64_t i = 0; i < least(n, 5); i++) x[n - 1 - i] = special[i];
+        for (int64_t i = 0; i < n; i++) want[i] = nearest(x[i]);
+        got[n] = want[n] = 0x1234;
+        testing("bfloat16_round");
+        k->bfloat16->round(x, got, n);
+        expect_equal(got, want, 2 * (n + 1));
+        for (int64_t i = 0; i < n; i++) x[i] = value(want[i]);
+        back[n] = 5;
+        testing("bfloat16_widen");
+        k->bfloat16->widen(want, back, n);
+        expect_equal(back, x, 4 * n);
+        expect_near(back[n], 5, 1, 0);
+        release();
+    }
+}
+
+void test_bfloat16(void) {
+    if (!k->bfloat16) return;
+    test_tile();
+    test_pack_panel();
+    test_conversions();
+}

@@ -1,0 +1,295 @@
+"""Precision "medium": what is rounded to bfloat16, its error, and the bits that must not depend on company or threads."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import config, ops
+from fastconv._kernels import bfloat16, runtime
+from fastconv.autograd import eager
+from fastconv.op import REGISTRY, Epilogue, Op, Spec
+from fastconv.ops import _transposed
+from fastconv.ops.conv2d.family import case
+from fastconv.ops.dense import Attrs as DenseAttrs
+from fastconv.ops.matmul import Attrs as MatmulAttrs
+
+from .conftest import Memory, mismatch, run_plan, same_bits, stand_ins, widen
+
+pytestmark = pytest.mark.skipif(not bfloat16.available(), reason="the active instruction set has no bfloat16 products")
+
+
+def nearest(x):
+    """Round float32 to bfloat16, ties to even, in integers."""
+    x = np.asarray(x, np.float32)
+    bits = x.view(np.uint32).astype(np.uint64)
+    kept = ((bits + 0x7FFF + (bits >> np.uint64(16) & np.uint64(1))) & np.uint64(0xFFFF0000)).astype(np.uint32)
+    tiny = np.abs(x) < np.finfo(np.float32).tiny
+    rounded = np.where(tiny, bits.astype(np.uint32) & 0x80000000, kept).astype(np.uint32).view(np.float32)
+    return np.where(np.isnan(x), x, rounded)
+
+
+@contextlib.contextmanager
+def isa(name):
+    before = runtime.isa()
+    runtime.select(name)
+    try:
+        yield
+    finally:
+        runtime.select(before)
+
+
+def conv(*args, **options):
+    return "conv2d", case(*args, **options)
+
+
+def other(name, x, kernel, **options):
+    make = _transposed.case if name.endswith("transpose") else case
+    return name, make(x, kernel, **options)
+
+
+def product(name, left, right, attrs):
+    first, second = {"dense": ("x", "kernel"), "matmul": ("a", "b")}[name]
+    return name, fastconv.op.Case({first: Spec(left), second: Spec(right)}, attrs)
+
+
+# Odd numbers of everything but the channels; blocks of the reduction; bands over the borders of images.
+CASES = (
+    conv((2, 5, 7, 16), (1, 1, 16, 33)),
+    conv((3, 6, 5, 18), (3, 2, 18, 40), strides=(2, 1), padding="same", epilogue=Epilogue("relu")),
+    conv((2, 9, 8, 32), (3, 3, 16, 36), groups=2, dilation_rate=(2, 1), padding="same"),
+    conv((2, 7, 5, 20), (3, 2, 20, 37), strides=(2, 1), padding="same", residual=True, epilogue=Epilogue("relu")),
+    conv((1, 3, 5, 1400), (1, 1, 1400, 18), residual=True, epilogue=Epilogue("sigmoid")),
+    conv((1, 6, 6, 300), (3, 3, 300, 34), strides=(2, 2), padding="same", bias=False),
+    conv((1, 1, 1, 70), (1, 1, 70, 150)),
+    other("conv1d", (2, 19, 22), (3, 22, 17), padding="same"),
+    other("conv3d", (1, 3, 4, 5, 16), (2, 3, 3, 16, 20), padding="same"),
+    other("conv2d_transpose", (2, 4, 5, 24), (3, 3, 18, 24), strides=2, padding="same"),
+    product("dense", (5, 40), (40, 34), DenseAttrs()),
+    product("dense", (1, 1400), (1400, 70), DenseAttrs()),
+    product("dense", (2, 26), (26, 150), DenseAttrs(Epilogue("tanh"))),
+    product("matmul", (98, 20), (20, 18), MatmulAttrs()),
+    product("matmul", (35, 2048), (2048, 80), MatmulAttrs()),
+    product("matmul", (3, 6, 22), (3, 16, 22), MatmulAttrs(False, True)),
+)
+IDS = [f"{name}-{i}" for i, (name, _) in enumerate(CASES)]
+over = pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
+
+
+def draw(case, seed=0):
+    rng = np.random.default_rng(seed)
+    return {name: rng.standard_normal(spec.shape).astype("float32") for name, spec in case.inputs.items()}
+
+
+def rounded(arrays, names):
+    return {name: nearest(array) if name in names else array for name, array in arrays.items()}
+
+
+def steps(plan):
+    return [step.name for phase in (*plan.prologue, *plan.phases) for step in phase]
+
+
+def forward(name, case):
+    """Return (op, plan) in precision "medium"."""
+    op = REGISTRY[name]
+    with config.precision("medium"):
+        plan = op.plan(dict(case.inputs), case.attrs)
+    assert "round" in steps(plan), "operands are not rounded: the case tests nothing"
+    return op, plan
+
+
+OPERANDS = {"x", "kernel", "a", "b"}
+
+
+# ---- rounding
+
+
+def round_by_kernel(x):
+    memory = Memory()
+    memory.add("x", x.nbytes, x)
+    memory.add("y", 2 * x.size)
+    runtime.execute(((bfloat16.round("x", "y", x.size),),), memory.buffers)
+    memory.check()
+    bits = np.frombuffer(memory.views["y"].tobytes(), np.uint16)
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def test_rounding_is_to_nearest_even():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2**32, 100_003, dtype=np.uint32)
+    ties = (rng.integers(0, 2**16, 1000, dtype=np.uint32) << 16) | 0x8000
+    x = np.concatenate([bits, ties]).view(np.float32)
+    got, want = round_by_kernel(x), nearest(x)
+    np.testing.assert_array_equal(got, want)
+    assert (np.signbit(got) == np.signbit(want))[~np.isnan(x)].all()
+
+
+def test_rounding_at_the_ends():
+    most = np.array(0x7F7F0000, np.uint32).view(np.float32)  # the largest bfloat16
+    up = np.array(0x7F7F8000, np.uint32).view(np.float32)  # half a unit above it: the tie goes to infinity
+    below = np.nextafter(up, np.float32(0))
+    x = np.array([most, below, up, np.finfo("f4").max, np.inf, -np.inf, -up, 0.0, -0.0, 1e-39, np.nan], np.float32)
+    want = np.array([most, most, np.inf, np.inf, np.inf, -np.inf, -np.inf, 0, 0, 0, np.nan], np.float32)
+    np.testing.assert_array_equal(round_by_kernel(x), want)
+
+
+# ---- the sums are those of rounded operands
+
+
+@over
+def test_forward_sums_rounded_operands(name, case):
+    op, plan = forward(name, case)
+    inputs = draw(case)
+    results = op.infer(dict(case.inputs), case.attrs)
+    exact = rounded(inputs, OPERANDS)
+    want = op.reference(widen(exact), case.attrs)
+
+    def again(moved):
+        return op.reference(widen(moved), case.attrs)
+
+    got = run_plan(plan, inputs, results)
+    assert mismatch(got, want, op.reduction(dict(case.inputs), case.attrs), again, exact) is None
+    assert mismatch(got, op.reference(widen(inputs), case.attrs), 1) is not None, "nothing was rounded"
+
+
+def _backward(op: Op, case, inputs, seed=1):
+    specs = dict(case.inputs)
+    results = op.infer(dict(specs), case.attrs)
+    rng = np.random.default_rng(seed)
+    dys = {"d" + o: rng.standard_normal(results[o].shape).astype("float32") for o in op.outputs}
+    specs |= results | {name: Spec(dy.shape) for name, dy in dys.items()}
+    return specs, dys
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        conv((2, 5, 7, 33), (1, 1, 33, 16), bias=False),
+        conv((3, 6, 5, 9), (3, 2, 9, 40), strides=(2, 1), padding="same", bias=False),
+        conv((2, 9, 8, 32), (3, 3, 16, 36), groups=2, dilation_rate=(2, 1), padding="same", bias=False),
+        other("conv3d", (1, 3, 4, 5, 17), (2, 3, 3, 17, 20), padding="same", bias=False),
+        other("conv2d_transpose", (2, 4, 5, 24), (3, 3, 18, 24), strides=2, padding="same", bias=False),
+        product("dense", (5, 33), (33, 40), DenseAttrs()),
+        product("matmul", (7, 21), (21, 18), MatmulAttrs()),
+    ],
+)
+def test_gradient_of_x_sums_rounded_operands(name, case):
+    op, inputs = REGISTRY[name], draw(case)
+    first, second = ("a", "b") if name == "matmul" else ("x", "kernel")
+    specs, dys = _backward(op, case, inputs)
+    needs = frozenset({first})
+    with config.precision("medium"):
+        plan = op.plan_backward(dict(specs), case.attrs, needs)
+    assert "round" in steps(plan)
+    operands = {second: inputs[second], **dys}
+
+    def reference(arrays):
+        return op.reference_backward({**stand_ins(specs, arrays), **widen(arrays)}, case.attrs, needs)
+
+    exact = {name: nearest(array) for name, array in operands.items()}
+    got = run_plan(plan, operands, {"d" + first: specs[first]})
+    want = reference(exact)
+    assert mismatch(got, want, op.reduction(dict(case.inputs), case.attrs), reference, exact) is None
+
+
+@over
+def test_error_is_that_of_two_roundings(name, case):
+    """Each operand is off by at most 2^-8 of itself; in a sum of random terms both together by about 2^-8 / sqrt(3)."""
+    op, plan = forward(name, case)
+    if getattr(case.attrs, "epilogue", Epilogue()).activation or "residual" in case.inputs:
+        pytest.skip("the product alone is measured")
+    inputs = draw(case)
+    got = run_plan(plan, inputs, op.infer(dict(case.inputs), case.attrs))["y"]
+    want = op.reference(widen(inputs), case.attrs)["y"]
+    assert np.linalg.norm(got - want) <= 1.2 * 2**-8 / np.sqrt(3) * np.linalg.norm(want)
+
+
+# ---- the same bits
+
+
+@over
+def test_threads_and_company(name, case, monkeypatch):
+    monkeypatch.setattr(runtime, "EAGER_SERIAL", 0.0)
+    monkeypatch.setattr(runtime, "STEP_SERIAL", 0.0)
+    op, plan = forward(name, case)
+    results, inputs = op.infer(dict(case.inputs), case.attrs), draw(case)
+    one = run_plan(plan, inputs, results)
+    for threads in (2, 3):
+        assert same_bits(one, run_plan(plan, inputs, results, threads))
+    if name == "matmul":
+        return
+    each = {"x", "residual"}
+    many = {
+        n: np.concatenate([a[:1], draw(case, 7)[n][:1], draw(case, 8)[n][:1]]) if n in each else a
+        for n, a in inputs.items()
+    }
+    alone = {n: a[:1] if n in each else a for n, a in inputs.items()}
+    with config.precision("medium"):
+        together = eager.forward(op, many, case.attrs)["y"]
+        assert together[:1].tobytes() == eager.forward(op, alone, case.attrs)["y"].tobytes()
+
+
+@pytest.mark.parametrize("planted", [np.nan, np.inf, -np.inf, np.finfo("f4").max])
+@over
+def test_not_finite(name, case, planted):
+    """Infinite and NaN where the sums of rounded operands are; the other images keep their bits."""
+    op, plan = forward(name, case)
+    results, inputs = op.infer(dict(case.inputs), case.attrs), draw(case)
+    x = next(iter(inputs))
+    clean = run_plan(plan, inputs, results)["y"]
+    inputs[x] = inputs[x].copy()
+    inputs[x][0].flat[3] = planted
+    got = run_plan(plan, inputs, results)["y"]
+    with np.errstate(all="ignore"):
+        want = op.reference(widen(rounded(inputs, OPERANDS)), case.attrs)["y"].astype("float32")
+    np.testing.assert_array_equal(np.where(np.isfinite(got), 0, got), np.where(np.isfinite(want), 0, want))
+    if len(got) > 1:
+        assert got[1:].tobytes() == clean[1:].tobytes()
+
+
+# ---- where float32 stays
+
+
+@pytest.mark.parametrize(
+    ("x", "kernel", "options"),
+    [
+        ((1, 5, 5, 33), (3, 3, 33, 16), {"strides": 2}),  # odd
+        ((1, 8, 8, 32), (3, 3, 1, 32), {"groups": 32}),
+        ((1, 9, 9, 3), (3, 3, 3, 32), {}),
+    ],
+)
+def test_float32_where_pairs_do_not_pay(x, kernel, options):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal(x, np.float32), rng.standard_normal(kernel, np.float32)
+    with config.precision("medium"):
+        medium = ops.conv2d(x, kernel, **options).numpy()
+    with config.precision("high"):
+        assert medium.tobytes() == ops.conv2d(x, kernel, **options).numpy().tobytes()
+
+
+def test_without_bfloat16_medium_is_high():
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((1, 6, 6, 32), np.float32), rng.standard_normal((1, 1, 32, 32), np.float32)
+    with isa("avx2"):
+        with config.precision("medium"):
+            medium = ops.conv2d(x, kernel).numpy()
+        with config.precision("high"):
+            assert medium.tobytes() == ops.conv2d(x, kernel).numpy().tobytes()
+
+
+def test_zeroed_rounding_fails():
+    """As test_mutation has it for kernels that run at other precisions, too."""
+    name, case = CASES[0]
+    op, plan = forward(name, case)
+    inputs, results = draw(case), op.infer(dict(case.inputs), case.attrs)
+    whole = run_plan(plan, inputs, results)
+    with runtime.zeroed("round") as zeroed:
+        assert not same_bits(run_plan(plan, inputs, results), whole)
+    assert zeroed.hits
+
+
+def test_show_config_tells():
+    assert fastconv.show_config()["bfloat16"] is True
+    with isa("baseline"):
+        assert fastconv.show_config()["bfloat16"] is False
