@@ -121,10 +121,10 @@ typedef struct {
     float *pairs; /* not NULL: y[i][j] is the largest of 2 x 2 results, of which this takes two rows, [width][NR] */
 } fc_shallow;
 
-/* Winograd's transform of the inputs, or of the gradients of the outputs, of `count` tiles from `first` on (flattened over
- * image, row, column): tile (i, j) reads 4 x 4 pixels, or 2 x 2, from row first_row + 2 i, column first_column + 2 j of x
- * on; `zero` (of `channels`) is what it sees outside. v: 16 matrices [tile][v_tile]; of inputs, whole vectors of channels
- * are written, of gradients, whole panels.
+/* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j) of
+ * F(MxM, 3x3) reads M + 2 x M + 2 pixels from row first_row + M i, column first_column + M j of x on; `zero` (of `channels`)
+ * is what it sees outside. v: (M + 2)^2 matrices [tile][v_tile], of which whole vectors of channels are written. The
+ * transform of the gradients of the outputs, for M = 2, reads 2 x 2 pixels and writes whole panels.
  */
 typedef struct {
     const float *x, *zero;
@@ -135,7 +135,7 @@ typedef struct {
     int64_t v_tile, v_matrix;
 } fc_winograd_input;
 
-/* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds 16 matrices [tile][NR]. */
+/* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds (M + 2)^2 matrices [tile][NR]. */
 typedef struct {
     const float *m;
     int64_t m_matrix;
@@ -146,9 +146,18 @@ typedef struct {
     const float *bias;     /* `columns` of them, or NULL */
     fc_activation activation;
     const float *scale, *shift; /* `columns` of both, or NULL: y * scale + shift is stored, the activation is short */
-    int32_t pool;               /* the largest of a tile is stored, in row i, column j of y; a short activation, no residual */
-    uint8_t *suspect; /* -> [count]: outputs of the tile, as summed here, are not finite, and were not stored */
+    int32_t pool;               /* the largest of 2 x 2 outputs is stored, y has half the rows and columns; a short activation, no residual */
+    uint8_t *suspect; /* -> [count]: bit v: of vector v something, as summed here, is not finite, and nothing was stored */
 } fc_winograd_output;
+
+/* The transforms of F(MxM, 3x3). */
+typedef struct {
+    int64_t outputs; /* M */
+    /* n floats of each of nine packed taps, `tap` apart, into (M + 2)^2, `matrix` apart */
+    void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix);
+    void (*input)(const fc_winograd_input *);
+    void (*output)(const fc_winograd_output *);
+} fc_winograd;
 
 /* A window that moves over an image: tap (h, k) of output (i, j) reads row first_h + i * step_h + h * spread_h, column
  * first_w + j * step_w + k * spread_w of x; taps that read outside height x width are left out.
@@ -368,10 +377,8 @@ typedef struct {
                         float *out, int64_t out_row);
     void (*shallow)(const fc_shallow *);
 
-    /* kernels/winograd.h: the first one turns n floats of each of nine packed taps, `tap` apart, into 16, `matrix` apart */
-    void (*winograd_kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix);
-    void (*winograd_input)(const fc_winograd_input *);
-    void (*winograd_output)(const fc_winograd_output *);
+    /* kernels/winograd.h */
+    fc_winograd winograd_2x2, winograd_4x4;
     void (*winograd_gradient)(const fc_winograd_input *);
     /* n floats of nine taps of the kernel's gradient, `tap` apart, from the sum over `count` parts, `part` apart, of 16
      * matrices, `matrix` apart; returns whether all are finite */

@@ -101,6 +101,7 @@ def test_every_kernel_of_this_machine(native):
         return set(re.findall(r"\(\*(\w+)\)\(", re.search(rf"typedef struct {{([^}}]*)}} {table};", header)[1]))
 
     every, section = functions("fc_kernels") - {"compiled_for", "fma_peak"}, functions("fc_bfloat16")
+    every |= {f"winograd_{name}" for name in functions("fc_winograd")}
     optional = {f"bfloat16_{name}" for name in section}  # where the CPU has it: all of them or none
     for isa, tested in check(report, isas).items():
         assert tested - optional == every, f"tests/c has no test of {sorted(every - tested)} ({isa})"

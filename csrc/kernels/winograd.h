@@ -1,34 +1,70 @@
-/* Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray, arXiv 1509.09308): a tile of 2 x 2 outputs from 4 x 4 inputs,
+/* Winograd's minimal filtering F(MxM, 3x3) (Lavin and Gray, arXiv 1509.09308): a tile of M x M outputs from N x N inputs,
+ * N = M + 2,
  *
- *   y = A^T [ (G g G^T) * (B^T d B) ] A          d: 4 x 4 inputs, g: 3 x 3 weights, *: element by element
+ *   y = A^T [ (G g G^T) * (B^T d B) ] A          d: N x N inputs, g: 3 x 3 weights, *: element by element
+ *
+ * Summed over the channels, each of the N^2 elements is a matrix product [tiles][C] x [C][O] (fc_tile). Multiplications of
+ * a tile: 16 for M = 2, where the plain convolution takes 36; 36 for M = 4, where it takes 144. Here are the three
+ * transforms around the products, each a vector of channels at a time: one dimension as a function of N values, applied to
+ * the columns and then to the rows.
+ *
+ * F(2, 3): polynomials at the points 0, 1, -1, infinity.
  *
  *         1  0 -1  0           1    0    0
  *   B^T = 0  1  1  0     G =  1/2  1/2  1/2     A^T = 1  1  1  0
  *         0 -1  1  0          1/2 -1/2  1/2           0  1 -1 -1
  *         0  1  0 -1           0    0    1
  *
- * Summed over the channels, each of the 16 elements is a matrix product [tiles][C] x [C][O] (fc_tile): 16 multiplications
- * where the plain convolution takes 36. Here are the three transforms around the products, each a vector of channels at
- * a time. */
+ * F(4, 3): at 0, a, -a, b, -b, infinity. With a = 5/8 and b = 3/2 every number in A and B is exact in float32, and the
+ * error is the least that a search found (docs/adr/0007-winograd-4x4.md).
+ *
+ *         a2b2   0  -a2-b2   0     1   0         1/a2b2               0   0
+ *           0  -ab2   -b2    a     1   0         1    a   a2    (/ 2a2(a2-b2))        1   1   1   1   1   0
+ *   B^T =   0   ab2   -b2   -a     1   0    G =  1   -a   a2    (/ 2a2(a2-b2))  A^T = 0   a  -a   b  -b   0
+ *           0  -a2b   -a2    b     1   0         1    b   b2    (/ 2b2(b2-a2))        0  a2  a2  b2  b2   0
+ *           0   a2b   -a2   -b     1   0         1   -b   b2    (/ 2b2(b2-a2))        0  a3 -a3  b3 -b3   1
+ *           0  a2b2    0  -a2-b2   0   1         0    0    1
+ */
 
-/* ---- weights */
+#define FC_A 0.625
+#define FC_A2 (FC_A * FC_A)
+#define FC_B 1.5
+#define FC_B2 (FC_B * FC_B)
 
-static void fc_winograd_kernel(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) {
-    for (int64_t i = 0; i < n; i += FC_VL) {
-        vf g[3][4]; /* G along the columns: g[row][.] */
+/* ---- weights: transformed in double precision, and rounded once */
+
+typedef double vd __attribute__((vector_size(4 * FC_VL)));
+typedef float vf_half __attribute__((vector_size(2 * FC_VL), aligned(4), may_alias));
+
+/* u = G g. */
+FC_INLINE void winograd_g(const vd g[3], vd u[6], const int M) {
+    u[0] = g[0], u[M + 1] = g[2];
+    if (M == 2) {
+        const vd even = 0.5 * (g[0] + g[2]), odd = 0.5 * g[1];
+        u[1] = even + odd, u[2] = even - odd;
+    } else {
+        const double p = 1 / (2 * FC_A2 * (FC_A2 - FC_B2)), q = 1 / (2 * FC_B2 * (FC_B2 - FC_A2));
+        const vd a_even = p * g[0] + p * FC_A2 * g[2], a_odd = p * FC_A * g[1];
+        const vd b_even = q * g[0] + q * FC_B2 * g[2], b_odd = q * FC_B * g[1];
+        u[0] *= 1 / (FC_A2 * FC_B2);
+        u[1] = a_even + a_odd, u[2] = a_even - a_odd, u[3] = b_even + b_odd, u[4] = b_even - b_odd;
+    }
+}
+
+FC_INLINE void winograd_kernel(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix, const int M) {
+    for (int64_t i = 0; i < n; i += FC_VL / 2) {
+        vd rows[3][6];
         FC_UNROLL for (int r = 0; r < 3; r++) {
-            const float *row = packed + 3 * r * tap + i;
-            vf first = v_load(row), middle = 0.5f * v_load(row + tap), last = v_load(row + 2 * tap);
-            vf half = 0.5f * (first + last);
-            g[r][0] = first, g[r][1] = half + middle, g[r][2] = half - middle, g[r][3] = last;
+            vd g[3];
+            FC_UNROLL for (int c = 0; c < 3; c++)
+                g[c] = __builtin_convertvector(*(const vf_half *)(packed + (3 * r + c) * tap + i), vd);
+            winograd_g(g, rows[r], M);
         }
-        FC_UNROLL for (int c = 0; c < 4; c++) {
-            float *u = out + c * matrix + i;
-            vf half = 0.5f * (g[0][c] + g[2][c]), middle = 0.5f * g[1][c];
-            v_store(u, g[0][c]);
-            v_store(u + 4 * matrix, half + middle);
-            v_store(u + 8 * matrix, half - middle);
-            v_store(u + 12 * matrix, g[2][c]);
+        FC_UNROLL for (int c = 0; c < M + 2; c++) {
+            vd g[3] = {rows[0][c], rows[1][c], rows[2][c]}, u[6];
+            winograd_g(g, u, M);
+            FC_UNROLL for (int r = 0; r < M + 2; r++)
+                *(vf_half *)(out + (r * (M + 2) + c) * matrix + i) = __builtin_convertvector(u[r], vf_half);
         }
     }
 }
@@ -38,123 +74,159 @@ static void fc_winograd_kernel(const float *packed, int64_t tap, int64_t n, floa
 /* How far ahead of its use an input is fetched: the stores between two loads keep the processor from looking so far. */
 enum { FC_WINOGRAD_AHEAD = 128 };
 
-/* Row r of B^T d B, where `a` and `b` are the rows of d that row r of B^T adds or subtracts. */
-FC_INLINE void winograd_input_row(const float *const *a, const float *const *b, const int r, int64_t c, int64_t n,
-                                  float *v, int64_t matrix) {
-    vf t[4];
-    FC_UNROLL for (int j = 0; j < 4; j++) {
-        vf first = v_load_some(a[j] + c, n), second = v_load_some(b[j] + c, n);
-        t[j] = r == 1 ? first + second : first - second;
+/* v = B^T d. */
+FC_INLINE void winograd_b(const vf d[6], vf v[6], const int M) {
+    if (M == 2) {
+        v[0] = d[0] - d[2], v[1] = d[1] + d[2], v[2] = d[2] - d[1], v[3] = d[1] - d[3];
+    } else {
+        const float a = FC_A, a2 = FC_A2, b = FC_B, b2 = FC_B2, product = FC_A2 * FC_B2, sum = FC_A2 + FC_B2;
+        const vf a_even = d[4] - b2 * d[2], a_odd = d[3] - b2 * d[1];
+        const vf b_even = d[4] - a2 * d[2], b_odd = d[3] - a2 * d[1];
+        v[0] = product * d[0] + d[4] - sum * d[2], v[5] = product * d[1] + d[5] - sum * d[3];
+        v[1] = a_even + a * a_odd, v[2] = a_even - a * a_odd, v[3] = b_even + b * b_odd, v[4] = b_even - b * b_odd;
     }
-    v_store(v, t[0] - t[2]);
-    v_store(v + matrix, t[1] + t[2]);
-    v_store(v + 2 * matrix, t[2] - t[1]);
-    v_store(v + 3 * matrix, t[1] - t[3]);
 }
 
-/* `ahead`: from this tile's last two columns of pixels to those of a tile that comes soon. */
-FC_INLINE void winograd_input_vector(const float *const (*d)[4], int64_t ahead, int64_t c, int64_t n, float *v,
-                                     int64_t matrix) {
-    FC_UNROLL for (int r = 0; r < 4; r++) {
-        __builtin_prefetch(d[r][2] + ahead + c);
-        __builtin_prefetch(d[r][3] + ahead + c);
+/* `count` rows of B^T d B from `row` on: what they read stays in registers, not so all 36. */
+FC_INLINE void winograd_input_rows(const float *const *d, int64_t c, int64_t n, float *v, int64_t matrix, const int row,
+                                   const int count, const int M) {
+    vf t[2][6];
+    FC_UNROLL for (int j = 0; j < M + 2; j++) {
+        vf column[6], image[6];
+        FC_UNROLL for (int i = 0; i < M + 2; i++) column[i] = v_load_some(d[i * (M + 2) + j] + c, n);
+        winograd_b(column, image, M);
+        FC_UNROLL for (int r = 0; r < count; r++) t[r][j] = image[row + r];
     }
-    winograd_input_row(d[0], d[2], 0, c, n, v, matrix);
-    winograd_input_row(d[1], d[2], 1, c, n, v + 4 * matrix, matrix);
-    winograd_input_row(d[2], d[1], 2, c, n, v + 8 * matrix, matrix);
-    winograd_input_row(d[1], d[3], 3, c, n, v + 12 * matrix, matrix);
+    FC_UNROLL for (int r = 0; r < count; r++) {
+        vf image[6];
+        winograd_b(t[r], image, M);
+        FC_UNROLL for (int j = 0; j < M + 2; j++) v_store(v + ((row + r) * (M + 2) + j) * matrix, image[j]);
+    }
 }
 
-/* d[r][c]: the pixel of x that row r, column c of a tile of size x size reads. */
-FC_INLINE void winograd_pixels(const fc_winograd_input *t, int64_t tile, const int size, const float *d[size][size]) {
+/* `ahead`: from this tile's last columns of pixels to those of a tile that comes soon. */
+FC_INLINE void winograd_input_vector(const float *const *d, int64_t ahead, int64_t c, int64_t n, float *v,
+                                     int64_t matrix, const int M) {
+    FC_UNROLL for (int r = 0; r < M + 2; r++)
+        FC_UNROLL for (int j = 2; j < M + 2; j++) __builtin_prefetch(d[r * (M + 2) + j] + ahead + c);
+    winograd_input_rows(d, c, n, v, matrix, 0, 1, M);
+    FC_UNROLL for (int r = 1; r < M + 1; r += 2) winograd_input_rows(d, c, n, v, matrix, r, 2, M);
+    winograd_input_rows(d, c, n, v, matrix, M + 1, 1, M);
+}
+
+/* d[r][c]: the pixel of x that row r, column c of an edge x edge tile reads; tiles are `step` apart. */
+FC_INLINE void winograd_pixels(const fc_winograd_input *t, int64_t tile, const int step, const int edge, const float **d) {
     const int64_t per_image = t->tiles_h * t->tiles_w, n = tile / per_image;
-    const int64_t row = t->first_row + 2 * (tile % per_image / t->tiles_w);
-    const int64_t column = t->first_column + 2 * (tile % t->tiles_w);
-    for (int r = 0; r < size; r++) {
-        for (int c = 0; c < size; c++) {
+    const int64_t row = t->first_row + step * (tile % per_image / t->tiles_w);
+    const int64_t column = t->first_column + step * (tile % t->tiles_w);
+    for (int r = 0; r < edge; r++) {
+        for (int c = 0; c < edge; c++) {
             const int64_t h = row + r, w = column + c;
             const int inside = h >= 0 && h < t->height && w >= 0 && w < t->width;
-            d[r][c] = inside ? t->x + ((n * t->height + h) * t->width + w) * t->x_pixel : t->zero;
+            d[r * edge + c] = inside ? t->x + ((n * t->height + h) * t->width + w) * t->x_pixel : t->zero;
         }
     }
 }
 
-static void fc_winograd_input_run(const fc_winograd_input *t) {
+FC_INLINE void winograd_input(const fc_winograd_input *t, const int M) {
     const int64_t whole = t->channels / FC_VL * FC_VL;
-    const int64_t ahead = 2 * t->x_pixel * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
+    const int64_t ahead = M * t->x_pixel * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
     for (int64_t i = 0; i < t->count; i++) {
-        const float *d[4][4];
-        winograd_pixels(t, t->first + i, 4, d);
-        const float *const (*pixels)[4] = (const float *const (*)[4])d;
+        const float *d[36];
+        winograd_pixels(t, t->first + i, M, M + 2, d);
         float *v = t->v + i * t->v_tile;
-        for (int64_t c = 0; c < whole; c += FC_VL)
-            winograd_input_vector(pixels, ahead, c, FC_VL, v + c, t->v_matrix);
+        for (int64_t c = 0; c < whole; c += FC_VL) winograd_input_vector(d, ahead, c, FC_VL, v + c, t->v_matrix, M);
         if (whole < t->channels)
-            winograd_input_vector(pixels, ahead, whole, t->channels - whole, v + whole, t->v_matrix);
+            winograd_input_vector(d, ahead, whole, t->channels - whole, v + whole, t->v_matrix, M);
     }
 }
 
 /* ---- outputs */
 
-/* One panel of a block of tiles. A value that is not finite in the input or the weights, or an overflow on the way,
- * makes at least one output of its tile infinite or NaN, perhaps others than the convolution would: `suspect[tile]`
- * tells the caller to compute those another way. Nothing is stored of them: y may hold the residual. */
-static void fc_winograd_output_run(const fc_winograd_output *t) {
-    const int64_t per_image = t->tiles_h * t->tiles_w;
-    for (int64_t i = 0; i < t->count; i++) {
-        const int64_t tile = t->first + i, n = tile / per_image;
-        const int64_t row = 2 * (tile % per_image / t->tiles_w), column = 2 * (tile % t->tiles_w);
-        const int rows = t->out_height - row >= 2 ? 2 : 1, columns = t->out_width - column >= 2 ? 2 : 1;
-        const int64_t pixel = t->y_pixel, y_row = t->out_width * pixel;
-        const int64_t at = t->pool ? tile * pixel : ((n * t->out_height + row) * t->out_width + column) * pixel;
-        vf out[FC_NRV][2][2], check = v_zero();
-        FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
-            if (v * FC_VL >= t->columns) continue;
-            const float *m = t->m + i * FC_NR + v * FC_VL;
-            vf s[2][4]; /* A^T along the columns of the tile */
-            FC_UNROLL for (int j = 0; j < 4; j++) {
-                const float *p = m + j * t->m_matrix;
-                vf first = v_load(p + 4 * t->m_matrix), second = v_load(p + 8 * t->m_matrix);
-                s[0][j] = v_load(p) + first + second;
-                s[1][j] = first - second - v_load(p + 12 * t->m_matrix);
-            }
-            FC_UNROLL for (int r = 0; r < 2; r++) {
-                out[v][r][0] = s[r][0] + s[r][1] + s[r][2], out[v][r][1] = s[r][1] - s[r][2] - s[r][3];
-                FC_UNROLL for (int c = 0; c < 2; c++) check += 0.0f * out[v][r][c];
-            }
-        }
-        t->suspect[i] = v_bits(check != 0) != 0;
-        if (t->suspect[i]) continue;
-        FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
-            const int64_t left = t->columns - v * FC_VL;
-            if (left <= 0) continue;
-            const vf bias = t->bias ? v_load_some(t->bias + v * FC_VL, left) : v_zero();
-            const vf scale = t->scale ? v_load_some(t->scale + v * FC_VL, left) : v_zero();
-            const vf shift = t->scale ? v_load_some(t->shift + v * FC_VL, left) : v_zero();
-            FC_UNROLL for (int r = 0; r < 2; r++) {
-                FC_UNROLL for (int c = 0; c < 2; c++) {
-                    if (r >= rows || c >= columns) continue;
-                    const int64_t to = at + r * y_row + c * pixel + v * FC_VL;
-                    vf z = out[v][r][c];
-                    if (t->residual) z += v_load_some(t->residual + to, left);
-                    z = v_finish(z + bias, &t->activation);
-                    if (t->scale) z = z * scale + shift;
-                    if (!t->pool) v_store_some(t->y + to, z, left);
-                    out[v][r][c] = z;
-                }
-            }
-            if (t->pool) {
-                vf best = v_larger(out[v][0][1], out[v][0][0]);
-                best = v_larger(out[v][1][1], v_larger(out[v][1][0], best));
-                v_store_some(t->y + at + v * FC_VL, best, left);
-            }
-        }
-        for (int r = 0; r < rows; r++)
-            fc_activate_rows(t->y + at + r * y_row, NULL, pixel, columns, t->columns, t->activation);
+/* y = A^T m. */
+FC_INLINE void winograd_a(const vf m[6], vf y[4], const int M) {
+    const vf p = m[1] + m[2], r = m[1] - m[2];
+    if (M == 2) {
+        y[0] = m[0] + p, y[1] = r - m[3];
+    } else {
+        const float a = FC_A, a2 = FC_A2, a3 = FC_A * FC_A2, b = FC_B, b2 = FC_B2, b3 = FC_B * FC_B2;
+        const vf q = m[3] + m[4], s = m[3] - m[4];
+        y[0] = m[0] + p + q, y[1] = a * r + b * s, y[2] = a2 * p + b2 * q, y[3] = a3 * r + b3 * s + m[5];
     }
 }
 
-/* ---- the kernel's gradient: dg = G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G */
+/* One panel of a block of tiles. A value that is not finite in the input or the weights, or an overflow on the way,
+ * makes at least one output of its tile infinite or NaN, perhaps others than the convolution would: bit v of
+ * suspect[tile] tells the caller to compute those of the panel's vector v another way. Nothing is stored of them: y may
+ * hold the residual. */
+FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
+    const int64_t per_image = t->tiles_h * t->tiles_w;
+    const int64_t window = t->pool ? 2 : 1, pixel = t->y_pixel, y_row = t->out_width / window * pixel;
+    for (int64_t i = 0; i < t->count; i++) {
+        const int64_t tile = t->first + i, n = tile / per_image;
+        const int64_t row = M * (tile % per_image / t->tiles_w), column = M * (tile % t->tiles_w);
+        const int64_t rows = fc_clamp(t->out_height - row, 1, M), columns = fc_clamp(t->out_width - column, 1, M);
+        const int64_t at = ((n * (t->out_height / window) + row / window) * (t->out_width / window) + column / window) * pixel;
+        t->suspect[i] = 0;
+        for (int v = 0; v < FC_NRV && v * FC_VL < t->columns; v++) {
+            const float *m = t->m + i * FC_NR + v * FC_VL;
+            const int64_t left = t->columns - v * FC_VL;
+            vf half[4][6], out[4][4], check = v_zero();
+            FC_UNROLL for (int j = 0; j < M + 2; j++) {
+                vf product[6], y[4];
+                FC_UNROLL for (int r = 0; r < M + 2; r++) product[r] = v_load(m + (r * (M + 2) + j) * t->m_matrix);
+                winograd_a(product, y, M);
+                FC_UNROLL for (int r = 0; r < M; r++) half[r][j] = y[r];
+            }
+            FC_UNROLL for (int r = 0; r < M; r++) {
+                winograd_a(half[r], out[r], M);
+                FC_UNROLL for (int c = 0; c < M; c++) check += 0.0f * out[r][c];
+            }
+            if (v_bits(check != 0)) {
+                t->suspect[i] |= 1 << v;
+                continue;
+            }
+            const vf bias = t->bias ? v_load_some(t->bias + v * FC_VL, left) : v_zero();
+            const vf scale = t->scale ? v_load_some(t->scale + v * FC_VL, left) : v_zero();
+            const vf shift = t->scale ? v_load_some(t->shift + v * FC_VL, left) : v_zero();
+            float *y = t->y + at + v * FC_VL;
+            FC_UNROLL for (int r = 0; r < M; r++) {
+                FC_UNROLL for (int c = 0; c < M; c++) {
+                    if (r >= rows || c >= columns) continue;
+                    const int64_t to = r * y_row + c * pixel;
+                    vf z = out[r][c];
+                    if (t->residual) z += v_load_some(t->residual + at + v * FC_VL + to, left);
+                    z = v_finish(z + bias, &t->activation);
+                    if (t->scale) z = z * scale + shift;
+                    if (!t->pool) v_store_some(y + to, z, left);
+                    out[r][c] = z;
+                }
+            }
+            if (t->pool)
+                FC_UNROLL for (int r = 0; r < M; r += 2)
+                    FC_UNROLL for (int c = 0; c < M; c += 2) {
+                    if (r >= rows || c >= columns) continue;
+                    vf best = v_larger(out[r][c + 1], out[r][c]);
+                    best = v_larger(out[r + 1][c + 1], v_larger(out[r + 1][c], best));
+                    v_store_some(y + r / 2 * y_row + c / 2 * pixel, best, left);
+                }
+            if (t->activation.function <= FC_ACT_CLIP) continue;
+            for (int64_t r = 0; r < rows; r++)
+                fc_activate_rows(y + r * y_row, NULL, pixel, columns, left < FC_VL ? left : FC_VL, t->activation);
+        }
+    }
+}
+
+#define FC_WINOGRAD(M) \
+    static void winograd_kernel_##M(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) { \
+        winograd_kernel(packed, tap, n, out, matrix, M); \
+    } \
+    static void winograd_input_##M(const fc_winograd_input *t) { winograd_input(t, M); } \
+    static void winograd_output_##M(const fc_winograd_output *t) { winograd_output(t, M); }
+FC_WINOGRAD(2)
+FC_WINOGRAD(4)
+
+/* ---- the kernel's gradient by F(2x2, 3x3): dg = G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G */
 
 /* One row of A dy A^T from one of A dy. */
 FC_INLINE void winograd_gradient_row(vf first, vf second, float *z, int64_t matrix) {
@@ -164,9 +236,9 @@ FC_INLINE void winograd_gradient_row(vf first, vf second, float *z, int64_t matr
     v_store(z + 3 * matrix, -second);
 }
 
-FC_INLINE void winograd_gradient_vector(const float *const (*d)[2], int64_t c, int64_t n, float *z, int64_t matrix) {
-    vf a = v_load_some(d[0][0] + c, n), b = v_load_some(d[0][1] + c, n);
-    vf e = v_load_some(d[1][0] + c, n), f = v_load_some(d[1][1] + c, n);
+FC_INLINE void winograd_gradient_vector(const float *const *d, int64_t c, int64_t n, float *z, int64_t matrix) {
+    vf a = v_load_some(d[0] + c, n), b = v_load_some(d[1] + c, n);
+    vf e = v_load_some(d[2] + c, n), f = v_load_some(d[3] + c, n);
     winograd_gradient_row(a, b, z, matrix);
     winograd_gradient_row(a + e, b + f, z + 4 * matrix, matrix);
     winograd_gradient_row(a - e, b - f, z + 8 * matrix, matrix);
@@ -176,14 +248,13 @@ FC_INLINE void winograd_gradient_vector(const float *const (*d)[2], int64_t c, i
 static void fc_winograd_gradient_run(const fc_winograd_input *t) {
     const int64_t whole = t->channels / FC_VL * FC_VL, padded = (t->channels + FC_NR - 1) / FC_NR * FC_NR;
     for (int64_t i = 0; i < t->count; i++) {
-        const float *d[2][2];
-        winograd_pixels(t, t->first + i, 2, d);
-        const float *const (*pixels)[2] = (const float *const (*)[2])d;
+        const float *d[4];
+        winograd_pixels(t, t->first + i, 2, 2, d);
         float *z = t->v + i * t->v_tile;
-        for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(pixels, c, FC_VL, z + c, t->v_matrix);
+        for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(d, c, FC_VL, z + c, t->v_matrix);
         for (int64_t c = whole; c < padded; c += FC_VL) {
             const int64_t left = t->channels - c;
-            winograd_gradient_vector(pixels, c, left > 0 ? left : 0, z + c, t->v_matrix);
+            winograd_gradient_vector(d, c, left > 0 ? left : 0, z + c, t->v_matrix);
         }
     }
 }

@@ -1,10 +1,12 @@
-"""3x3 convolutions of stride 1 by Winograd's F(2x2, 3x3): 16 products of tiles where the plain way takes 36 per tile.
+"""3x3 convolutions of stride 1 by Winograd's F(2x2, 3x3), 16 products of a tile where the plain way takes 36, or by
+F(4x4, 3x3), 36 where it takes 144.
 
-    chunk: a block of tiles (2 x 2 outputs each, over image borders too) x a few panels of output channels
-      transform the inputs of the tiles: 16 matrices [tile][channel]                 (C: fc_winograd_input)
+    chunk: a block of tiles (2 x 2 or 4 x 4 outputs each, over image borders too) x a few panels of output channels
+      transform the inputs of the tiles: 16 or 36 matrices [tile][channel]           (C: fc_winograd_input)
       matrix                  its tiles stay in the second-level cache while the weights stream by
         panel
-          product over all channels, the panel read in one straight line             (C: fc_tile)
+          block of channels   each is summed from zero, and added to those before: small sums are more exact
+            product                                                                  (C: fc_tile)
       panel
         transform back, bias, activation, store                                      (C: fc_winograd_output)
 
@@ -42,27 +44,34 @@ cdef extern from "fastconv.h" nogil:
         const float *shift
         int32_t pool
         uint8_t *suspect
+    ctypedef struct fc_winograd:
+        int64_t outputs
+        void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
+        void (*input)(const fc_winograd_input *) noexcept nogil
+        void (*output)(const fc_winograd_output *) noexcept nogil
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*tile)(const fc_tile *) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
-        void (*winograd_kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
-        void (*winograd_input)(const fc_winograd_input *) noexcept nogil
-        void (*winograd_output)(const fc_winograd_output *) noexcept nogil
+        fc_winograd winograd_2x2, winograd_4x4
 
-# Products of a tile: 4 x 4.
-cdef enum:
-    MATRICES = 16
 # The transformed tiles of a chunk, before and after the products, shall stay in the second-level cache; yet each chunk
 # reads all weights once, and where these are too many for the third level that costs more.
 TILE_BYTES = 600_000
 MIN_TILES = 16
 MAX_TILES = 128
 WEIGHT_BYTES = 8_000_000
+# Outputs of the side of a tile, at most.
+cdef enum:
+    MAX_OUTPUTS = 4
 # Fewer columns than this are not worth a second transform of the inputs.
 MIN_COLUMNS = 64
 # Chunks that keep several threads busy.
 CHUNKS = 8
+
+
+cdef const fc_winograd *transforms(const fc_kernels *k, int64_t outputs):
+    return &k.winograd_2x2 if outputs == 2 else &k.winograd_4x4
 
 
 # ---- weights
@@ -71,35 +80,34 @@ cdef struct KernelArgs:
     const float *packed
     float *transformed
     int64_t panel, matrix, blocks, block       # floats of a tap of a panel, of all panels; of a chunk
-    const fc_kernels *k
+    const fc_winograd *winograd
 
 
 cdef void kernel_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const KernelArgs *args = <const KernelArgs *>raw
     cdef int64_t panel = chunk // args.blocks, start = chunk % args.blocks * args.block
-    args.k.winograd_kernel(args.packed + panel * 9 * args.panel + start, args.panel,
-                           min(args.block, args.panel - start),
-                           args.transformed + panel * args.panel + start, args.matrix)
+    args.winograd.kernel(args.packed + panel * 9 * args.panel + start, args.panel, min(args.block, args.panel - start),
+                         args.transformed + panel * args.panel + start, args.matrix)
 
 
-def transformed_bytes(depth, columns):
-    """Return the size of the transformed weights."""
+def transformed_bytes(outputs, depth, columns):
+    """Return the size of the weights transformed for tiles of outputs x outputs."""
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    return 4 * MATRICES * -(-columns // k.nr) * depth * k.nr
+    return 4 * (outputs + 2) ** 2 * -(-columns // k.nr) * depth * k.nr
 
 
-def transform_kernel(str packed, str transformed, *, depth, columns):
+def transform_kernel(str packed, str transformed, *, outputs, depth, columns):
     """Return the step that transforms packed 3x3 kernels, [panel][tap][k][NR] -> [matrix][panel][k][NR]."""
     cdef KernelArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     panels = -(-columns // k.nr)
-    args.packed, args.transformed, args.k = NULL, NULL, k
+    args.packed, args.transformed, args.winograd = NULL, NULL, transforms(k, outputs)
     args.panel, args.matrix = depth * k.nr, panels * depth * k.nr
     args.blocks, args.block = split(args.panel, 1024, k.nr)
     return Step("winograd_kernel", <size_t>&kernel_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, True)),
-                panels * args.blocks, cost=args.matrix / 1e3)
+                panels * args.blocks, cost=(outputs + 2) ** 2 * args.matrix / 16e3)
 
 
 # ---- the convolution
@@ -117,15 +125,17 @@ cdef struct WinogradArgs:
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
-    int64_t v_tile
+    int64_t v_tile, depth_block
+    int64_t outputs, matrices                           # a tile has outputs x outputs; that many products
     fc_activation activation
     const fc_kernels *k
+    const fc_winograd *winograd
 
 
 cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const WinogradArgs *args = <const WinogradArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, matrix, panel, tile, size = args.depth * nr
+    cdef int64_t nr = k.nr, matrix, panel, tile, done, size = args.depth * nr
     cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
     cdef float *zero
@@ -146,9 +156,9 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     zero = <float *>scratch
     scratch += align(4 * args.depth)
     plain = <float *>scratch
-    scratch += align(4 * 4 * nr)
+    scratch += align(4 * args.outputs * args.outputs * k.vector_length)
     source.v = <float *>scratch
-    scratch += align(4 * MATRICES * args.block * args.v_tile)
+    scratch += align(4 * args.matrices * args.block * args.v_tile)
     m = <float *>scratch
     memset(zero, 0, 4 * args.depth)
 
@@ -159,52 +169,61 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     source.first = chunk // args.panel_blocks * args.block
     source.count = min(args.block, args.tiles - source.first)
     source.v_tile, source.v_matrix = args.v_tile, args.block * args.v_tile
-    k.winograd_input(&source)
+    args.winograd.input(&source)
 
     for tile in range(source.count):
         rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
-    t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
+    t.a, t.a_tap, t.taps, t.b_tap = rows, 0, 1, 0
     t.y_rows, t.rows = offsets, source.count
-    t.bias, t.add, t.last, t.known_rows = NULL, NULL, 0, 0
+    t.bias, t.last, t.known_rows = NULL, 0, 0
     t.activation.function = FC_ACT_NONE
-    for matrix in range(MATRICES):
+    for matrix in range(args.matrices):
         for panel in range(first_panel, end_panel):
             t.columns = min(nr, align(4 * (args.columns - panel * nr)) // 4)  # whole vectors, as they are loaded
-            t.y = m + ((panel - first_panel) * MATRICES + matrix) * args.block * nr
+            t.y = m + ((panel - first_panel) * args.matrices + matrix) * args.block * nr
             t.a_offset = matrix * source.v_matrix
             t.b = args.transformed + (matrix * args.panels + panel) * size
-            t.next_b = t.b + size
-            k.tile(&t)
+            t.add = NULL
+            done = 0
+            while done < args.depth:
+                t.depth = min(args.depth_block, args.depth - done)
+                t.next_b = t.b + t.depth * nr
+                k.tile(&t)
+                done += t.depth
+                t.a_offset += t.depth
+                t.b, t.add = t.next_b, t.y
 
     out.m_matrix = args.block * nr
     out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
     out.y_pixel, out.out_height, out.out_width = args.y_pixel, args.out_height, args.out_width
     out.activation, out.pool = args.activation, args.pool
     for panel in range(first_panel, end_panel):
-        out.m = m + (panel - first_panel) * MATRICES * args.block * nr
+        out.m = m + (panel - first_panel) * args.matrices * args.block * nr
         out.y = args.y + panel * nr
         out.residual = args.residual + panel * nr if args.residual != NULL else NULL
         out.bias = args.bias + panel * nr if args.bias != NULL else NULL
         out.scale = args.scale + panel * nr if args.scale != NULL else NULL
         out.shift = args.shift + panel * nr if args.scale != NULL else NULL
         out.columns = min(nr, args.columns - panel * nr)
-        k.winograd_output(&out)
+        args.winograd.output(&out)
         for tile in range(out.count):
             if out.suspect[tile]:
-                convolve_tile(args, out.first + tile, panel, zero, plain)
+                convolve_tile(args, out.first + tile, panel, out.suspect[tile], zero, plain)
 
 
-cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, const float *zero,
+cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, int64_t vectors, const float *zero,
                         float *plain) noexcept nogil:
-    """Sum one tile of one panel the plain way; `plain` holds its results while more is to be done with them."""
+    """Sum one tile the plain way: those vectors of a panel whose bits are set. `plain` holds the results of one while
+    more is to be done with them."""
     cdef const fc_kernels *k = args.k
-    cdef int64_t per_image = args.tiles_h * args.tiles_w, row = 2 * (tile % per_image // args.tiles_w), r, i, rows
+    cdef int64_t per_image = args.tiles_h * args.tiles_w, row = args.outputs * (tile % per_image // args.tiles_w)
+    cdef int64_t column = args.outputs * (tile % args.tiles_w), rows = min(args.outputs, args.out_height - row), r, i, v
+    cdef int64_t first, image = tile // per_image
     cdef bint more = args.pool or args.scale != NULL
-    cdef int64_t column = 2 * (tile % args.tiles_w)
     cdef int64_t[3] tap_h
     cdef int64_t[3] tap_w
-    cdef int64_t[2] y_rows
-    cdef const float *a[18]
+    cdef int64_t[MAX_OUTPUTS] y_rows
+    cdef const float *a[9 * MAX_OUTPUTS]
     cdef fc_gather g
     cdef fc_tile t
     for i in range(3):
@@ -214,56 +233,63 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, c
     g.step_h, g.step_w, g.taps_h, g.taps_w, g.tap_h, g.tap_w = 1, 1, 3, 3, tap_h, tap_w
     g.out_height, g.out_width = args.out_height, args.out_width
     g.y_image, g.y_row = args.out_height * args.out_width * args.y_pixel, args.out_width * args.y_pixel
-    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = args.y_pixel, min(2, args.out_width - column), a, 2, y_rows
-    t.a, t.a_tap, t.a_offset, t.taps, t.depth = a, 2, 0, 9, args.depth
-    t.b, t.b_tap = args.packed + panel * 9 * args.depth * k.nr, args.depth * k.nr
-    t.y, t.y_rows, t.rows = args.y + panel * k.nr, y_rows, g.count
-    t.columns = min(k.nr, args.columns - panel * k.nr)
-    t.bias = args.bias + panel * k.nr if args.bias != NULL else NULL
-    t.add = args.residual + panel * k.nr if args.residual != NULL else NULL
-    t.last, t.activation = 1, args.activation
-    t.next_b, t.known_rows = t.b + 9 * t.b_tap, 0
-    rows = min(2, args.out_height - row)
-    for r in range(rows):
-        g.first = (tile // per_image * args.out_height + row + r) * args.out_width + column
-        k.gather(&g)
-        if more:
-            t.y = plain + 2 * r * k.nr
-            for i in range(g.count):
-                y_rows[i] = i * k.nr
-        k.tile(&t)
-    if more:
-        finish_tile(args, tile, panel, rows, g.count, plain)
-
-
-cdef void finish_tile(const WinogradArgs *args, int64_t tile, int64_t panel, int64_t rows, int64_t columns,
-                      const float *plain) noexcept nogil:
-    """Scale, shift and pool what `convolve_tile` left in `plain`, as C does with tiles that are finite; store it."""
-    cdef int64_t nr = args.k.nr, n, r, c, first = panel * nr, per_image = args.tiles_h * args.tiles_w
-    cdef int64_t row = tile // per_image * args.out_height + 2 * (tile % per_image // args.tiles_w)
-    cdef int64_t column = 2 * (tile % args.tiles_w)
-    cdef float value, best
-    for n in range(min(nr, args.columns - first)):
-        best = 0
+    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = (args.y_pixel, min(args.outputs, args.out_width - column), a,
+                                                  MAX_OUTPUTS, y_rows)
+    t.a, t.a_tap, t.a_offset, t.taps, t.depth, t.b_tap = a, MAX_OUTPUTS, 0, 9, args.depth, args.depth * k.nr
+    t.y_rows, t.rows, t.last, t.activation, t.known_rows = y_rows, g.count, 1, args.activation, 0
+    for v in range(k.nr // k.vector_length):
+        if not vectors >> v & 1:
+            continue
+        first = panel * k.nr + v * k.vector_length
+        t.b = t.next_b = args.packed + panel * 9 * t.b_tap + v * k.vector_length
+        t.columns = min(k.vector_length, args.columns - first)
+        t.bias = args.bias + first if args.bias != NULL else NULL
+        t.add = args.residual + first if args.residual != NULL else NULL
         for r in range(rows):
-            for c in range(columns):
-                value = plain[(2 * r + c) * nr + n]
-                if args.scale != NULL:
-                    value = value * args.scale[first + n] + args.shift[first + n]
-                if not args.pool:
-                    args.y[((row + r) * args.out_width + column + c) * args.y_pixel + first + n] = value
-                elif r + c == 0 or value > best or value != value:
-                    best = value
-        if args.pool:
-            args.y[tile * args.y_pixel + first + n] = best
+            g.first = (image * args.out_height + row + r) * args.out_width + column
+            k.gather(&g)
+            t.y = args.y + first
+            if more:
+                t.y = plain + args.outputs * r * k.vector_length
+                for i in range(g.count):
+                    y_rows[i] = i * k.vector_length
+            k.tile(&t)
+        if more:
+            finish_tile(args, image, row, column, rows, g.count, first, t.columns, plain)
 
 
-def convolve(str x, str packed, str transformed, bias, residual, str y, *, images, x_size, first, out_size, depth,
-             columns, epilogue=None, scale=None, shift=None, pool=False):
+cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int64_t column, int64_t rows,
+                      int64_t columns, int64_t first, int64_t count, const float *plain) noexcept nogil:
+    """Scale, shift and pool what `convolve_tile` left in `plain`, as C does with tiles that are finite; store it:
+    `count` channels from `first` on of the outputs at (row, column)."""
+    cdef int64_t window = 2 if args.pool else 1, n, r, c, i, j, pixel
+    cdef int64_t height = args.out_height // window, width = args.out_width // window
+    cdef float value, best
+    for n in range(first, first + count):
+        for r in range(rows // window):
+            for c in range(columns // window):
+                best = 0
+                for i in range(window):
+                    for j in range(window):
+                        pixel = (r * window + i) * args.outputs + c * window + j
+                        value = plain[pixel * args.k.vector_length + n - first]
+                        if args.scale != NULL:
+                            value = value * args.scale[n] + args.shift[n]
+                        if i + j == 0 or value > best or value != value:
+                            best = value
+                args.y[((image * height + row // window + r) * width + column // window + c) * args.y_pixel + n] = best
+
+
+def convolve(str x, str packed, str transformed, bias, residual, str y, *, outputs, depth_block, images, x_size, first,
+             out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False):
     """Return the step of a 3x3 convolution of stride 1.
 
     Parameters
     ----------
+    outputs : int
+        The side of a tile: 2 or 4.
+    depth_block : int
+        So many products of an element are summed from zero, at most, before they are added to those before.
     x_size, depth
         (height, width) and channels of the contiguous NHWC input.
     first : (int, int)
@@ -279,27 +305,29 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
-    args.scale, args.shift, args.pool, args.k = NULL, NULL, pool, k
+    args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, pool, k, transforms(k, outputs)
     if pool:
         out_size = [n // 2 * 2 for n in out_size]
+    args.outputs, args.matrices, args.depth_block = outputs, (outputs + 2) ** 2, depth_block
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
     args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
-    args.tiles_h, args.tiles_w = -(-out_size[0] // 2), -(-out_size[1] // 2)
+    args.tiles_h, args.tiles_w = -(-out_size[0] // outputs), -(-out_size[1] // outputs)
     args.tiles = images * args.tiles_h * args.tiles_w
     # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.
     args.v_tile = align(4 * depth) // 4 | 16
-    fit = TILE_BYTES // (4 * MATRICES * (args.v_tile + args.panels * k.nr))
-    heavy = transformed_bytes(depth, columns) > WEIGHT_BYTES
+    fit = TILE_BYTES // (4 * args.matrices * (args.v_tile + args.panels * k.nr))
+    heavy = transformed_bytes(outputs, depth, columns) > WEIGHT_BYTES
     most = MAX_TILES if heavy else min(fit, MAX_TILES, -(-args.tiles // CHUNKS))
     blocks, args.block = split(args.tiles, max(most, MIN_TILES))
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
         args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))
     args.activation = activation_of(epilogue)
-    scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth) + align(4 * 4 * k.nr)
-    scratch += 4 * MATRICES * args.block * (args.v_tile + args.panel_block * k.nr) + 64
+    scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
+    scratch += align(4 * outputs * outputs * k.vector_length)
+    scratch += 4 * args.matrices * args.block * (args.v_tile + args.panel_block * k.nr) + 64
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, False),
@@ -309,4 +337,4 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, image
                  (<char *>&args.shift - <char *>&args, shift, False),
                  (<char *>&args.y - <char *>&args, y, True)),
                 blocks * args.panel_blocks, scratch=scratch,
-                cost=microseconds(2.0 * MATRICES * args.tiles * depth * columns) + args.tiles * depth / 1e3)
+                cost=microseconds(2.0 * args.matrices * args.tiles * depth * columns) + args.tiles * depth / 1e3)

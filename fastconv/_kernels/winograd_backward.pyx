@@ -25,10 +25,12 @@ cdef extern from "fastconv.h" nogil:
         int64_t height, width, channels, x_pixel, first_row, first_column, tiles_h, tiles_w, first, count
         float *v
         int64_t v_tile, v_matrix
+    ctypedef struct fc_winograd:
+        void (*input)(const fc_winograd_input *) noexcept nogil
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*outer)(const fc_outer *) noexcept nogil
-        void (*winograd_input)(const fc_winograd_input *) noexcept nogil
+        fc_winograd winograd_2x2
         void (*winograd_gradient)(const fc_winograd_input *) noexcept nogil
         int (*winograd_dkernel)(const float *parts, int64_t count, int64_t part, int64_t matrix, int64_t n,
                                 float *dkernel, int64_t tap) noexcept nogil
@@ -91,7 +93,7 @@ cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
     for block in range(first_block, (part + 1) * args.blocks // args.parts):
         source.first = gradient.first = block * args.block
         source.count = gradient.count = t.width = min(args.block, args.tiles - source.first)
-        k.winograd_input(&source)
+        k.winograd_2x2.input(&source)
         k.winograd_gradient(&gradient)
         t.accumulate = block > first_block
         for matrix in range(MATRICES):

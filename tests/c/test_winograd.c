@@ -1,65 +1,105 @@
 /* Winograd's transforms, each against the product of matrices that defines it: L d L^T. */
 #include "check.h"
 
-static const double BT[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
-static const double G[4][4] = {{1}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-static const double AT[2][4] = {{1, 1, 1, 0}, {0, 1, -1, -1}};
-static const double A[4][4] = {{1}, {1, 1}, {1, -1}, {0, -1}};
-static const double GT[3][4] = {{1, 0.5, 0.5, 0}, {0, 0.5, -0.5, 0}, {0, 0.5, 0.5, 1}};
-enum { ROUNDINGS = 8 };
+enum { N_MAX = 6, ROUNDINGS = 12 };
+typedef double matrix_of[N_MAX][N_MAX];
+
+/* F(2x2, 3x3), and its gradient of the kernel. */
+static const matrix_of BT2 = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
+static const matrix_of G2 = {{1}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+static const matrix_of AT2 = {{1, 1, 1, 0}, {0, 1, -1, -1}};
+static const matrix_of A = {{1}, {1, 1}, {1, -1}, {0, -1}};
+static const matrix_of GT = {{1, 0.5, 0.5, 0}, {0, 0.5, -0.5, 0}, {0, 0.5, 0.5, 1}};
+
+/* F(4x4, 3x3), as Toom and Cook interpolate: row i of G and of A holds the powers of point i, row i of B^T the coefficients
+ * of the polynomial that vanishes at all other points; G divides by its value at the point. */
+static matrix_of BT4, G4, AT4;
+
+static void make_f4(void) {
+    const double points[5] = {0, 0.625, -0.625, 1.5, -1.5};
+    memset(BT4, 0, sizeof BT4), memset(G4, 0, sizeof G4), memset(AT4, 0, sizeof AT4);
+    for (int i = 0; i < 6; i++) { /* 5: the point at infinity, the polynomial that vanishes at all others */
+        double *row = BT4[i], value = 1;
+        row[0] = 1;
+        for (int j = 0, degree = 0; j < 5; j++) {
+            if (j == i) continue;
+            for (int c = ++degree; c > 0; c--) row[c] = row[c - 1] - points[j] * row[c];
+            row[0] *= -points[j];
+            if (i < 5) value *= points[i] - points[j];
+        }
+        for (int c = 0; c < 3; c++) G4[i][c] = i < 5 ? pow(points[i], c) / value : c == 2;
+        for (int r = 0; r < 4; r++) AT4[r][i] = i < 5 ? pow(points[i], r) : r == 3;
+    }
+}
 
 /* Element (r, c) of L d L^T, and the sum of its terms' magnitudes. */
-static double sandwich(const double l[][4], double d[4][4], int r, int c, double *scale) {
+static double sandwich(const double (*l)[N_MAX], matrix_of d, int r, int c, double *scale) {
     double sum = 0;
     *scale = 0;
-    for (int i = 0; i < 4; i++)
-        for (int j = 0; j < 4; j++) sum += l[r][i] * d[i][j] * l[c][j], *scale += fabs(l[r][i] * d[i][j] * l[c][j]);
+    for (int i = 0; i < N_MAX; i++)
+        for (int j = 0; j < N_MAX; j++)
+            sum += l[r][i] * d[i][j] * l[c][j], *scale += fabs(l[r][i] * d[i][j] * l[c][j]);
     return sum;
 }
 
-static void test_kernel(void) {
+static void test_kernel(const fc_winograd *f, const double (*g)[N_MAX]) {
     testing("winograd_kernel");
+    const int edge = f->outputs + 2;
     FOR_EACH (n, NR, 3 * NR) {
         const int64_t tap = n + 5, matrix = n + 3;
         const float *packed = random_floats(9 * tap, -1, 1);
-        output u = new_output(16 * matrix);
+        output u = new_output(edge * edge * matrix);
         for (int64_t e = 0; e < n; e++) {
-            double d[4][4] = {{0}}, scale;
+            matrix_of d = {{0}};
+            double scale;
             for (int i = 0; i < 9; i++) d[i / 3][i % 3] = packed[i * tap + e];
-            for (int i = 0; i < 16; i++) {
-                const double want = sandwich(G, d, i / 4, i % 4, &scale);
-                put(u, i * matrix + e, want, scale);
+            for (int i = 0; i < edge * edge; i++) {
+                const double want = sandwich(g, d, i / edge, i % edge, &scale);
+                put(u, i * matrix + e, want, fabs(want)); /* rounded once */
             }
         }
-        k->winograd_kernel(packed, tap, n, u.got, matrix);
-        expect(u, ROUNDINGS);
+        f->kernel(packed, tap, n, u.got, matrix);
+        expect(u, 1);
         release();
     }
 }
 
-enum { IMAGES = 2, H = 7, W = 6, TILES_H = 4, TILES_W = 3, FIRST = 2, COUNT = IMAGES * TILES_H * TILES_W - 3 };
+enum { IMAGES = 2, H = 7, W = 6, FIRST = 2 };
 
-/* The transform of tiles of edge x edge pixels; whole multiples of `unit` channels are written. */
-static void test_tiles(void (*transform)(const fc_winograd_input *), const double l[][4], int edge, int64_t unit,
-                       int64_t channels) {
-    const int64_t v_tile = (channels + unit - 1) / unit * unit, v_matrix = COUNT * v_tile + 4, pixel = channels + 2;
-    output v = new_output(16 * v_matrix);
+/* Tiles of `step` outputs a side over H x W. */
+typedef struct {
+    int64_t step, h, w, count;
+} grid;
+
+static grid grid_of(int64_t step) {
+    grid g = {step, (H + step - 1) / step, (W + step - 1) / step, 0};
+    g.count = IMAGES * g.h * g.w - FIRST - 1;
+    return g;
+}
+
+/* The transform of tiles that read `reads` x `reads` pixels into matrices of edge x edge; whole multiples of `unit`
+ * channels are written. */
+static void test_tiles(void (*transform)(const fc_winograd_input *), const double (*l)[N_MAX], grid g, int reads, int edge,
+                       int64_t unit, int64_t channels) {
+    const int64_t v_tile = (channels + unit - 1) / unit * unit, v_matrix = g.count * v_tile + 4, pixel = channels + 2;
+    output v = new_output(edge * edge * v_matrix);
     fc_winograd_input t = {
         .x = random_floats(IMAGES * H * W * pixel, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
         .width = W, .channels = channels, .x_pixel = pixel, .first_row = -1, .first_column = -1,
-        .tiles_h = TILES_H, .tiles_w = TILES_W, .first = FIRST, .count = COUNT,
+        .tiles_h = g.h, .tiles_w = g.w, .first = FIRST, .count = g.count,
         .v = v.got, .v_tile = v_tile, .v_matrix = v_matrix,
     };
-    for (int64_t p = 0; p < COUNT * v_tile; p++) {
-        const int64_t tile = FIRST + p / v_tile, c = p % v_tile, n = tile / (TILES_H * TILES_W);
-        double d[4][4] = {{0}}, scale;
-        for (int64_t i = 0; i < edge * edge; i++) {
-            const int64_t h = tile / TILES_W % TILES_H * 2 - 1 + i / edge, w = tile % TILES_W * 2 - 1 + i % edge;
+    for (int64_t p = 0; p < g.count * v_tile; p++) {
+        const int64_t tile = FIRST + p / v_tile, c = p % v_tile, n = tile / (g.h * g.w);
+        matrix_of d = {{0}};
+        double scale;
+        for (int64_t i = 0; i < reads * reads; i++) {
+            const int64_t h = tile / g.w % g.h * g.step - 1 + i / reads, w = tile % g.w * g.step - 1 + i % reads;
             if (h < 0 || h >= H || w < 0 || w >= W || c >= channels) continue;
-            d[i / edge][i % edge] = t.x[((n * H + h) * W + w) * pixel + c];
+            d[i / reads][i % reads] = t.x[((n * H + h) * W + w) * pixel + c];
         }
-        for (int i = 0; i < 16; i++) {
-            const double want = sandwich(l, d, i / 4, i % 4, &scale);
+        for (int i = 0; i < edge * edge; i++) {
+            const double want = sandwich(l, d, i / edge, i % edge, &scale);
             put(v, i * v_matrix + p, want, scale);
         }
     }
@@ -74,7 +114,8 @@ static void test_dkernel(int64_t n, int64_t count) {
     float *parts = random_floats(count * part, -1, 1);
     output dkernel = new_output(9 * tap);
     for (int64_t e = 0; e < n; e++) {
-        double d[4][4] = {{0}}, scale;
+        matrix_of d = {{0}};
+        double scale;
         for (int64_t p = 0; p < count; p++)
             for (int i = 0; i < 16; i++) d[i / 4][i % 4] += parts[p * part + i * matrix + e];
         for (int i = 0; i < 9; i++) {
@@ -91,93 +132,109 @@ static void test_dkernel(int64_t n, int64_t count) {
     release();
 }
 
-/* Scale, shift and maxima of tiles, behind a short activation; tiles at odd edges are not among those that are pooled. */
-static void test_output_block(int64_t columns, int pool) {
+static void test_output(const fc_winograd *f, const double (*at)[N_MAX], int64_t columns, int variant) {
     testing("winograd_output");
-    const int64_t tiles_h = 2, tiles_w = 3, count = 5, first = 4, m_matrix = count * NR, pixel = columns + 1;
-    const int64_t height = pool ? tiles_h : 2 * tiles_h - 1, width = pool ? tiles_w : 2 * tiles_w - 1;
-    output y = new_output(2 * height * width * pixel);
-    uint8_t *suspect = fresh(count);
-    fc_winograd_output t = {
-        .m = random_floats(16 * m_matrix, -1, 1), .m_matrix = m_matrix, .tiles_h = tiles_h, .tiles_w = tiles_w,
-        .first = first, .count = count, .y = y.got, .y_pixel = pixel, .columns = columns, .pool = pool,
-        .out_height = pool ? 2 * tiles_h : height, .out_width = pool ? 2 * tiles_w : width,
-        .bias = random_floats(columns, -1, 1), .scale = random_floats(columns, -1, 1),
-        .shift = random_floats(columns, -1, 1), .activation = {FC_ACT_RELU, 0, 0}, .suspect = suspect,
-    };
-    for (int64_t tile = 0; tile < count; tile++)
-        for (int64_t c = 0; c < columns; c++) {
-            const int64_t at = first + tile, n = at / (tiles_h * tiles_w);
-            double d[4][4], scale, largest = -INFINITY;
-            for (int i = 0; i < 16; i++) d[i / 4][i % 4] = t.m[i * m_matrix + tile * NR + c];
-            for (int i = 0; i < 4; i++) {
-                const int64_t h = at / tiles_w % tiles_h * 2 + i / 2, w = at % tiles_w * 2 + i % 2;
-                double value = activation(sandwich(AT, d, i / 2, i % 2, &scale) + t.bias[c], t.activation);
-                value = value * t.scale[c] + t.shift[c];
-                largest = fmax(largest, value);
-                if (!pool && h < height && w < width) put(y, ((n * height + h) * width + w) * pixel + c, value, scale + 3);
-            }
-            if (pool) put(y, at * pixel + c, largest, scale + 3);
-        }
-    k->winograd_output(&t);
-    expect(y, ROUNDINGS + ACTIVATION_ROUNDINGS);
-    release();
-}
-
-static void test_output(int64_t columns, int variant) {
-    testing("winograd_output");
-    const int64_t m_matrix = COUNT * NR + 8, pixel = columns + 3;
-    float *m = random_floats(16 * m_matrix, -1, 1);
+    const grid g = grid_of(f->outputs);
+    const int side = f->outputs, edge = side + 2;
+    const int64_t m_matrix = g.count * NR + 8, pixel = columns + 3;
+    float *m = random_floats(edge * edge * m_matrix, -1, 1);
     output y = new_output(IMAGES * H * W * pixel);
-    uint8_t *suspect = fresh(COUNT), *want_suspect = memset(fresh(COUNT), 0, COUNT);
+    uint8_t *suspect = fresh(g.count), *want_suspect = memset(fresh(g.count), 0, g.count);
     fc_winograd_output t = {
-        .m = m, .m_matrix = m_matrix, .tiles_h = TILES_H, .tiles_w = TILES_W, .first = FIRST, .count = COUNT,
+        .m = m, .m_matrix = m_matrix, .tiles_h = g.h, .tiles_w = g.w, .first = FIRST, .count = g.count,
         .y = y.got, .y_pixel = pixel, .out_height = H, .out_width = W, .columns = columns,
         .residual = variant & 2 ? random_floats(IMAGES * H * W * pixel, -1, 1) : NULL,
         .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL,
         .activation = {variant % ACTIVATIONS, 0.25f, 1.5f},
         .suspect = suspect,
     };
-    for (int64_t tile = 0; tile < COUNT; tile++)
+    for (int64_t i = 0; i < g.count; i++)
         for (int64_t c = 0; c < columns; c++) {
-            const int64_t at = FIRST + tile, n = at / (TILES_H * TILES_W);
-            double d[4][4], scale;
-            for (int i = 0; i < 16; i++) d[i / 4][i % 4] = m[i * m_matrix + tile * NR + c];
-            for (int i = 0; i < 4; i++) {
-                const int64_t h = at / TILES_W % TILES_H * 2 + i / 2, w = at % TILES_W * 2 + i % 2;
+            const int64_t tile = FIRST + i, n = tile / (g.h * g.w);
+            matrix_of d = {{0}};
+            double scale;
+            for (int e = 0; e < edge * edge; e++) d[e / edge][e % edge] = m[e * m_matrix + i * NR + c];
+            for (int e = 0; e < side * side; e++) {
+                const int64_t h = tile / g.w % g.h * side + e / side, w = tile % g.w * side + e % side;
                 if (h >= H || w >= W) continue;
-                double value = sandwich(AT, d, i / 2, i % 2, &scale);
+                double value = sandwich(at, d, e / side, e % side, &scale);
                 if (t.residual) value += t.residual[((n * H + h) * W + w) * pixel + c], scale += 1;
                 if (t.bias) value += t.bias[c], scale += 1;
                 value = activation(value, t.activation);
                 put(y, ((n * H + h) * W + w) * pixel + c, value, scale + fabs(value));
             }
         }
-    k->winograd_output(&t);
+    f->output(&t);
     expect(y, ROUNDINGS + ACTIVATION_ROUNDINGS);
-    expect_equal(suspect, want_suspect, COUNT);
+    expect_equal(suspect, want_suspect, g.count);
 
-    m[5 * m_matrix + 3 * NR] = INFINITY; /* in tiles 3 and 4 something is not finite */
-    m[10 * m_matrix + 4 * NR + columns - 1] = NAN;
-    want_suspect[3] = want_suspect[4] = 1;
-    k->winograd_output(&t);
-    expect_equal(suspect, want_suspect, COUNT);
+    m[5 * m_matrix] = INFINITY; /* in the first tile and the last something is not finite */
+    m[10 * m_matrix + (g.count - 1) * NR + columns - 1] = NAN;
+    want_suspect[0] |= 1, want_suspect[g.count - 1] |= 1 << (columns - 1) / VL;
+    f->output(&t);
+    expect_equal(suspect, want_suspect, g.count);
     expect(y, ROUNDINGS + ACTIVATION_ROUNDINGS); /* what was there before stays */
     release();
 }
 
-void test_winograd(void) {
+/* Scale, shift and maxima of 2 x 2, behind a short activation; what is odd at the edges is not among what is pooled. */
+static void test_output_block(const fc_winograd *f, const double (*at)[N_MAX], int64_t columns, int pool) {
+    testing("winograd_output");
+    const int side = f->outputs, edge = side + 2, window = 1 + pool;
+    const int64_t tiles_h = 2, tiles_w = 3, count = 5, first = 4, m_matrix = count * NR, pixel = columns + 1;
+    const int64_t cut = pool ? side - 2 : 1, height = side * tiles_h - cut, width = side * tiles_w - cut;
+    output y = new_output(2 * height * width * pixel);
+    uint8_t *suspect = fresh(count);
+    fc_winograd_output t = {
+        .m = random_floats(edge * edge * m_matrix, -1, 1), .m_matrix = m_matrix, .tiles_h = tiles_h, .tiles_w = tiles_w,
+        .first = first, .count = count, .y = y.got, .y_pixel = pixel, .columns = columns, .pool = pool,
+        .out_height = height, .out_width = width,
+        .bias = random_floats(columns, -1, 1), .scale = random_floats(columns, -1, 1),
+        .shift = random_floats(columns, -1, 1), .activation = {FC_ACT_RELU, 0, 0}, .suspect = suspect,
+    };
+    for (int64_t tile = 0; tile < count; tile++)
+        for (int64_t c = 0; c < columns; c++) {
+            const int64_t n = (first + tile) / (tiles_h * tiles_w);
+            const int64_t row = (first + tile) / tiles_w % tiles_h * side, column = (first + tile) % tiles_w * side;
+            matrix_of d = {{0}};
+            double scale, sum;
+            for (int e = 0; e < edge * edge; e++) d[e / edge][e % edge] = t.m[e * m_matrix + tile * NR + c];
+            for (int64_t h = row; h < row + side && h < height; h += window)
+                for (int64_t w = column; w < column + side && w < width; w += window) {
+                    double largest = -INFINITY;
+                    for (int e = 0; e < window * window; e++) {
+                        sum = sandwich(at, d, h - row + e / window, w - column + e % window, &scale);
+                        largest = fmax(largest, activation(sum + t.bias[c], t.activation) * t.scale[c] + t.shift[c]);
+                    }
+                    const int64_t i = (n * (height / window) + h / window) * (width / window) + w / window;
+                    put(y, i * pixel + c, largest, scale + 3);
+                }
+        }
+    f->output(&t);
+    expect(y, ROUNDINGS + ACTIVATION_ROUNDINGS);
+    release();
+}
+
+static void test_size(const fc_winograd *f, const double (*bt)[N_MAX], const double (*g)[N_MAX], const double (*at)[N_MAX]) {
     int variant = 0;
-    test_kernel();
+    test_kernel(f, g);
+    testing("winograd_input");
+    FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2)
+        test_tiles(f->input, bt, grid_of(f->outputs), f->outputs + 2, f->outputs + 2, VL, channels);
+    FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
+        for (int i = 0; i <= ACTIVATIONS; i++) test_output(f, at, columns, variant++);
+    FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
+        for (int pool = 0; pool < 2; pool++) test_output_block(f, at, columns, pool);
+}
+
+void test_winograd(void) {
+    make_f4();
+    test_size(&k->winograd_2x2, BT2, G2, AT2);
+    test_size(&k->winograd_4x4, (const double(*)[N_MAX])BT4, (const double(*)[N_MAX])G4, (const double(*)[N_MAX])AT4);
     FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2) {
-        testing("winograd_input");
-        test_tiles(k->winograd_input, BT, 4, VL, channels);
         testing("winograd_gradient");
-        test_tiles(k->winograd_gradient, A, 2, NR, channels);
+        test_tiles(k->winograd_gradient, A, grid_of(2), 2, 4, NR, channels);
         test_dkernel(channels, 1);
         test_dkernel(channels, 3);
     }
-    FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
-        for (int f = 0; f <= ACTIVATIONS; f++) test_output(columns, variant++);
-    FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR) test_output_block(columns, 0), test_output_block(columns, 1);
 }

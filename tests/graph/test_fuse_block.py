@@ -9,7 +9,11 @@ from fastconv.autograd import gradients
 
 from .conftest import check, compiled, constant, random, titles
 
-ALGORITHMS = {"shallow": ((2, 29, 30, 3), (3, 3, 3, 20)), "winograd_2x2": ((2, 13, 12, 16), (3, 3, 16, 40))}
+ALGORITHMS = {
+    "shallow": ((2, 29, 30, 3), (3, 3, 3, 20)),
+    "winograd_2x2": ((2, 13, 12, 16), (3, 3, 16, 40)),
+    "winograd_4x4": ((2, 13, 16, 256), (3, 3, 256, 40)),
+}
 
 
 @pytest.fixture(params=ALGORITHMS)

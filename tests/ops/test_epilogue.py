@@ -26,6 +26,7 @@ CALLS = {
     "direct": (CONV, (1, 5, 6, 13), (2, 2, 13, 35), SAME),
     "shallow": (CONV, (1, 5, 17, 3), (3, 3, 3, 35), SAME),
     "winograd_2x2": (CONV, (1, 5, 6, 13), (3, 3, 13, 35), SAME),
+    "winograd_4x4": (CONV, (1, 4, 7, 260), (3, 3, 260, 35), SAME),
     "grouped": (CONV, (1, 5, 6, 32), (3, 3, 8, 32), SAME._replace(groups=4)),
     "depthwise": (DEPTHWISE, (1, 5, 16, 37), (3, 3, 37, 1), SAME),
     "depthwise, narrow": (DEPTHWISE, (1, 5, 3, 3), (3, 3, 3, 2), SAME),

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from fastconv import ops
+from fastconv import config, ops
 from fastconv._kernels import runtime
 from fastconv.autograd import eager
 from fastconv.errors import ShapeError
@@ -21,32 +21,50 @@ CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
 SAME = CONVOLUTION.attrs(padding="same")
 
 
-def forward(x, kernel):
-    assert ops.conv2d_algorithm(x.shape, kernel.shape, padding="same") == "winograd_2x2"
+# Both sizes of tiles, for any number of channels that permits them.
+PRECISIONS = {"winograd_2x2": "highest", "winograd_4x4": "high"}
+
+
+@pytest.fixture(params=PRECISIONS)
+def algorithm(request):
+    with config.precision(PRECISIONS[request.param]):
+        yield request.param
+
+
+def forward(x, kernel, algorithm):
+    assert ops.conv2d_algorithm(x.shape, kernel.shape, padding="same") == algorithm
     with np.errstate(all="ignore"):
         want = CONVOLUTION.reference({"x": x.astype("f8"), "kernel": kernel.astype("f8")}, SAME)["y"]
     return eager.forward(CONVOLUTION, {"x": x, "kernel": kernel}, SAME)["y"], want
 
 
 @pytest.mark.parametrize(
-    ("x", "kernel", "options", "algorithm"),
+    ("x", "kernel", "options", "highest", "high"),
     [
-        ((1, 28, 28, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2"),
-        ((None, 7, 7, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_2x2"),
-        ((None, 6, 6, 12), (3, 3, 12, 17), {}, "winograd_2x2"),
-        ((None, 5, 5, 512), (3, 3, 512, 512), {}, "direct"),  # 9 outputs
-        ((None, 1, 99, 64), (3, 3, 64, 64), {"padding": "same"}, "direct"),  # half of a tile is waste
-        ((None, 28, 28, 3), (3, 3, 3, 64), {}, "shallow"),
-        ((None, 28, 28, 64), (3, 3, 64, 10), {}, "direct"),
-        ((None, 28, 28, 64), (3, 3, 64, 64), {"strides": 2}, "direct"),
-        ((None, 28, 28, 64), (3, 3, 64, 64), {"dilation_rate": (1, 2)}, "direct"),
-        ((None, 28, 28, 64), (3, 3, 32, 64), {"groups": 2}, "direct"),
-        ((None, 28, 28, 64), (5, 5, 64, 64), {}, "direct"),
-        ((None, 28, 28, 64), (3, 3, 1, 128), {"groups": 64}, "depthwise"),
+        ((1, 28, 28, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((1, 28, 28, 255), (3, 3, 255, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((1, 28, 28, 256), (3, 3, 256, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
+        ((None, 14, 14, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((None, 9, 10, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 12 x 12
+        ((None, 28, 28, 16), (3, 3, 16, 64), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),
+        ((None, 7, 7, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 37.7 MB, 4 tiles
+        ((None, 28, 28, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
+        ((None, 6, 6, 12), (3, 3, 12, 17), {}, "winograd_2x2", "winograd_2x2"),
+        ((None, 5, 5, 512), (3, 3, 512, 512), {}, "direct", "direct"),  # 9 outputs
+        ((None, 1, 99, 64), (3, 3, 64, 64), {"padding": "same"}, "direct", "direct"),  # half of a tile is waste
+        ((None, 28, 28, 3), (3, 3, 3, 64), {}, "shallow", "shallow"),
+        ((None, 28, 28, 64), (3, 3, 64, 10), {}, "direct", "direct"),
+        ((None, 28, 28, 64), (3, 3, 64, 64), {"strides": 2}, "direct", "direct"),
+        ((None, 28, 28, 64), (3, 3, 64, 64), {"dilation_rate": (1, 2)}, "direct", "direct"),
+        ((None, 28, 28, 64), (3, 3, 32, 64), {"groups": 2}, "direct", "direct"),
+        ((None, 28, 28, 64), (5, 5, 64, 64), {}, "direct", "direct"),
+        ((None, 28, 28, 64), (3, 3, 1, 128), {"groups": 64}, "depthwise", "depthwise"),
     ],
 )
-def test_algorithm(x, kernel, options, algorithm):
-    assert ops.conv2d_algorithm(x, kernel, **options) == algorithm
+def test_algorithm(x, kernel, options, highest, high):
+    for precision, name in (("highest", highest), ("high", high)):
+        with config.precision(precision):
+            assert ops.conv2d_algorithm(x, kernel, **options) == name
 
 
 @pytest.mark.parametrize(("word", "says"), [("0", "direct"), ("1", "winograd_2x2"), ("no", "must be 1")])
@@ -88,38 +106,95 @@ def in_sequence(x, kernel):
     return y[None]
 
 
-@pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
-@pytest.mark.parametrize("channels", [16, 64, 128, 256, 512])
-def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa):
-    rng = np.random.default_rng(channels)
-    x = rng.standard_normal((1, 10, 11, channels)).astype("f4")
-    if positive:
-        x = np.maximum(x, 0)
-    kernel = rng.standard_normal((3, 3, channels, 20)).astype("f4")
-    attrs = CONVOLUTION.attrs()
-    assert ops.conv2d_algorithm(x.shape, kernel.shape) == "winograd_2x2"
-    wide = {"x": x.astype("f8"), "kernel": kernel.astype("f8")}
+def errors(x, kernel):
+    """Return (the errors of conv2d, those of summing in sequence): as a norm of y's, and the mean one over sum |x||w|."""
+    attrs, wide = CONVOLUTION.attrs(), {"x": x.astype("f8"), "kernel": kernel.astype("f8")}
     want = CONVOLUTION.reference(wide, attrs)["y"]
     size = CONVOLUTION.reference({name: abs(array) for name, array in wide.items()}, attrs)["y"]
     got, simple = eager.forward(CONVOLUTION, {"x": x, "kernel": kernel}, attrs)["y"], in_sequence(x, kernel)
-    assert np.linalg.norm(got - want) <= np.linalg.norm(simple - want)
-    assert np.linalg.norm((got - want) / size) <= np.linalg.norm((simple - want) / size)
+    return [
+        (np.linalg.norm(y - want) / np.linalg.norm(want), np.sqrt(np.mean(((y - want) / size) ** 2)))
+        for y in (got, simple)
+    ]
+
+
+def draw(channels, positive, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((1, 10, 14, channels)).astype("f4")
+    return np.maximum(x, 0) if positive else x, rng.standard_normal((3, 3, channels, 20)).astype("f4")
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
+@pytest.mark.parametrize("channels", [16, 64, 128, 256, 512])
+def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa):
+    x, kernel = draw(channels, positive)
+    assert ops.conv2d_algorithm(x.shape, kernel.shape) == ("winograd_4x4" if channels >= 256 else "winograd_2x2")
+    got, simple = errors(x, kernel)
+    assert got[0] <= simple[0] and got[1] <= simple[1]
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
+@pytest.mark.parametrize("seed", range(4))
+def test_error_where_blocks_just_make_up_for_larger_tiles(seed, positive):
+    """With a margin: what tiles of 4 x 4 add is made up for by what blocks of channels spare, from 256 on."""
+    x, kernel = draw(choice.MIN_EXACT, positive, seed)
+    assert ops.conv2d_algorithm(x.shape, kernel.shape) == "winograd_4x4"
+    got, simple = errors(x, kernel)
+    assert got[0] <= 0.97 * simple[0] and got[1] <= 0.97 * simple[1]
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
+@pytest.mark.parametrize("channels", [20, 64, 129, 512])
+def test_error_of_high(channels, positive, isa):
+    x, kernel = draw(channels, positive)
+    with config.precision("high"):
+        assert ops.conv2d_algorithm(x.shape, kernel.shape) == "winograd_4x4"
+        got, _ = errors(x, kernel)
+    assert max(got) <= 1e-5
+
+
+@pytest.mark.parametrize("channels", [20, 256])
+def test_an_image_has_the_same_bits_in_any_company(channels, algorithm, isa):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((37, 8, 7, channels)).astype("f4")
+    kernel = rng.standard_normal((3, 3, channels, 70)).astype("f4")
+    together = eager.forward(CONVOLUTION, {"x": x, "kernel": kernel}, SAME)["y"]
+    with config.num_threads(3):
+        np.testing.assert_array_equal(eager.forward(CONVOLUTION, {"x": x, "kernel": kernel}, SAME)["y"], together)
+    for n in (0, 36):
+        alone = eager.forward(CONVOLUTION, {"x": x[n : n + 1], "kernel": kernel}, SAME)["y"]
+        np.testing.assert_array_equal(alone, together[n : n + 1])
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 12, 24, 40), (1, 11, 15, 33, 70)])
+def test_gradient_of_x_under_high(shape, isa):
+    n, h, w, channels, outputs = shape
+    rng = np.random.default_rng(0)
+    kernel = rng.standard_normal((3, 3, channels, outputs)).astype("f4")
+    dy = rng.standard_normal((n, h, w, outputs)).astype("f4")
+    arrays, needs = {"x": np.zeros((n, h, w, channels), "f4"), "kernel": kernel, "y": dy, "dy": dy}, frozenset({"x"})
+    wide = {name: array.astype("f8") for name, array in arrays.items()}
+    want = CONVOLUTION.reference_backward(wide, SAME, needs)["dx"]
+    with config.precision("high"):
+        assert choice.tile(outputs, channels, (h, w)) == 4
+        got = eager.backward(CONVOLUTION, arrays, SAME, needs)["dx"]
+    assert 0 < np.linalg.norm(got - want) <= 1e-5 * np.linalg.norm(want)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
-def test_input_reaches_its_receptive_field_and_nothing_else(value, isa):
+def test_input_reaches_its_receptive_field_and_nothing_else(value, algorithm, isa):
     """Also one that is finite, but not after the transforms."""
     x = np.random.default_rng(0).standard_normal((2, 9, 8, 20)).astype("f4")
     x[0, 4, 5, 19] = x[1, 0, 7, 0] = value
-    y, want = forward(x, np.full((3, 3, 20, 33), 0.5, "f4"))
+    y, want = forward(x, np.full((3, 3, 20, 33), 0.5, "f4"), algorithm)
     np.testing.assert_array_equal(np.isfinite(y), np.isfinite(want))
     np.testing.assert_allclose(y, want, rtol=1e-4)
 
 
-def test_weight_reaches_its_channel_and_nothing_else(isa):
-    kernel = np.random.default_rng(0).standard_normal((3, 3, 20, 70)).astype("f4")
+def test_weight_reaches_its_channel_and_nothing_else(algorithm, isa):
+    kernel = np.random.default_rng(0).random((3, 3, 20, 70), "f4")  # positive: no sum cancels
     kernel[1, 1, 7, 3], kernel[1, 1, 19, 69] = np.inf, 3e38
-    y, want = forward(np.full((1, 8, 8, 20), 0.5, "f4"), kernel)
+    y, want = forward(np.full((1, 8, 8, 20), 0.5, "f4"), kernel, algorithm)
     assert np.isinf(y[..., 3]).all()
     others = np.arange(70) != 3
     np.testing.assert_allclose(y[..., others], want[..., others], rtol=1e-4)
@@ -180,7 +255,7 @@ def test_without_repairs_it_is_not_finite(step):
 
 
 @pytest.mark.parametrize("inplace", [(), ("y",)], ids=["apart", "in place"])
-def test_a_residual_survives_the_repair(inplace, isa):
+def test_a_residual_survives_the_repair(inplace, algorithm, isa):
     """Tiles that are summed again read the residual where the result comes to lie."""
     rng = np.random.default_rng(0)
     arrays = {

@@ -47,6 +47,11 @@ CASES = (
     case((2, 24, 21, 12), (3, 3, 12, 13), padding="same", epilogue=Epilogue("relu")),
     case((1, 4, 4, 300), (3, 3, 300, 12), padding="same"),
     case((1, 4, 5, 12), (3, 3, 12, 290), padding="same"),
+    # Its tiles of 4 x 4: over odd edges, several blocks of channels and of tiles; in the last two, for dx.
+    case((1, 8, 7, 263), (3, 3, 263, 33), padding="same", epilogue=Epilogue("relu")),
+    case((2, 10, 14, 256), (3, 3, 256, 20), bias=False),
+    case((3, 11, 16, 20), (3, 3, 20, 270), padding="same", epilogue=Epilogue("elu")),
+    case((1, 4, 8, 33), (3, 3, 33, 256), padding=((2, 1), (1, 2)), bias=False),
     # The gradient of the kernel too: parts of the batch, blocks of panels.
     case((4, 17, 15, 13), (3, 3, 13, 17), padding=((0, 2), (2, 1)), epilogue=Epilogue("relu")),
     case((3, 17, 17, 33), (3, 3, 33, 12), padding="same", bias=False),
@@ -116,9 +121,10 @@ def conv2d(x, kernel, bias=None, strides=1, padding="valid", dilation_rate=1, gr
 def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilation_rate=1, groups=1):
     """Name the algorithm by which `conv2d` computes y.
 
-    The choice follows from the arguments alone, not from the number of images. Where it is Winograd's, that gives the
-    gradient of x too, and the gradient of the kernel if that is a sum over enough outputs. With the environment variable
-    FASTCONV_WINOGRAD=0, read when fastconv is imported, it is never chosen.
+    The choice follows from the arguments and the precision in force, not from the number of images. Where it is
+    Winograd's, F(2x2, 3x3) or F(4x4, 3x3) gives the gradient of x too, and F(2x2, 3x3) the gradient of the kernel if that
+    is a sum over enough outputs. With the environment variable FASTCONV_WINOGRAD=0, read when fastconv is imported, it is
+    never chosen.
 
     Parameters
     ----------
@@ -132,8 +138,9 @@ def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilat
     -------
     str
         "direct": a sum over the taps of the kernel. "shallow": the same for few input channels, from copied rows of the
-        image. "winograd_2x2": Winograd's F(2x2, 3x3), for 3x3 kernels with stride 1 and enough channels. "depthwise": each
-        output channel reads one input channel. "grouped": groups of 4 or 8 channels that fill vectors.
+        image. "winograd_2x2": Winograd's F(2x2, 3x3), for 3x3 kernels with stride 1 and enough channels. "winograd_4x4": his
+        F(4x4, 3x3), where it is faster and the precision permits it: under "highest" from 256 channels on. "depthwise":
+        each output channel reads one input channel. "grouped": groups of 4 or 8 channels that fill vectors.
 
     Raises
     ------
@@ -142,8 +149,12 @@ def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilat
 
     Examples
     --------
+    >>> import fastconv
     >>> conv2d_algorithm((None, 28, 28, 64), (3, 3, 64, 64), padding="same")
     'winograd_2x2'
+    >>> with fastconv.precision("high"):
+    ...     conv2d_algorithm((None, 28, 28, 64), (3, 3, 64, 64), padding="same")
+    'winograd_4x4'
     >>> conv2d_algorithm((None, 28, 28, 64), (3, 3, 64, 64), padding="same", strides=2)
     'direct'
     """

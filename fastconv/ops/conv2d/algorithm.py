@@ -1,16 +1,19 @@
-"""Which algorithm a convolution runs by: a function of shapes and attributes, never of threads or time.
+"""Which algorithm a convolution runs by: a function of shapes, attributes and precision, never of threads or time.
 
 The batch has no say in the outputs and the gradient of x, so that an image's results do not depend on its company; the
 gradient of the kernel, a sum over the images, may follow their number.
 
 Winograd's F(2x2, 3x3) takes 16 multiplications for a tile of 2 x 2 outputs, where the plain sum takes 36, and pays with
 transforms of inputs and outputs, whose share falls as channels grow, and with 16/9 of the weights to read, which small
-maps use too seldom. docs/adr/0005-winograd.md has the measurements behind the bounds.
+maps use too seldom. F(4x4, 3x3) takes 36 where the plain sum takes 144, reads four times the weights, and is less exact:
+under "highest" it runs where its sums, in short blocks, are at least as exact as plain ones. docs/adr/0005-winograd.md
+and 0007-winograd-4x4.md have the measurements behind the bounds.
 """
 
 import os
 from math import prod
 
+from ... import config
 from ..._kernels import conv_shallow, depthwise
 from ...errors import ConfigError
 
@@ -25,6 +28,14 @@ MIN_CHANNELS = 12
 MIN_OUTPUTS = 16
 # Tiles reach over odd edges: how many times the wanted outputs they may compute.
 MAX_WASTE = 1.5
+# F(4x4, 3x3). Below this many input or output channels it is as fast as F(2x2, 3x3) at best.
+MIN_CHANNELS_4 = 20
+# Under "highest": so many channels, at least, make their plain sum less exact.
+MIN_EXACT = 256
+# How many times the outputs of 2 x 2 tiles its tiles may compute: 16/9 would eat all that it saves.
+MAX_WASTE_4 = 1.4
+# Transformed weights of more bytes than this are read from memory; so many tiles of an image pay for that.
+MAX_WEIGHTS, MIN_TILES = 10_000_000, 25
 # The gradient of the kernel: with fewer outputs of a channel, over all images, its sums are less exact than plain ones.
 MIN_SUMMED = 768
 
@@ -41,9 +52,21 @@ def choose(channels, outputs, geometry, attrs):
     touching = all(step <= size for step, size in zip(attrs.strides, geometry.kernel, strict=True))
     if touching and conv_shallow.suits(channels, outputs):
         return "shallow"
-    if geometry.kernel == (3, 3) and attrs.strides == (1, 1) and _pays(min(channels, outputs), geometry.out):
-        return "winograd_2x2"
+    if geometry.kernel == (3, 3) and attrs.strides == (1, 1) and (side := tile(channels, outputs, geometry.out)):
+        return f"winograd_{side}x{side}"
     return "direct"
+
+
+def tile(depth, columns, out):
+    """Return the side of the tiles, 2 or 4, by which Winograd's algorithm shall make `out` pixels of `columns` channels from
+    `depth` channels, or 0 where it shall not."""
+    wanted, computed = prod(out), _computed(out, 2)
+    if not WINOGRAD or min(depth, columns) < MIN_CHANNELS or not MIN_OUTPUTS <= wanted >= computed / MAX_WASTE:
+        return 0
+    exact = depth >= MIN_EXACT or config.get_precision() != "highest"
+    saves = min(depth, columns) >= MIN_CHANNELS_4 and _computed(out, 4) <= MAX_WASTE_4 * computed
+    reads = 4 * 36 * depth * columns <= MAX_WEIGHTS or wanted >= 16 * MIN_TILES
+    return 4 if exact and saves and reads else 2
 
 
 def suits_kernel_gradient(images, geometry):
@@ -51,6 +74,6 @@ def suits_kernel_gradient(images, geometry):
     return images * prod(geometry.out) >= MIN_SUMMED
 
 
-def _pays(channels, out):
-    wanted, computed = prod(out), prod(n + n % 2 for n in out)
-    return WINOGRAD and channels >= MIN_CHANNELS and MIN_OUTPUTS <= wanted >= computed / MAX_WASTE
+def _computed(out, side):
+    """Return how many outputs tiles compute, which reach over the edges."""
+    return prod(n + -n % side for n in out)

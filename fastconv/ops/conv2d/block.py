@@ -18,7 +18,7 @@ from .plan import call_of, forward
 from .reference import reference as convolution
 
 # Those whose last step can do it.
-ALGORITHMS = ("shallow", "winograd_2x2")
+ALGORITHMS = ("shallow", "winograd_2x2", "winograd_4x4")
 # Activations that an instruction or two make, in registers.
 SHORT = (None, "relu", "relu6", "clip")
 VECTORS = ("scale", "shift")
@@ -94,6 +94,8 @@ CASES = (
     _case((1, 5, 7, 13), (3, 3, 13, 18), pool=False),
     _case((2, 20, 22, 12), (3, 3, 12, 40), pool=False, activation=None, bias=False),
     _case((2, 24, 21, 12), (3, 3, 12, 13), ((2, 0), (1, 2)), activation=None),
+    _case((2, 10, 8, 256), (3, 3, 256, 40)),
+    _case((1, 13, 14, 260), (3, 3, 260, 33), VALID, activation="relu6", pool=False),
     # First layers: several boxes, rows of one tile and of several, odd sizes, strides.
     _case((2, 29, 28, 1), (3, 3, 1, 32), VALID, affine=False),
     _case((1, 9, 300, 3), (3, 3, 3, 40)),

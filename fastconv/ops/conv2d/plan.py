@@ -119,7 +119,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
 
     `finish`: what the steps of `block.ALGORITHMS` take beside, scale, shift and pool.
     """
-    if call.algorithm == "winograd_2x2":
+    if call.algorithm.startswith("winograd"):
         return winograd.forward(call, x, y, bias, residual, epilogue, **finish)
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
     taps, length = prod(geometry.kernel), depth
@@ -187,7 +187,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
 
 
 def _has_winograd_gradient(call):
-    return call.algorithm == "winograd_2x2" and suits_kernel_gradient(call.images, call.geometry)
+    return call.algorithm.startswith("winograd") and suits_kernel_gradient(call.images, call.geometry)
 
 
 def backward_kernel(call, x, dy, dkernel, dbias=None):
@@ -211,7 +211,7 @@ def backward_kernel(call, x, dy, dkernel, dbias=None):
 
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     """Return the plan of the buffer `dx` from `dy`."""
-    if call.algorithm == "winograd_2x2":
+    if call.algorithm.startswith("winograd"):
         return winograd.backward_data(call, dy, dx, bias, epilogue)
     groups, depth, columns = call.attrs.groups, call.depth, call.columns
     steps, packs, packed = [], [], {}

@@ -3,10 +3,14 @@
 They are called as those of `plan`, by which they are chosen.
 """
 
+from ... import config
 from ..._kernels import gemm, winograd, winograd_backward
 from ...op import Plan
+from .algorithm import tile
 
 TAPS = 9
+# Under "highest", F(4x4, 3x3) sums its products in blocks of so many channels: few enough to be as exact as a plain sum.
+EXACT_BLOCK = 32
 
 
 def forward(call, x, y, bias, residual, epilogue, **finish):
@@ -18,6 +22,7 @@ def forward(call, x, y, bias, residual, epilogue, **finish):
         residual,
         y,
         epilogue,
+        outputs=tile(call.channels, call.outputs, call.geometry.out),
         images=call.images,
         x_size=call.geometry.size,
         first=(-top, -left),
@@ -40,6 +45,7 @@ def backward_data(call, dy, dx, bias, epilogue):
         None,
         dx,
         epilogue,
+        outputs=tile(call.outputs, call.channels, call.geometry.size) or 2,
         images=call.images,
         x_size=call.geometry.out,
         first=(top - 2, left - 2),
@@ -69,7 +75,7 @@ def backward_kernel(call, x, dy, dkernel, plain):
     )
 
 
-def _convolve(x, bias, residual, y, epilogue, *, depth, columns, taps, b_k, b_n, **arguments):
+def _convolve(x, bias, residual, y, epilogue, *, outputs, depth, columns, taps, b_k, b_n, **arguments):
     pack = gemm.pack(
         "kernel",
         "packed",
@@ -82,7 +88,7 @@ def _convolve(x, bias, residual, y, epilogue, *, depth, columns, taps, b_k, b_n,
         b_k=b_k,
         b_n=b_n,
     )
-    transform = winograd.transform_kernel("packed", "transformed", depth=depth, columns=columns)
+    transform = winograd.transform_kernel("packed", "transformed", outputs=outputs, depth=depth, columns=columns)
     step = winograd.convolve(
         x,
         "packed",
@@ -90,6 +96,8 @@ def _convolve(x, bias, residual, y, epilogue, *, depth, columns, taps, b_k, b_n,
         bias,
         residual,
         y,
+        outputs=outputs,
+        depth_block=EXACT_BLOCK if outputs == 4 and config.get_precision() == "highest" else depth,
         depth=depth,
         columns=columns,
         epilogue=epilogue,
@@ -97,6 +105,6 @@ def _convolve(x, bias, residual, y, epilogue, *, depth, columns, taps, b_k, b_n,
     )
     packed = {
         "packed": gemm.packed_bytes(1, TAPS, depth, columns),
-        "transformed": winograd.transformed_bytes(depth, columns),
+        "transformed": winograd.transformed_bytes(outputs, depth, columns),
     }
     return Plan(phases=((step,),), packed=packed, prologue=((pack,), (transform,)))
