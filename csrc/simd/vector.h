@@ -145,18 +145,16 @@ FC_INLINE vf v_scale(vf x, vf n);
 #endif
 
 /* exp(x) = 2^n exp(r), and exp(r) - 1: Cody-Waite reduction by ln 2 in two parts, then a polynomial of degree 6 on
- * [-ln2/2, ln2/2]. For -104 <= x <= 89. */
+ * [-ln2/2, ln2/2], its terms in pairs, so that several multiply-adds are on their way at a time. For -104 <= x <= 89. */
 FC_INLINE vf v_exp_parts(vf x, vf *n) {
     *n = x * 1.44269504088896341f + 12582912.0f - 12582912.0f; /* round to nearest through 1.5 * 2^23 */
     vf r = x - *n * 0.693359375f;
     r = r + *n * 2.12194440e-4f;
-    vf p = v_set(1.9875691500e-4f);
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    return p * (r * r) + r;
+    vf square = r * r;
+    vf high = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    vf middle = r * 8.3334519073e-3f + 4.1665795894e-2f;
+    vf low = r * 1.6666665459e-1f + 5.0000001201e-1f;
+    return ((high * square + middle) * square + low) * square + r;
 }
 
 /* exp(x), within 2 ulp; inf above 88.72, 0 below -104 (denormal below -87.34), NaN for NaN. */
