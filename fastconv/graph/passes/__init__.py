@@ -14,6 +14,7 @@ from .fuse_pad import fuse_pad
 from .fuse_residual import fuse_residual
 from .merge_equal import merge_equal
 from .remove_identities import remove_identities
+from .unfold_blocks import unfold_blocks
 
 PASSES = (
     remove_dead_nodes,
@@ -21,6 +22,7 @@ PASSES = (
     merge_equal,
     find_activations,
     fuse_pad,
+    unfold_blocks,
     fold_norm,
     fuse_bias,
     fuse_residual,
