@@ -2,10 +2,12 @@
 
 Environment
 -----------
-FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX512_BF16=1, FASTCONV_NO_AVX2=1, FASTCONV_NO_NEON=1
+FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX512_BF16=1, FASTCONV_NO_AMX=1, FASTCONV_NO_AVX2=1, FASTCONV_NO_NEON=1
     Leave a part out, as on a compiler that lacks it.
 FASTCONV_EMULATE_AVX512=1
     A test build: the 512-bit kernels compiled for AVX2, so that their logic can be tested on any x86-64 machine.
+FASTCONV_EMULATE_AMX=1
+    A test build: with tests/amx/emulator.c in the process, the CPU is taken to have tile instructions.
 """
 
 import os
@@ -51,6 +53,8 @@ def instruction_sets():
         if isa.startswith("avx512") and os.environ.get("FASTCONV_EMULATE_AVX512"):
             # Lowered to half the registers and optimised further, this takes the compiler minutes; nobody times it.
             sets[isa] = [*FLAGS["x86_64"]["avx2"]["flags"], "-DFC_EMULATE_AVX512", "-O1"]
+        elif isa == "amx" and os.environ.get("FASTCONV_EMULATE_AVX512"):
+            continue
         elif wanted(isa.upper()) and compiles(flags):
             sets[isa] = flags + [flag for flag in extra.get("optional", []) if compiles(["-Werror", flag])]
     return sets
@@ -59,8 +63,7 @@ def instruction_sets():
 isas = instruction_sets()
 openmp = ["-fopenmp"] if wanted("OPENMP") and compiles(["-fopenmp"]) else []
 macros = [(f"FC_HAVE_{isa.upper()}", "1") for isa in isas if isa != "baseline"]
-if os.environ.get("FASTCONV_EMULATE_AVX512"):
-    macros.append(("FC_EMULATE_AVX512", "1"))
+macros += [(f"FC_EMULATE_{isa}", "1") for isa in ("AVX512", "AMX") if os.environ.get(f"FASTCONV_EMULATE_{isa}")]
 
 libraries = [
     (

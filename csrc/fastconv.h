@@ -343,11 +343,62 @@ typedef struct {
     void (*widen)(const uint16_t *x, float *y, int64_t n);
 } fc_bfloat16;
 
+/* ---- the tile unit (kernels/amx.h): products of float32 as sums of products of bfloat16 terms
+ *
+ * What the unit multiplies are tiles of sixteen rows of sixteen words, a word two neighbours of the reduction; 32 of its
+ * elements are a block. A term of a tile of the left operand lies wherever its rows are the same distance apart; the
+ * right one is packed, [panel of 32 columns][tap][block][term][half a panel][word of the block][column][2].
+ */
+enum { FC_AMX_ROWS = 16, FC_AMX_COLUMNS = 32, FC_AMX_DEPTH = 32, FC_AMX_TILE = 512 /* elements */ };
+
+/* The sums of rows of pixels by one panel: c[row][32] (+)= sum over taps, blocks of a * b. */
 typedef struct {
-    const char *isa;                 /* "baseline", "avx2", "avx512", "neon" */
+    const char *const *a;    /* [tap][tile of rows]: the first row of the first block, first term */
+    const int64_t *a_row;    /* laid out as a: bytes from row to row */
+    int64_t a_tap;           /* pointers from one tap to the next */
+    int64_t a_offset;        /* bytes added to every pointer */
+    int64_t a_block, a_term; /* bytes from one block to the next, from one term to the next */
+    const char *b;
+    int64_t b_tap;           /* bytes */
+    int64_t taps, blocks, terms;
+    int64_t rows;
+    float *c;
+    int32_t accumulate;
+} fc_amx_tile;
+
+/* What becomes of the sums: y = activation(c + add + bias), but for rows with a sum that is not finite or so small that
+ * the unit may have flushed what counts: those stay as they are, and their numbers are listed. */
+typedef struct {
+    const float *c;
+    int64_t rows, columns;
+    float *y;
+    const int64_t *y_rows; /* offset of each row in y */
+    const float *add;      /* laid out as y, or NULL; may be y */
+    const float *bias;     /* `columns` of them, or NULL */
+    fc_activation activation;
+    int32_t *suspect;      /* -> [rows] */
+} fc_amx_finish;
+
+typedef struct {
+    const char *(*compiled_for)(void);
+    /* Terms of x[row * x_row + c], c < columns, zeros up to a whole block; distances in elements. */
+    void (*split)(const float *x, int64_t x_row, int64_t rows, int64_t columns, int64_t terms, uint16_t *out, int64_t out_row,
+                  int64_t out_block, int64_t out_term);
+    /* The same of x[k * x_k + row], at most sixteen rows, k < depth. */
+    void (*split_transposed)(const float *x, int64_t x_k, int64_t rows, int64_t depth, int64_t terms, uint16_t *out,
+                             int64_t out_row, int64_t out_block, int64_t out_term);
+    /* A tap of a packed panel [k][NR] of float32 -> [block][term][half][word][column][2] */
+    void (*pack)(const float *panel, int64_t depth, int64_t terms, uint16_t *out);
+    void (*tile)(const fc_amx_tile *);
+    int64_t (*finish)(const fc_amx_finish *); /* returns how many are suspect */
+} fc_amx;
+
+typedef struct {
+    const char *isa;                 /* "baseline", "avx2", "avx512", "amx", "neon" */
     int64_t vector_length;           /* floats in a vector */
     int64_t mr, nr;                  /* the tile */
     const fc_bfloat16 *bfloat16;     /* NULL where the build or the CPU has none; filled in by dispatch.c */
+    const fc_amx *amx;               /* NULL but in the table "amx", which is that of avx512 with it; filled in by dispatch.c */
     const char *(*compiled_for)(void); /* what the compiler's macros said: a proof of which object runs */
 
     /* kernels/gemm.h */
@@ -458,13 +509,15 @@ typedef struct {
 
 extern const fc_kernels fc_kernels_baseline, fc_kernels_avx2, fc_kernels_avx512, fc_kernels_neon;
 extern const fc_bfloat16 fc_bfloat16_avx512;
+extern const fc_amx fc_amx_bf16;
 
 /* The tables of this build that this CPU can run, best first; returns how many. */
-enum { FC_MAX_TABLES = 4 };
+enum { FC_MAX_TABLES = 5 };
 int fc_available(const fc_kernels **tables);
 
-/* The table called `isa`: *status is FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU or FC_UNKNOWN_ISA. */
-enum { FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_UNKNOWN_ISA };
+/* The table called `isa`: *status is FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_REFUSED (the system keeps the
+ * CPU's tile registers from this process) or FC_UNKNOWN_ISA. */
+enum { FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_REFUSED, FC_UNKNOWN_ISA };
 const fc_kernels *fc_find(const char *isa, int *status);
 
 #endif

@@ -16,6 +16,7 @@ def get_config():
         "version": __version__,
         "isa": runtime.isa(),
         "isa_available": list(runtime.available()),
+        "amx_refused": runtime.is_refused("amx"),
         "compiled_for": runtime.compiled_for(),
         "vector_length": vector_length,
         "tile": [mr, nr],
@@ -57,7 +58,8 @@ def show_config(file=None):
         "fastconv": facts["version"],
         "instruction set": f"{facts['isa']}, built as {facts['compiled_for']}, {facts['vector_length']} floats wide",
         "available": ", ".join(facts["isa_available"])
-        + (f" (not in this build or CPU: {', '.join(missing)})" if missing else ""),
+        + (f" (not in this build or CPU: {', '.join(missing)})" if missing else "")
+        + (" (amx: this CPU has it, but the operating system refuses its registers)" if facts["amx_refused"] else ""),
         "bfloat16": "multiplied in precision medium"
         if facts["bfloat16"]
         else "not in this build, CPU or instruction set: precision medium is high",

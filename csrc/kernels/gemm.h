@@ -20,8 +20,6 @@ FC_INLINE vf v_add_term(vf sum, vf a, vf b) { return sum + a * b; }
 
 _Static_assert(FC_MR <= 14, "FC_EACH_ROWS ends at 14");
 
-FC_INLINE int64_t fc_clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
-
 /* ---- a block of rows by one panel */
 
 /* Floats in a line of the cache. */

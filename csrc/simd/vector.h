@@ -29,6 +29,8 @@ FC_INLINE vi v_seti(int32_t x) { return x - (vi){0}; }
 
 #define FC_UNROLL _Pragma("GCC unroll 16")
 
+FC_INLINE int64_t fc_clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
+
 /* The first n <= FC_VL elements; the rest read as zero and are not stored. Lane by lane: a loop to n would become a
  * call of memcpy, around which every sum that a kernel holds in a register is spilled. */
 #ifndef FC_OWN_PARTIAL

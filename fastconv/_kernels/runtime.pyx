@@ -39,7 +39,7 @@ cdef extern from "fastconv.h" nogil:
     int fc_available(const fc_kernels **tables)
     const fc_kernels *fc_find(const char *isa, int *status)
     enum:
-        FC_MAX_TABLES, FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_UNKNOWN_ISA
+        FC_MAX_TABLES, FC_OK, FC_NOT_BUILT, FC_NOT_ON_CPU, FC_REFUSED, FC_UNKNOWN_ISA
 
 cdef extern from "sync.h" nogil:
     int fc_have_openmp()
@@ -74,6 +74,14 @@ def available():
     return tuple(tables[i].isa.decode() for i in range(fc_available(tables)))
 
 
+def is_refused(str isa):
+    """Tell whether build and CPU have an instruction set which the operating system keeps from this process."""
+    cdef int status = FC_OK
+    name = isa.encode()
+    fc_find(name, &status)
+    return status == FC_REFUSED
+
+
 def select(str isa):
     """Use the kernels of one instruction set from now on; plans made before keep theirs.
 
@@ -87,7 +95,8 @@ def select(str isa):
     name = isa.encode()
     cdef const fc_kernels *table = fc_find(name, &status)
     if status != FC_OK:
-        why = {FC_NOT_BUILT: "is not part of this build", FC_NOT_ON_CPU: "is not supported by this CPU"}.get(
+        why = {FC_NOT_BUILT: "is not part of this build", FC_NOT_ON_CPU: "is not supported by this CPU",
+               FC_REFUSED: "is kept from this process by the operating system, or by a sandbox"}.get(
             status, "is not an instruction set that fastconv knows")
         raise ConfigError(f"FASTCONV_ISA={isa!r} {why}; available here: {', '.join(available())}")
     active = table

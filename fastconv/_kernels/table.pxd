@@ -67,5 +67,32 @@ cdef extern from "fastconv.h" nogil:
                            float *out) noexcept nogil
         void (*round)(const float *x, uint16_t *y, int64_t n) noexcept nogil
         void (*widen)(const uint16_t *x, float *y, int64_t n) noexcept nogil
+    ctypedef struct fc_amx_tile:
+        const char *const *a
+        const int64_t *a_row
+        int64_t a_tap, a_offset, a_block, a_term
+        const char *b
+        int64_t b_tap, taps, blocks, terms, rows
+        float *c
+        int32_t accumulate
+    ctypedef struct fc_amx_finish:
+        const float *c
+        int64_t rows, columns
+        float *y
+        const int64_t *y_rows
+        const float *add
+        const float *bias
+        fc_activation activation
+        int32_t *suspect
+    ctypedef struct fc_amx:
+        void (*split)(const float *x, int64_t x_row, int64_t rows, int64_t columns, int64_t terms, uint16_t *out,
+                      int64_t out_row, int64_t out_block, int64_t out_term) noexcept nogil
+        void (*split_transposed)(const float *x, int64_t x_k, int64_t rows, int64_t depth, int64_t terms, uint16_t *out,
+                                 int64_t out_row, int64_t out_block, int64_t out_term) noexcept nogil
+        void (*pack)(const float *panel, int64_t depth, int64_t terms, uint16_t *out) noexcept nogil
+        void (*tile)(const fc_amx_tile *) noexcept nogil
+        int64_t (*finish)(const fc_amx_finish *) noexcept nogil
+    enum:
+        FC_AMX_ROWS, FC_AMX_COLUMNS, FC_AMX_DEPTH, FC_AMX_TILE
 
 ctypedef void (*chunk_fn)(const void *args, int64_t chunk, char *scratch) noexcept nogil

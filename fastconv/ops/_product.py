@@ -1,6 +1,7 @@
 """Plans of matrix products in all four transpositions, for matmul and dense."""
 
 from .._kernels import gemm
+from . import _tiles
 from ._epilogue import side_by_side
 from ._pairs import multiplies_pairs, rounded
 
@@ -13,6 +14,8 @@ def plan_product(a, b, y, m, k, n, transpose_a=False, transpose_b=False, batches
 
     `a` is (m, k), or (k, m) where transposed; `b` (k, n) or (n, k). An operand that is not batched serves every batch.
     """
+    if terms := _tiles.terms(k, n):
+        return _tiles.plan_product(a, b, y, m, k, n, terms, transpose_a, transpose_b, batches, a_batched, b_batched)
     a_batch, b_batch = m * k * a_batched, k * n * b_batched
     common = dict(depth=k, rows=m, columns=n, y_row=n, batches=batches, a_batch=a_batch, y_batch=m * n)
     if transpose_a and not transpose_b and m <= PACK_ROWS:

@@ -9,6 +9,7 @@ from .._kernels import gemm
 from ..autograd import apply
 from ..errors import ShapeError
 from ..op import Case, Epilogue, Op, Plan, Spec, register
+from . import _tiles
 from ._checks import check_floats, check_rank, check_shape
 from ._epilogue import (
     DECLARATION,
@@ -73,14 +74,21 @@ def _rows(x):
 
 def plan(specs, attrs):
     x, (inputs, units) = specs["x"], specs["kernel"].shape
+    bias, residual = (name if name in specs else None for name in ("bias", "residual"))
+    inplace = {"y": "residual"} if residual else {}
+    if terms := _tiles.terms(inputs, units):
+        right = _tiles.pack_right("kernel", inputs, units, False, terms)
+        operands = dict(rows=_rows(x), bias=bias, residual=residual, epilogue=attrs.epilogue)
+        step = _tiles.product("x", right, "y", inputs, units, terms=terms, **operands)
+        return Plan(phases=((step,),), packed=right.sizes, prologue=right.phases, inplace=inplace)
     pairs = multiplies_pairs(inputs)
     packed, pack, nbytes = pack_right("kernel", inputs, units, False, pairs=pairs)
     a, rounding, workspace = rounded("x", x.size, pairs)
     step = gemm.product(
         a,
         packed,
-        "bias" if "bias" in specs else None,
-        "residual" if "residual" in specs else None,
+        bias,
+        residual,
         "y",
         rows=_rows(x),
         depth=inputs,
@@ -90,7 +98,6 @@ def plan(specs, attrs):
         epilogue=attrs.epilogue,
         pairs=pairs,
     )
-    inplace = {"y": "residual"} if "residual" in specs else {}
     return Plan(
         phases=(*rounding, (step,)),
         workspace=workspace,
@@ -108,7 +115,11 @@ def plan_backward(specs, attrs, needs):
     rows = _rows(x)
     dz, epilogue, workspace, alias = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     plans, packed, prologue = [], {}, ()
-    if "x" in needs:
+    if "x" in needs and (terms := _tiles.terms(units, inputs)):
+        right = _tiles.pack_right("kernel", units, inputs, True, terms)
+        packed, prologue = right.sizes, right.phases
+        plans.append(((_tiles.product(dz, right, "dx", units, inputs, terms=terms, rows=rows),),))
+    elif "x" in needs:
         pairs = multiplies_pairs(units)
         name, pack, nbytes = pack_right("kernel", units, inputs, True, pairs=pairs)
         packed, prologue = {name: nbytes}, ((pack,),)
@@ -118,7 +129,11 @@ def plan_backward(specs, attrs, needs):
             a, name, None, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs, pairs=pairs
         )
         plans.append((*rounding, (step,)))
-    if "kernel" in needs:
+    if "kernel" in needs and (terms := _tiles.terms(rows, units)):
+        phases, more = _tiles.plan_product("x", dz, "dkernel", inputs, rows, units, terms, True, False, 1, True, True)
+        plans.append(phases)
+        workspace |= more
+    elif "kernel" in needs:
         step = gemm.transposed_product(
             "x", dz, "dkernel", depth=rows, rows=inputs, columns=units, a_row=inputs, b_row=units, y_row=units
         )

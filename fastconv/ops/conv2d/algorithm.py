@@ -16,6 +16,7 @@ from math import prod
 from ... import config
 from ..._kernels import conv_shallow, depthwise
 from ...errors import ConfigError
+from .. import _tiles
 
 # Whether Winograd's algorithm may be chosen at all.
 _asked = os.environ.get("FASTCONV_WINOGRAD", "1")
@@ -42,6 +43,17 @@ MIN_SUMMED = 768
 
 def choose(channels, outputs, geometry, attrs):
     """Return the name of the algorithm, one that `conv2d_algorithm` lists, of a convolution in any number of dimensions."""
+    vectors, groups = choose_vectors(channels, outputs, geometry, attrs), attrs.groups
+    if vectors in ("depthwise", "grouped") or len(geometry.size) == 3:
+        return vectors
+    depth, columns, taps = channels // groups, outputs // groups, prod(geometry.kernel)
+    # Of the gradient of x a phase may see no more taps than that.
+    fewest = max(1, taps // prod(attrs.strides))
+    return "amx" if _tiles.terms(depth, columns, taps) and _tiles.terms(columns, depth, fewest) else vectors
+
+
+def choose_vectors(channels, outputs, geometry, attrs):
+    """Return the algorithm as `choose` does, of those that do without the tile unit: always that of the kernel's gradient."""
     groups, flat = attrs.groups, len(geometry.size) < 3
     if groups == channels > 1 and flat:
         return "depthwise"

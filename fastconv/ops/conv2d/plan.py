@@ -12,8 +12,8 @@ from .. import _convolution as common
 from .. import _depthwise as depthwise
 from .._epilogue import after_epilogue, plan_epilogue_backward
 from .._pairs import multiplies_pairs, rounded
-from . import winograd
-from .algorithm import choose, suits_kernel_gradient
+from . import tiles, winograd
+from .algorithm import choose, choose_vectors, suits_kernel_gradient
 
 
 class Call(NamedTuple):
@@ -28,6 +28,11 @@ class Call(NamedTuple):
     @property
     def algorithm(self):
         return choose(self.channels, self.outputs, self.geometry, self.attrs)
+
+    @property
+    def kernel_algorithm(self):
+        """The algorithm of the gradient of the kernel."""
+        return choose_vectors(self.channels, self.outputs, self.geometry, self.attrs)
 
     @property
     def depth(self):
@@ -119,6 +124,8 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
 
     `finish`: what the steps of `block.ALGORITHMS` take beside, scale, shift and pool.
     """
+    if call.algorithm == "amx":
+        return tiles.forward(call, x, y, bias, residual, epilogue)
     if call.algorithm.startswith("winograd"):
         return winograd.forward(call, x, y, bias, residual, epilogue, **finish)
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
@@ -187,7 +194,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
 
 
 def _has_winograd_gradient(call):
-    return call.algorithm.startswith("winograd") and suits_kernel_gradient(call.images, call.geometry)
+    return call.kernel_algorithm.startswith("winograd") and suits_kernel_gradient(call.images, call.geometry)
 
 
 def backward_kernel(call, x, dy, dkernel, dbias=None):
@@ -199,7 +206,7 @@ def backward_kernel(call, x, dy, dkernel, dbias=None):
         "columns": call.columns,
         **_window(call),
     }
-    if call.algorithm == "shallow":
+    if call.kernel_algorithm == "shallow":
         return conv_shallow.backward_kernel(x, dy, dkernel, dbias, channels=call.depth, **arguments)
     plain = conv_backward.backward_kernel(
         x, dy, dkernel, dbias, groups=call.attrs.groups, depth=call.depth, **arguments
@@ -211,6 +218,8 @@ def backward_kernel(call, x, dy, dkernel, dbias=None):
 
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     """Return the plan of the buffer `dx` from `dy`."""
+    if call.algorithm == "amx":
+        return tiles.backward_data(call, dy, dx, bias, epilogue)
     if call.algorithm.startswith("winograd"):
         return winograd.backward_data(call, dy, dx, bias, epilogue)
     groups, depth, columns = call.attrs.groups, call.depth, call.columns

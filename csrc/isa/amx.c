@@ -1,0 +1,3 @@
+#include "../simd/avx512.h"
+#include "../kernels/activation.h"
+#include "../kernels/amx.h"

@@ -1,0 +1,105 @@
+"""Matrix products on the tile unit (AMX), for matmul, dense and convolutions: when, and by which steps."""
+
+from typing import NamedTuple
+
+from .. import config
+from .._kernels import amx, gemm
+from .._kernels.runtime import Step
+
+# The unit multiplies whole blocks of 32 elements by whole panels of 32 columns: how much of that shall at least be wanted.
+# Measured by a trial of csrc/kernels/amx.h's scheme: six products of 64 channels run at 1.8 times the best float32, of 32 at
+# 1.4 times. What 16 by 32 do, which is half of the unit's work, was not measured.
+LEAST_USE = 0.5
+BLOCK = 32
+# The shortest sums: of 16 products or fewer, float32 in sequence is more accurate on widely spread values.
+LEAST_SUM = 27
+
+
+def terms(depth, columns, taps=1):
+    """Return how many terms the operands of sums over `depth`, of each tap, are split into, or 0: not on the tile unit.
+
+    The number of rows has no say: it may be the batch, and a sample's result shall not depend on its company.
+    """
+    work = -(-depth // BLOCK) * -(-columns // BLOCK) * BLOCK * BLOCK
+    if not amx.available() or not work or taps * depth < LEAST_SUM or depth * columns < LEAST_USE * work:
+        return 0
+    return amx.TERMS[config.get_precision()]
+
+
+class Packed(NamedTuple):
+    """A right operand, packed twice: in panels of float32 for sums that have to be made again, and in tiles of terms."""
+
+    panels: str
+    tiles: str
+    phases: tuple[tuple[Step, ...], ...]
+    sizes: dict[str, int]
+
+
+def pack(b, numbers, *, suffix="", terms, groups, depth, columns, **strides):
+    """Return the `Packed` of the taps of `b` that `numbers` lists; other arguments are those of `gemm.pack`."""
+    panels, tiles = f"packed_{b}{suffix}", f"tiles_{b}{suffix}"
+    taps = len(numbers)
+    panel = gemm.pack(b, panels, numbers, groups=groups, depth=depth, columns=columns, **strides)
+    tile = amx.pack(panels, tiles, groups=groups, taps=taps, depth=depth, columns=columns, terms=terms)
+    sizes = {
+        panels: gemm.packed_bytes(groups, taps, depth, columns),
+        tiles: amx.tile_bytes(groups, taps, depth, columns, terms),
+    }
+    return Packed(panels, tiles, ((panel,), (tile,)), sizes)
+
+
+def pack_right(b, k, n, transpose, terms, batches=1):
+    """Return the `Packed` of a right operand (k, n), or (n, k) where transposed."""
+    # Both gradients may pack the same operand, one of them transposed.
+    return pack(
+        b,
+        (0,),
+        suffix="_transposed" * transpose,
+        terms=terms,
+        groups=batches,
+        depth=k,
+        columns=n,
+        b_group=k * n,
+        b_tap=0,
+        b_k=1 if transpose else n,
+        b_n=k if transpose else 1,
+    )
+
+
+def product(a, packed, y, k, n, *, terms, rows, bias=None, residual=None, **arguments):
+    """Return the step of `amx.product` whose rows of y, and of `a` unless it is transposed, are contiguous."""
+    transposed = arguments.get("transposed", False)
+    return amx.product(
+        a,
+        packed.panels,
+        packed.tiles,
+        bias,
+        residual,
+        y,
+        rows=rows,
+        depth=k,
+        columns=n,
+        terms=terms,
+        a_row=rows if transposed else k,
+        **{"y_row": n, **arguments},
+    )
+
+
+def plan_product(a, b, y, m, k, n, terms, transpose_a, transpose_b, batches, a_batched, b_batched):
+    """Return (phases, workspace) as `_product.plan_product` does."""
+    packed = pack_right(b, k, n, transpose_b, terms, batches if b_batched else 1)
+    step = product(
+        a,
+        packed,
+        y,
+        k,
+        n,
+        terms=terms,
+        rows=m,
+        transposed=transpose_a,
+        batches=batches,
+        a_batch=m * k * a_batched,
+        packed_batch=gemm.packed_bytes(1, 1, k, n) // 4 * b_batched,
+        y_batch=m * n,
+    )
+    return (*packed.phases, (step,)), packed.sizes

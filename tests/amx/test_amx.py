@@ -1,0 +1,201 @@
+"""Products on the tile unit: their error, odd values, whose bits depend on what. Run by tools/emulate_amx where no CPU has it."""
+
+import importlib
+import io
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import config, ops
+from fastconv._kernels import runtime
+from fastconv.autograd import eager
+from fastconv.ops import _tiles
+
+from .model import flush, in_sequence
+
+pytestmark = pytest.mark.skipif(
+    "amx" not in runtime.available(), reason="no tile unit, and no emulator of it: tools/emulate_amx"
+)
+
+CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
+SAME = CONVOLUTION.attrs(padding="same")
+
+
+@pytest.fixture(autouse=True)
+def on_tiles(monkeypatch):
+    before = runtime.isa()
+    runtime.select("amx")
+    monkeypatch.setattr(_tiles, "LEAST_USE", 0)
+    monkeypatch.setattr(_tiles, "LEAST_SUM", 0)
+    yield
+    runtime.select(before)
+
+
+def errors(got, a, b):
+    """Return both error measures: of the whole, and of each element relative to the magnitudes that were added."""
+    a, b = flush(a).astype("f8"), flush(b).astype("f8")
+    want, size = a @ b, abs(a) @ abs(b)
+    each = (got - want)[size > 0] / size[size > 0]
+    return np.linalg.norm(got - want) / np.linalg.norm(want), np.sqrt(np.mean(each**2))
+
+
+def normal(rng, shape):
+    return rng.standard_normal(shape).astype("f4")
+
+
+def after_relu(rng, shape):
+    return np.maximum(normal(rng, shape), 0)
+
+
+def spread(low, high):
+    def draw(rng, shape):
+        return (np.sign(rng.standard_normal(shape)) * 10.0 ** rng.uniform(low, high, shape)).astype("f4")
+
+    return draw
+
+
+DRAWS = {
+    "normal": normal,
+    "after ReLU": after_relu,
+    "1e-30 to 1e30": spread(-30, 30),
+    "1e-8 to 1e8": spread(-8, 8),
+    "small": spread(-37, -33),
+    "around the denormals": spread(-40, -36),
+    "large": spread(30, 36),
+}
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+@pytest.mark.parametrize("depth", [9, 16, 27, 32, 64, 147, 576, 4608])
+def test_highest_is_never_worse_than_summing_in_sequence(depth, draw, monkeypatch):
+    """Where it is chosen, from a depth of 27 on."""
+    monkeypatch.undo()
+    assert (_tiles.terms(depth, 32) == 3) == (depth >= 27)
+    rng = np.random.default_rng(depth)
+    a, b = DRAWS[draw](rng, (33, depth)), normal(rng, (depth, 32)) / 64
+    got, simple = ops.matmul(a, b).numpy(), in_sequence(a, b)
+    assert np.isfinite(got).all()
+    for ours, theirs in zip(errors(got, a, b), errors(simple, a, b), strict=True):
+        assert ours <= theirs
+
+
+@pytest.mark.parametrize("draws", [("1e-8 to 1e8", "1e-8 to 1e8"), ("small", "large"), ("normal", "1e-30 to 1e30")])
+def test_highest_where_both_operands_are_spread(draws):
+    rng = np.random.default_rng(0)
+    a, b = DRAWS[draws[0]](rng, (33, 200)), DRAWS[draws[1]](rng, (200, 34))
+    got, simple = ops.matmul(a, b).numpy(), in_sequence(a, b)
+    for ours, theirs in zip(errors(got, a, b), errors(simple, a, b), strict=True):
+        assert ours <= theirs
+
+
+@pytest.mark.parametrize(("mode", "bound"), [("high", 1e-5), ("medium", 4e-3)])
+@pytest.mark.parametrize("draw", ["normal", "after ReLU"])
+@pytest.mark.parametrize("depth", [32, 576, 4608])
+def test_modes(depth, draw, mode, bound):
+    rng = np.random.default_rng(depth)
+    a, b = DRAWS[draw](rng, (33, depth)), normal(rng, (depth, 34))
+    with config.precision(mode):
+        got = ops.matmul(a, b).numpy()
+    assert max(errors(got, a, b)) <= bound
+    assert errors(got, a, b)[0] > bound / 100, "another mode ran"
+
+
+@pytest.mark.parametrize("size", [(7, 7), (8, 8), (14, 14), (5, 40)])
+def test_convolution_is_never_worse_than_summing_in_sequence(size):
+    rng = np.random.default_rng(0)
+    x, kernel = after_relu(rng, (2, *size, 48)), normal(rng, (3, 3, 48, 40))
+    assert ops.conv2d_algorithm(x.shape, kernel.shape, padding="same") == "amx"
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+    a, b = windows.transpose(0, 1, 2, 4, 5, 3).reshape(-1, 9 * 48), kernel.reshape(-1, 40)
+    got, simple = ops.conv2d(x, kernel, padding="same").numpy().reshape(-1, 40), in_sequence(a, b)
+    for ours, theirs in zip(errors(got, a, b), errors(simple, a, b), strict=True):
+        assert ours <= theirs
+
+
+# ---- odd values
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.4e38, 1e-36])
+def test_input_reaches_its_receptive_field_and_nothing_else(value):
+    """Also one whose rounding is infinite; and the bits of all other pixels stay."""
+    rng = np.random.default_rng(0)
+    x, kernel = normal(rng, (2, 9, 8, 40)), abs(normal(rng, (3, 3, 40, 33))) / 64
+    planted = x.copy()
+    planted[0, 4, 5, 39] = planted[1, 0, 7, 0] = value
+    plain, got = (ops.conv2d(array, kernel, padding="same").numpy() for array in (x, planted))
+    with np.errstate(all="ignore"):
+        want = CONVOLUTION.reference({"x": planted, "kernel": kernel}, SAME)["y"]
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+    reached = np.zeros(x.shape[:3], bool)
+    reached[0, 3:6, 4:7] = reached[1, :2, 6:] = True
+    np.testing.assert_array_equal(got[~reached], plain[~reached])
+
+
+def test_weight_reaches_its_panel_and_nothing_else():
+    rng = np.random.default_rng(0)
+    x, kernel = abs(normal(rng, (1, 8, 8, 40))), normal(rng, (3, 3, 40, 70))
+    plain = ops.conv2d(x, kernel, padding="same").numpy()
+    kernel[1, 1, 7, 3] = np.inf
+    got = ops.conv2d(x, kernel, padding="same").numpy()
+    assert np.isinf(got[..., 3]).all()
+    np.testing.assert_array_equal(got[..., 32:], plain[..., 32:])
+    others = [c for c in range(32) if c != 3]
+    np.testing.assert_allclose(got[..., others], plain[..., others], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 1e-40, 0])
+def test_operands_of_one_value(value):
+    a, b = np.full((40, 50), value, "f4"), np.full((50, 40), 0.5, "f4")
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(ops.matmul(a, b).numpy(), in_sequence(a, b))
+
+
+def test_a_residual_survives_what_is_summed_again():
+    rng = np.random.default_rng(0)
+    x, kernel, bias, residual = normal(rng, (33, 40)), normal(rng, (40, 35)), normal(rng, 35), normal(rng, (33, 35))
+    x[7, 3] = 1e37
+    got = ops.dense(x, kernel, bias, activation="relu", residual=residual).numpy()
+    want = np.maximum(x.astype("f8") @ kernel + residual + bias, 0)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-3)
+
+
+# ---- what the bits depend on
+
+
+def run(name, batch):
+    rng = np.random.default_rng(0)
+    x, kernel = normal(rng, (5, 11, 7, 40)), normal(rng, (3, 3, 40, 70))
+    dy = normal(rng, (5, 11, 7, 70))
+    if name == "forward":
+        return ops.conv2d(x[batch], kernel, padding="same").numpy()
+    if name == "backward data":
+        arrays = {"x": x[batch], "kernel": kernel, "y": dy[batch], "dy": dy[batch]}
+        return eager.backward(CONVOLUTION, arrays, SAME, frozenset({"x"}))["dx"]
+    return ops.dense(x[batch].reshape(-1, 77 * 40), normal(rng, (77 * 40, 70))).numpy()
+
+
+@pytest.mark.parametrize("name", ["forward", "backward data", "dense"])
+def test_batch_and_threads_have_no_say(name):
+    with config.num_threads(1):
+        want = run(name, slice(None))
+        for batch in (slice(0, 1), slice(1, 4)):
+            np.testing.assert_array_equal(run(name, batch), want[batch])
+    with config.num_threads(3):
+        np.testing.assert_array_equal(run(name, slice(None)), want)
+
+
+def test_tiles_are_released(tiles):
+    """This thread holds no tile state after a kernel: the system saves none when it switches."""
+    with config.num_threads(1):
+        ops.matmul(np.ones((70, 40), "f4"), np.ones((40, 40), "f4"))
+    state = np.full(64, 9, np.uint8)
+    tiles.read_config(state.ctypes.data_as(tiles.pointer))
+    assert not state.any()
+
+
+def test_names():
+    assert fastconv.show_config(io.StringIO())["isa"] == runtime.compiled_for() == "amx"
+    assert runtime.available()[0] != "amx", "not chosen before it was timed: see csrc/dispatch.c"
