@@ -114,6 +114,24 @@ def test_convolution_is_never_worse_than_summing_in_sequence(size):
         assert ours <= theirs
 
 
+def dkernel(x, dy, kernel=(3, 3)):
+    """Return the gradient of the kernel of a convolution with padding "same"."""
+    arrays = {"x": x, "kernel": np.zeros((*kernel, x.shape[-1], dy.shape[-1]), "f4"), "y": dy, "dy": dy}
+    return eager.backward(CONVOLUTION, arrays, SAME, frozenset({"kernel"}))["dkernel"]
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 7), (9, 8, 8), (2, 14, 14), (1, 20, 31)])
+def test_gradient_of_the_kernel_is_never_worse_than_summing_in_sequence(shape):
+    rng = np.random.default_rng(0)
+    x, dy = after_relu(rng, (*shape, 20)), normal(rng, (*shape, 33))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+    a, b = windows.transpose(4, 5, 3, 0, 1, 2).reshape(9 * 20, -1), dy.reshape(-1, 33)
+    got, simple = dkernel(x, dy).reshape(-1, 33), in_sequence(a, b)
+    for ours, theirs in zip(errors(got, a, b), errors(simple, a, b), strict=True):
+        assert ours <= theirs
+
+
 # ---- odd values
 
 
@@ -144,6 +162,25 @@ def test_weight_reaches_its_panel_and_nothing_else():
     np.testing.assert_array_equal(got[..., 32:], plain[..., 32:])
     others = [c for c in range(32) if c != 3]
     np.testing.assert_allclose(got[..., others], plain[..., others], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e37, 1e-36])
+def test_gradient_of_the_kernel_with_an_odd_value(value):
+    """In an image of its own part: only its channel, and the taps that read it, may see it."""
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, (9, 5, 6, 20)), abs(normal(rng, (9, 5, 6, 40)))
+    plain = dkernel(x, dy)
+    x[7, 0, 3, 5] = value
+    if value == 1e-36:
+        x[..., 5] = value
+    got = dkernel(x, dy)
+    with np.errstate(all="ignore"):
+        wide = {"x": x.astype("f8"), "dy": dy.astype("f8"), "y": dy, "kernel": np.zeros((3, 3, 20, 40))}
+        want = CONVOLUTION.reference_backward(wide, SAME, frozenset({"kernel"}))["dkernel"]
+    tolerance = {"atol": 9 * np.finfo("f4").tiny} if value == 1e-36 else {"atol": 1e-3}  # of denormals, each is flushed
+    np.testing.assert_allclose(got[:, :, 5], want[:, :, 5], rtol=1e-5, **tolerance)
+    others = [c for c in range(20) if c != 5]
+    np.testing.assert_array_equal(got[:, :, others], plain[:, :, others])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 1e-40, 0])
@@ -185,6 +222,15 @@ def test_batch_and_threads_have_no_say(name):
             np.testing.assert_array_equal(run(name, batch), want[batch])
     with config.num_threads(3):
         np.testing.assert_array_equal(run(name, slice(None)), want)
+
+
+def test_threads_have_no_say_in_the_gradient_of_the_kernel():
+    rng = np.random.default_rng(0)
+    x, dy = normal(rng, (5, 11, 7, 40)), normal(rng, (5, 11, 7, 70))
+    with config.num_threads(1):
+        want = dkernel(x, dy)
+    with config.num_threads(3):
+        np.testing.assert_array_equal(dkernel(x, dy), want)
 
 
 def test_tiles_are_released(tiles):

@@ -53,7 +53,7 @@ def choose(channels, outputs, geometry, attrs):
 
 
 def choose_vectors(channels, outputs, geometry, attrs):
-    """Return the algorithm as `choose` does, of those that do without the tile unit: always that of the kernel's gradient."""
+    """Return the algorithm as `choose` does, of those that do without the tile unit."""
     groups, flat = attrs.groups, len(geometry.size) < 3
     if groups == channels > 1 and flat:
         return "depthwise"

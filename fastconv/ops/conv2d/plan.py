@@ -31,7 +31,7 @@ class Call(NamedTuple):
 
     @property
     def kernel_algorithm(self):
-        """The algorithm of the gradient of the kernel."""
+        """The algorithm of the gradient of the kernel where tiles do not give it."""
         return choose_vectors(self.channels, self.outputs, self.geometry, self.attrs)
 
     @property
@@ -103,7 +103,7 @@ def plan_backward(specs, attrs, needs):
         return depthwise.plan_gradients(x, kernel, 1, specs["y"], attrs, needs, call.depth)
     # Where dz is dy, the plain sweep over dy for the kernel's gradient sums the bias's too.
     fused = {"kernel", "bias"} <= needs and not attrs.epilogue.activation and len(call.geometry.size) < 3
-    fused = fused and not _has_winograd_gradient(call)
+    fused = fused and not tiles.gives_kernel(call) and not _has_winograd_gradient(call)
     dz, epilogue, workspace, alias = plan_epilogue_backward(
         specs["y"], attrs.epilogue, needs - {"bias"} if fused else needs
     )
@@ -199,6 +199,8 @@ def _has_winograd_gradient(call):
 
 def backward_kernel(call, x, dy, dkernel, dbias=None):
     """Return (phases, workspace) of the buffer `dkernel`, and of `dbias` unless it is None."""
+    if tiles.gives_kernel(call):
+        return tiles.backward_kernel(call, x, dy, dkernel)
     arguments = {
         "images": call.images,
         "x_size": call.geometry.size,

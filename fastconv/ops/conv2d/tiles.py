@@ -1,8 +1,8 @@
-"""Passes of a convolution on the tile unit (AMX): forward, and the gradient of x. They are called as those of `plan`."""
+"""Passes of a convolution on the tile unit (AMX), called as those of `plan`."""
 
 from math import prod
 
-from ..._kernels import amx, conv, conv_amx
+from ..._kernels import amx, conv, conv_amx, conv_amx_backward
 from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .. import _tiles
@@ -101,4 +101,38 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
         steps.append(conv_amx.convolve(dy, name, kernel.panels, kernel.tiles, **operands, **grid, **finish))
     return Plan(
         phases=((split,), tuple(steps)), workspace={name: nbytes}, packed=packed, prologue=side_by_side(*prologues)
+    )
+
+
+def gives_kernel(call):
+    """Tell whether the gradient of the kernel comes from tiles: their rows shall not be padding and gaps, mostly.
+
+    It is a sum over the images: their number may have a say.
+    """
+    pixels = prod(call.geometry.out)
+    if call.algorithm != "amx" or not call.images * pixels:
+        return False
+    geometry, attrs = call.geometry, call.attrs
+    blocks = conv_amx_backward.blocks_of_image(geometry.out, geometry.kernel, attrs.strides, attrs.dilation_rate)
+    use = pixels / (blocks * _tiles.BLOCK)
+    return use >= _tiles.LEAST_USE and _tiles.terms(call.depth, call.columns, call.images * pixels) > 0
+
+
+def backward_kernel(call, x, dy, dkernel):
+    """Return (phases, workspace) of the buffer `dkernel`."""
+    return conv_amx_backward.backward_kernel(
+        x,
+        dy,
+        dkernel,
+        images=call.images,
+        x_size=call.geometry.size,
+        out_size=call.geometry.out,
+        kernel_size=call.geometry.kernel,
+        padding=call.geometry.padding,
+        strides=call.attrs.strides,
+        dilations=call.attrs.dilation_rate,
+        groups=call.attrs.groups,
+        depth=call.depth,
+        columns=call.columns,
+        terms=_tiles.terms(call.depth, call.columns, call.images * prod(call.geometry.out)),
     )
