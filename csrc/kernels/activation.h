@@ -74,9 +74,9 @@ FC_INLINE vf v_activate(vf x, const fc_activation a) {
     case FC_ACT_SOFTPLUS: return v_relu(x) + v_log1p(v_exp(-v_abs(x)));
     case FC_ACT_HARD_SIGMOID: return v_clip(x * a.alpha + a.beta, 0, 1);
     case FC_ACT_HARD_SWISH: return x * v_clip(x * a.alpha + a.beta, 0, 1);
-    case FC_ACT_SILU: return x * v_sigmoid(x);
+    case FC_ACT_SILU: return x / (1.0f + v_exp(-x));
     case FC_ACT_GELU: return x * v_normal(x);
-    case FC_ACT_GELU_TANH: return x * v_sigmoid(v_gelu_argument(x));
+    case FC_ACT_GELU_TANH: return x / (1.0f + v_exp(-v_gelu_argument(x)));
     case FC_ACT_MISH: return x * v_mish_gate(x);
     case FC_ACT_SOFTSIGN: return x / (1.0f + v_abs(x));
     }
