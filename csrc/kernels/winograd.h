@@ -69,6 +69,24 @@ FC_INLINE void winograd_kernel(const float *packed, int64_t tap, int64_t n, floa
     }
 }
 
+/* ---- where a tile is */
+
+typedef struct {
+    int64_t image, row, column; /* in tiles */
+} winograd_tile;
+
+FC_INLINE winograd_tile winograd_tile_at(int64_t tile, int64_t tiles_h, int64_t tiles_w) {
+    return (winograd_tile){tile / (tiles_h * tiles_w), tile / tiles_w % tiles_h, tile % tiles_w};
+}
+
+/* Of few channels, divisions for every tile would take as long as its transform. */
+FC_INLINE void winograd_next_tile(winograd_tile *at, int64_t tiles_h, int64_t tiles_w) {
+    if (++at->column < tiles_w) return;
+    at->column = 0;
+    if (++at->row < tiles_h) return;
+    at->row = 0, at->image++;
+}
+
 /* ---- inputs */
 
 /* How far ahead of its use an input is fetched: the stores between two loads keep the processor from looking so far. */
@@ -115,10 +133,14 @@ FC_INLINE void winograd_input_vector(const float *const *d, int64_t ahead, int64
 }
 
 /* d[r][c]: the pixel of x that row r, column c of an edge x edge tile reads; tiles are `step` apart. */
-FC_INLINE void winograd_pixels(const fc_winograd_input *t, int64_t tile, const int step, const int edge, const float **d) {
-    const int64_t per_image = t->tiles_h * t->tiles_w, n = tile / per_image;
-    const int64_t row = t->first_row + step * (tile % per_image / t->tiles_w);
-    const int64_t column = t->first_column + step * (tile % t->tiles_w);
+FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, const int step, const int edge, const float **d) {
+    const int64_t n = at.image, row = t->first_row + step * at.row, column = t->first_column + step * at.column;
+    if (row >= 0 && row + edge <= t->height && column >= 0 && column + edge <= t->width) {
+        const float *first = t->x + ((n * t->height + row) * t->width + column) * t->x_pixel;
+        for (int r = 0; r < edge; r++, first += t->width * t->x_pixel)
+            for (int c = 0; c < edge; c++) d[r * edge + c] = first + c * t->x_pixel;
+        return;
+    }
     for (int r = 0; r < edge; r++) {
         for (int c = 0; c < edge; c++) {
             const int64_t h = row + r, w = column + c;
@@ -131,9 +153,10 @@ FC_INLINE void winograd_pixels(const fc_winograd_input *t, int64_t tile, const i
 FC_INLINE void winograd_input(const fc_winograd_input *t, const int M) {
     const int64_t whole = t->channels / FC_VL * FC_VL;
     const int64_t ahead = M * t->x_pixel * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
-    for (int64_t i = 0; i < t->count; i++) {
+    winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
+    for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
         const float *d[36];
-        winograd_pixels(t, t->first + i, M, M + 2, d);
+        winograd_pixels(t, at, M, M + 2, d);
         float *v = t->v + i * t->v_tile;
         for (int64_t c = 0; c < whole; c += FC_VL) winograd_input_vector(d, ahead, c, FC_VL, v + c, t->v_matrix, M);
         if (whole < t->channels)
@@ -160,13 +183,13 @@ FC_INLINE void winograd_a(const vf m[6], vf y[4], const int M) {
  * suspect[tile] tells the caller to compute those of the panel's vector v another way. Nothing is stored of them: y may
  * hold the residual. */
 FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
-    const int64_t per_image = t->tiles_h * t->tiles_w;
-    const int64_t window = t->pool ? 2 : 1, pixel = t->y_pixel, y_row = t->out_width / window * pixel;
-    for (int64_t i = 0; i < t->count; i++) {
-        const int64_t tile = t->first + i, n = tile / per_image;
-        const int64_t row = M * (tile % per_image / t->tiles_w), column = M * (tile % t->tiles_w);
+    const int window = t->pool ? 2 : 1;
+    const int64_t pixel = t->y_pixel, height = t->out_height / window, width = t->out_width / window, y_row = width * pixel;
+    winograd_tile where = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
+    for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&where, t->tiles_h, t->tiles_w)) {
+        const int64_t row = M * where.row, column = M * where.column, step = t->pool ? M / 2 : M;
         const int64_t rows = fc_clamp(t->out_height - row, 1, M), columns = fc_clamp(t->out_width - column, 1, M);
-        const int64_t at = ((n * (t->out_height / window) + row / window) * (t->out_width / window) + column / window) * pixel;
+        const int64_t at = ((where.image * height + step * where.row) * width + step * where.column) * pixel;
         t->suspect[i] = 0;
         for (int v = 0; v < FC_NRV && v * FC_VL < t->columns; v++) {
             const float *m = t->m + i * FC_NR + v * FC_VL;
@@ -247,9 +270,10 @@ FC_INLINE void winograd_gradient_vector(const float *const *d, int64_t c, int64_
 
 static void fc_winograd_gradient_run(const fc_winograd_input *t) {
     const int64_t whole = t->channels / FC_VL * FC_VL, padded = (t->channels + FC_NR - 1) / FC_NR * FC_NR;
-    for (int64_t i = 0; i < t->count; i++) {
+    winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
+    for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
         const float *d[4];
-        winograd_pixels(t, t->first + i, 2, 2, d);
+        winograd_pixels(t, at, 2, 2, d);
         float *z = t->v + i * t->v_tile;
         for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(d, c, FC_VL, z + c, t->v_matrix);
         for (int64_t c = whole; c < padded; c += FC_VL) {
