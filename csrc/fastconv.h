@@ -332,8 +332,8 @@ typedef struct {
 typedef enum { FC_FLOAT32, FC_INT32, FC_INT64, FC_UINT8, FC_BOOL } fc_type;
 
 /* What a processor with bfloat16 products adds: two operands of a reduction that are neighbours lie in one word of 32 bits,
- * which takes the place of a float wherever data are moved; sums stay float32. x is rounded to nearest, ties to even:
- * beyond the largest bfloat16 that is infinity. */
+ * which takes the place of a float wherever data are moved; sums stay float32. x is rounded to nearest, ties to even;
+ * finite numbers beyond the largest bfloat16 are cut to it. */
 typedef struct {
     /* kernels/gemm.h; a, a_offset, b, b_tap, b_panel and depth count words, the rest is as in fc_kernels */
     void (*tile)(const fc_tile *);

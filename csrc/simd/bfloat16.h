@@ -19,8 +19,16 @@ FC_INLINE vf v_add_pairs(vf sum, vi a, vi b) {
 #endif
 }
 
-/* To nearest, ties to even, in the low half of each lane; beyond the largest bfloat16 that is infinity. NaN stays NaN. */
+/* Finite numbers that would be rounded to infinity are cut to the largest bfloat16: what they are multiplied with may be
+ * small, and a result that is finite in float32 shall be. */
+FC_INLINE vf v_hold(vf x) {
+    const vi size = (vi)x & 0x7fffffff, beyond = (size >= 0x7f7f8000) & (size < 0x7f800000);
+    return (vf)((vi)x & ~(beyond & 0xffff));
+}
+
+/* To nearest, ties to even, in the low half of each lane. What is finite stays finite, NaN stays NaN. */
 FC_INLINE vi v_round(vf x) {
+    x = v_hold(x);
 #ifdef __AVX512BF16__
     return (vi)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)x));
 #else
@@ -58,7 +66,7 @@ FC_INLINE vf v_load_half_n(const uint16_t *p, int64_t n) {
 }
 FC_INLINE void v_store_half(uint16_t *p, vf x) {
 #ifdef __AVX512BF16__
-    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)x));
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v_hold(x)));
 #else
     const vi v = v_round(x);
     for (int i = 0; i < FC_VL; i++) p[i] = (uint16_t)v[i];
@@ -66,7 +74,7 @@ FC_INLINE void v_store_half(uint16_t *p, vf x) {
 }
 FC_INLINE void v_store_half_n(uint16_t *p, vf x, int64_t n) {
 #ifdef __AVX512BF16__
-    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)x));
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)v_hold(x)));
 #else
     const vi v = v_round(x);
     for (int i = 0; i < n; i++) p[i] = (uint16_t)v[i];

@@ -6,6 +6,7 @@ static uint16_t nearest(float x) {
     memcpy(&bits, &x, sizeof bits);
     if (x != x) return (uint16_t)(bits >> 16 | 0x40);
     if (fabsf(x) < 0x1p-126f) return (uint16_t)(bits >> 16 & 0x8000);
+    if (fabsf(x) >= 0x1.ffp127f && fabsf(x) < INFINITY) return (uint16_t)(bits >> 16);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 

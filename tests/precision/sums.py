@@ -48,10 +48,11 @@ def _smallest(values):
 
 
 def to_bfloat16(values):
-    """Return values rounded to the 8 bits of bfloat16, ties to even, as float32; what would become infinite stays."""
+    """Return values rounded to the 8 bits of bfloat16, ties to even, as float32; what would become infinite is cut."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     rounded = ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).view(np.float32)
-    return np.where(np.isfinite(rounded), rounded, values)
+    cut = np.where(np.isfinite(values), (bits & 0xFFFF0000).view(np.float32), values)
+    return np.where(np.isfinite(rounded), rounded, cut)
 
 
 class Error:
