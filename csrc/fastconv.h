@@ -147,7 +147,8 @@ typedef struct {
     fc_activation activation;
     const float *scale, *shift; /* `columns` of both, or NULL: y * scale + shift is stored, the activation is short */
     int32_t pool;               /* the largest of 2 x 2 outputs is stored, y has half the rows and columns; a short activation, no residual */
-    uint8_t *suspect; /* -> [count]: bit v: of vector v something, as summed here, is not finite, and nothing was stored */
+    float share;      /* M = 4: of the largest output of a tile; pixels with less than that in every channel are suspect */
+    uint8_t *suspect; /* -> [count]: bit v: of vector v something is suspect or, as summed here, not finite; nothing was stored */
 } fc_winograd_output;
 
 /* The transforms of F(MxM, 3x3). */

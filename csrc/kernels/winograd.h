@@ -181,7 +181,23 @@ FC_INLINE void winograd_a(const vf m[6], vf y[4], const int M) {
 /* One panel of a block of tiles. A value that is not finite in the input or the weights, or an overflow on the way,
  * makes at least one output of its tile infinite or NaN, perhaps others than the convolution would: bit v of
  * suspect[tile] tells the caller to compute those of the panel's vector v another way. Nothing is stored of them: y may
- * hold the residual. */
+ * hold the residual.
+ *
+ * With M = 4 an output is made of inputs that it does not see, too, and in float32 they leave their rounding errors behind.
+ * So an output pixel that is small beside the tile's others, in every channel, is suspect. */
+FC_INLINE int winograd_is_uneven(const vf out[4][4], int64_t rows, int64_t columns, float share) {
+    vf largest = v_zero();
+    FC_UNROLL for (int r = 0; r < 4; r++)
+        FC_UNROLL for (int c = 0; c < 4; c++) largest = v_greater(v_abs(out[r][c]), largest);
+    if (!v_bits(largest > 0)) return 0;
+    largest *= share;
+    int uneven = 0;
+    FC_UNROLL for (int r = 0; r < 4; r++)
+        FC_UNROLL for (int c = 0; c < 4; c++)
+            uneven |= (r < rows) & (c < columns) & !v_bits(v_abs(out[r][c]) > largest);
+    return uneven;
+}
+
 FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
     const int window = t->pool ? 2 : 1;
     const int64_t pixel = t->y_pixel, height = t->out_height / window, width = t->out_width / window, y_row = width * pixel;
@@ -205,7 +221,7 @@ FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
                 winograd_a(half[r], out[r], M);
                 FC_UNROLL for (int c = 0; c < M; c++) check += 0.0f * out[r][c];
             }
-            if (v_bits(check != 0)) {
+            if (v_bits(check != 0) || (M == 4 && winograd_is_uneven(out, rows, columns, t->share))) {
                 t->suspect[i] |= 1 << v;
                 continue;
             }

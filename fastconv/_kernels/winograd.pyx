@@ -12,7 +12,8 @@ F(4x4, 3x3), 36 where it takes 144.
 
 The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed` stays, because
 the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed again the plain
-way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not.
+way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not; and so
+where a tile of 4 x 4 has pixels much smaller than others, which would keep the rounding errors of those.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
@@ -43,6 +44,7 @@ cdef extern from "fastconv.h" nogil:
         const float *scale
         const float *shift
         int32_t pool
+        float share
         uint8_t *suspect
     ctypedef struct fc_winograd:
         int64_t outputs
@@ -122,6 +124,7 @@ cdef struct WinogradArgs:
     const float *shift
     float *y
     bint pool
+    float share
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
@@ -196,7 +199,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     out.m_matrix = args.block * nr
     out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
     out.y_pixel, out.out_height, out.out_width = args.y_pixel, args.out_height, args.out_width
-    out.activation, out.pool = args.activation, args.pool
+    out.activation, out.pool, out.share = args.activation, args.pool, args.share
     for panel in range(first_panel, end_panel):
         out.m = m + (panel - first_panel) * args.matrices * args.block * nr
         out.y = args.y + panel * nr
@@ -280,7 +283,7 @@ cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int6
                 args.y[((image * height + row // window + r) * width + column // window + c) * args.y_pixel + n] = best
 
 
-def convolve(str x, str packed, str transformed, bias, residual, str y, *, outputs, depth_block, images, x_size, first,
+def convolve(str x, str packed, str transformed, bias, residual, str y, *, outputs, depth_block, share, images, x_size, first,
              out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False):
     """Return the step of a 3x3 convolution of stride 1.
 
@@ -290,6 +293,9 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, outpu
         The side of a tile: 2 or 4.
     depth_block : int
         So many products of an element are summed from zero, at most, before they are added to those before.
+    share : float
+        Tiles of 4 x 4: where a pixel's outputs are a smaller share of the tile's largest, in every channel, they are
+        summed again the plain way: the largest leave their rounding errors in all outputs of a tile.
     x_size, depth
         (height, width) and channels of the contiguous NHWC input.
     first : (int, int)
@@ -306,6 +312,7 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, outpu
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
     args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, pool, k, transforms(k, outputs)
+    args.share = share
     if pool:
         out_size = [n // 2 * 2 for n in out_size]
     args.outputs, args.matrices, args.depth_block = outputs, (outputs + 2) ** 2, depth_block

@@ -39,6 +39,7 @@ LAYERS = {
     "3x3x128, K 1152": Convolution(1, 14, 128, 128, 3),
     "3x3x256, K 2304": Convolution(1, 12, 256, 256, 3),
     "3x3x512, K 4608": Convolution(1, 7, 512, 512, 3),
+    "3x3x512 of 20x20, K 4608": Convolution(1, 20, 512, 96, 3),
     "5x5x24, K 600": Convolution(1, 12, 24, 40, 5),
     "1x1x9, K 9": Convolution(1, 16, 9, 32, 1),
     "1x1x256, K 256": Convolution(2, 8, 256, 64, 1),

@@ -32,7 +32,7 @@ MAX_WASTE = 1.5
 # F(4x4, 3x3). Below this many input or output channels it is as fast as F(2x2, 3x3) at best.
 MIN_CHANNELS_4 = 20
 # Under "highest": so many channels, at least, make their plain sum less exact.
-MIN_EXACT = 256
+MIN_EXACT = 512
 # How many times the outputs of 2 x 2 tiles its tiles may compute: 16/9 would eat all that it saves.
 MAX_WASTE_4 = 1.4
 # Transformed weights of more bytes than this are read from memory; so many tiles of an image pay for that.

@@ -11,6 +11,9 @@ from .algorithm import tile
 TAPS = 9
 # Under "highest", F(4x4, 3x3) sums its products in blocks of so many channels: few enough to be as exact as a plain sum.
 EXACT_BLOCK = 32
+# Its outputs keep rounding errors of inputs that they do not see: where a pixel's outputs are a smaller share of a tile's
+# largest than this, they are summed the plain way. Errors are about 1e-8 / share of sum |x| |w|.
+EXACT_SHARE, SHARE = 1 / 16, 1 / 256
 
 
 def forward(call, x, y, bias, residual, epilogue, **finish):
@@ -88,6 +91,7 @@ def _convolve(x, bias, residual, y, epilogue, *, outputs, depth, columns, taps, 
         b_k=b_k,
         b_n=b_n,
     )
+    exact = config.get_precision() == "highest"
     transform = winograd.transform_kernel("packed", "transformed", outputs=outputs, depth=depth, columns=columns)
     step = winograd.convolve(
         x,
@@ -97,7 +101,8 @@ def _convolve(x, bias, residual, y, epilogue, *, outputs, depth, columns, taps, 
         residual,
         y,
         outputs=outputs,
-        depth_block=EXACT_BLOCK if outputs == 4 and config.get_precision() == "highest" else depth,
+        depth_block=EXACT_BLOCK if outputs == 4 and exact else depth,
+        share=EXACT_SHARE if exact else SHARE,
         depth=depth,
         columns=columns,
         epilogue=epilogue,
