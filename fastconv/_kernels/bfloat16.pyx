@@ -1,7 +1,7 @@
 """bfloat16, the upper half of a float32: whether products of it are at hand, and the way there and back.
 
-Rounding is to nearest, ties to even; what lies beyond the largest bfloat16 (about 3.39e38) is cut to it, so that what is
-finite stays finite; NaN stays NaN. Denormals are flushed to zero, as everywhere in the kernels.
+Rounding is to nearest, ties to even; what lies beyond the largest bfloat16 (about 3.39e38) is cut to it, so that what
+is finite stays finite; NaN stays NaN. Denormals are flushed to zero, as everywhere in the kernels.
 """
 from libc.stdint cimport int64_t, uint16_t
 

@@ -283,8 +283,8 @@ cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int6
                 args.y[((image * height + row // window + r) * width + column // window + c) * args.y_pixel + n] = best
 
 
-def convolve(str x, str packed, str transformed, bias, residual, str y, *, outputs, depth_block, share, images, x_size, first,
-             out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False):
+def convolve(str x, str packed, str transformed, bias, residual, str y, *, outputs, depth_block, share, images, x_size,
+             first, out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False):
     """Return the step of a 3x3 convolution of stride 1.
 
     Parameters
