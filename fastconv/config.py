@@ -21,7 +21,7 @@ class _Overrides(threading.local):
 
 
 _local = _Overrides()
-_settings = {"num_threads": None, "precision": "highest", "floatx": "float32"}
+_settings = {"num_threads": None, "floatx": "float32"}
 _seeds = None  # a SeedSequence once one is asked for: importing numpy.random takes a third as long as fastconv
 
 
@@ -87,8 +87,18 @@ def _check_choice(value, choices, what):
     return value
 
 
+# A program that was not written with modes in mind can be run in another one, as by FASTCONV_ISA on another instruction set.
+_settings["precision"] = _check_choice(
+    os.environ.get("FASTCONV_PRECISION") or "highest", PRECISIONS, "FASTCONV_PRECISION"
+)
+
+
 def set_precision(mode):
-    """Set the precision mode: ``"highest"`` (default), ``"high"`` or ``"medium"``. A mode is a floor."""
+    """Set the precision mode for the whole process: ``"highest"`` (default), ``"high"`` or ``"medium"``.
+
+    A mode is a floor: where nothing is faster, a better one runs. The environment variable FASTCONV_PRECISION gives the one
+    to start with. docs/precision.md says what each promises.
+    """
     _settings["precision"] = _check_choice(mode, PRECISIONS, "precision")
 
 
@@ -123,7 +133,16 @@ def num_threads(n):
 
 
 def precision(mode):
-    """Context manager: use a precision mode inside the ``with`` block, on this Python thread."""
+    """Context manager: use a precision mode inside the ``with`` block, on this Python thread.
+
+    Kernels run in the mode in force when they run: a gradient in that of `backward`, not in that of the forward pass.
+
+    Examples
+    --------
+    >>> with fastconv.precision("high"):
+    ...     fastconv.get_precision()
+    'high'
+    """
     return _override("precision", _check_choice(mode, PRECISIONS, "precision"))
 
 

@@ -9,7 +9,6 @@ import ctypes
 import enum
 import os
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from . import config
 from ._kernels import runtime
 from .autograd import no_grad
 from .errors import ArgumentError, DTypeError, ShapeError, UnsupportedOpError
-from .graph import Program, trace
+from .graph import Program, ProgramCache, trace
 from .io.onnx import Network, Operand, element_type, load_model
 from .op import ITEM_SIZE, Spec
 
@@ -120,7 +119,7 @@ class InferenceSession:
             if dtype.name not in ITEM_SIZE:
                 raise UnsupportedOpError(f"input {name!r} takes {dtype} arrays; networks run on numbers")
         self._overridable = [v.name for v in self._network.model.graph.input if v.name in self._network.constants]
-        self._programs = OrderedDict()  # key -> Runner, the least recently used first
+        self._programs = ProgramCache(MAX_PROGRAMS, _give_back)
         self._overrides = _overrides(self._options)
 
     def get_inputs(self):
@@ -229,25 +228,12 @@ class InferenceSession:
         shapes = tuple([array.shape for array in arrays.values()])
         names = () if len(arrays) == len(self._dtypes) else tuple(arrays)
         key = shapes, names, runtime.table(), config.get_precision()
-        try:
-            self._programs.move_to_end(key)
-            return self._programs[key]
-        except KeyError:
-            return self._make_runner(key, arrays)
-
-    def _make_runner(self, key, arrays):
-        for argument in self._inputs:
-            _check_shape(argument, arrays[argument.name].shape)
-        runner = Runner(self._network, {name: Spec(a.shape, a.dtype.name) for name, a in arrays.items()})
-        # Each step is whole under the GIL: no lock, which a fork could leave taken.
-        runner = self._programs.setdefault(key, runner)
-        full = len(self._programs) > MAX_PROGRAMS
-        while len(self._programs) > MAX_PROGRAMS:
-            with contextlib.suppress(KeyError):
-                self._programs.popitem(last=False)
-        if full:
-            runtime.release_pool()
-            _trim_heap()
+        runner = self._programs.get(key)
+        if runner is None:
+            for argument in self._inputs:
+                _check_shape(argument, arrays[argument.name].shape)
+            specs = {name: Spec(a.shape, a.dtype.name) for name, a in arrays.items()}
+            runner = self._programs.get(key, lambda: Runner(self._network, specs))
         return runner
 
 
@@ -262,20 +248,15 @@ class Runner:
     """
 
     def __init__(self, network, specs):
-        self.network, self.known, self.late, self._fresh = network, {}, [], True
-        self.program = Program(trace(self._walk, specs))
+        self.network, self._fresh, walked = network, True, []
 
-    def _walk(self, /, **tensors):
-        network = self.network
-        with no_grad():
-            values, self.late = network({name: Operand(tensor) for name, tensor in tensors.items()})
-            wanted = dict.fromkeys(network.output_names)
-            wanted |= dict.fromkeys(name for node in self.late for name in network.reads(node))
-            made = {name for node in self.late for name in node.output}
-            self.known = {
-                name: values[name] for name in wanted if name not in made and values[name].constant is not None
-            }
-            return {name: values[name].tensor() for name in wanted if name not in made and name not in self.known}
+        def walk(**tensors):
+            outputs, *rest = _walk(network, tensors)
+            walked.append(rest)
+            return outputs
+
+        self.program = Program(trace(walk, specs))
+        ((self.late, self.known),) = walked
 
     def __call__(self, arrays):
         """Return {name: array} of the outputs."""
@@ -294,6 +275,18 @@ class Runner:
         }
 
 
+def _walk(network, tensors):
+    """Return ({name: Tensor} that a program shall make, nodes to run on arrays after it, {name: Operand} known already)."""
+    with no_grad():
+        values, late = network({name: Operand(tensor) for name, tensor in tensors.items()})
+        wanted = dict.fromkeys(network.output_names)
+        wanted |= dict.fromkeys(name for node in late for name in network.reads(node))
+        made = {name for node in late for name in node.output}
+        known = {name: values[name] for name in wanted if name not in made and values[name].constant is not None}
+        outputs = {name: values[name].tensor() for name in wanted if name not in made and name not in known}
+        return outputs, late, known
+
+
 class ModelMetadata(NamedTuple):
     """What an ONNX file says of itself."""
 
@@ -306,11 +299,12 @@ class ModelMetadata(NamedTuple):
     custom_metadata_map: dict
 
 
-def _trim_heap():
-    """Give the free memory of the C library's heap back to the system, where it can be.
+def _give_back():
+    """Give free memory back to the system: the pool's, and that of the C library's heap where it can be.
 
-    Ever other shapes leave pool and heap in pieces: 1,000 calls with 400 batch sizes grew a session to 1.2 GB.
+    Ever other shapes leave both in pieces: 1,000 calls with 400 batch sizes grew a session to 1.2 GB.
     """
+    runtime.release_pool()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
@@ -319,6 +313,8 @@ def _trim_heap():
 def _overrides(options):
     """Return what makes a context manager of the settings that a session has of its own; None if it has none."""
     threads, precision = options.intra_op_num_threads, options.precision
+    if precision:
+        config.precision(precision)  # another word is refused now, not by the first run
     if not threads and not precision:
         return None
 

@@ -16,7 +16,7 @@ PACKAGE = Path(fastconv.__file__).parent
 
 # Top to bottom; a module imports only what stands above its own line. Neighbours on a line never import each other.
 LAYERS = [
-    ["errors", "shapes", "config", "op"],
+    ["errors", "shapes", "config", "op", "lazy"],
     ["_kernels"],
     ["autograd"],
     ["ops"],
@@ -33,7 +33,7 @@ LAYERS = [
 ]
 LEAVES = LAYERS[0]
 # Among the leaves: the order in which they may use each other.
-LEAF_IMPORTS = {"errors": [], "shapes": ["errors"], "config": ["errors"], "op": ["shapes", "errors"]}
+LEAF_IMPORTS = {"errors": [], "shapes": ["errors"], "config": ["errors"], "op": ["shapes", "errors"], "lazy": []}
 LEVEL = {name: i for i, line in enumerate(LAYERS) for name in line}
 
 

@@ -12,20 +12,8 @@ Files are looked for in ``path=``, in FASTCONV_HOME and in the usual caches befo
 FASTCONV_OFFLINE=1 forbids downloads. `_locate` holds the order.
 """
 
-import importlib
+from ..lazy import attach
 
 _MODULES = ("cifar10", "cifar100", "digits", "fashion_mnist", "mnist")
 
-__all__ = [*_MODULES, "DatasetNotFoundError"]
-
-
-def __getattr__(name):
-    if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name == "DatasetNotFoundError":
-        return importlib.import_module(f"{__name__}._locate").DatasetNotFoundError
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = attach(__name__, {**dict.fromkeys(_MODULES), "DatasetNotFoundError": "._locate"})

@@ -8,6 +8,7 @@ program.memory_plan()                               bytes, before it runs
 program.run(x=images)                               {name: array}, variables updated in place
 """
 
+from .cache import ProgramCache
 from .graph import Graph, Node, Value
 from .passes import explain, optimize
 from .profile import profile
@@ -15,4 +16,16 @@ from .program import Program
 from .report import MemoryReport
 from .trace import labelled, trace
 
-__all__ = ["Graph", "MemoryReport", "Node", "Program", "Value", "explain", "labelled", "optimize", "profile", "trace"]
+__all__ = [
+    "Graph",
+    "MemoryReport",
+    "Node",
+    "Program",
+    "ProgramCache",
+    "Value",
+    "explain",
+    "labelled",
+    "optimize",
+    "profile",
+    "trace",
+]

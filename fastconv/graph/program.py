@@ -41,7 +41,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Program:
-    """A compiled graph. Immutable; safe to run from several Python threads.
+    """A compiled graph, in the precision mode in force when it is made. Immutable; safe to run from several Python threads.
 
     Parameters
     ----------
@@ -59,6 +59,7 @@ class Program:
     """
 
     def __init__(self, graph):
+        self._precision = config.get_precision()
         optimized = optimize(graph)
         self.graph = hoist(optimized)
         self._assumed = tuple(optimized.assumed.values())
@@ -142,7 +143,8 @@ class Program:
         with _locks.constants:
             program = self._renewed or self
             if not program._holds():
-                program = self._renewed = Program(self._source)
+                with config.precision(self._precision):
+                    program = self._renewed = Program(self._source)
         return program
 
     def _holds(self):

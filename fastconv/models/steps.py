@@ -6,7 +6,6 @@ A model that overrides `train_step`, `test_step` or `predict_step` runs that ins
 
 import signal
 import threading
-from collections import OrderedDict
 
 import numpy as np
 
@@ -19,41 +18,7 @@ from ..graph import Program, trace
 from ..layers.node import is_shape
 from ..op import Spec
 
-MAX_PROGRAMS = 32  # per model; the least recently used goes first
-_lock = threading.Lock()
-
-
-class ProgramCache:
-    """What was worked out for one model: programs, and shapes of outputs. A copied model starts with none."""
-
-    def __init__(self):
-        self._entries = OrderedDict()
-
-    def get(self, key, make=None):
-        """Return the entry of `key`; if there is none, what `make` returns, kept, or None without it."""
-        with _lock:
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
-        if entry is not None or make is None:
-            return entry
-        entry = make()
-        with _lock:
-            self._entries[key] = entry
-            while len(self._entries) > MAX_PROGRAMS:
-                self._entries.popitem(last=False)
-        return entry
-
-    def clear(self):
-        """Forget everything."""
-        with _lock:
-            self._entries.clear()
-
-    def __len__(self):
-        return len(self._entries)
-
-    def __reduce__(self):
-        return ProgramCache, ()
+MAX_PROGRAMS = 32  # per model, and shapes of outputs
 
 
 def survey(model):

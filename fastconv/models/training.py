@@ -16,12 +16,13 @@ import numpy as np
 from .. import optimizers
 from ..autograd import SYMBOLIC, gradients, no_grad, symbol, using
 from ..errors import ArgumentError, FastconvError, GradientError, UnsupportedOpError
+from ..graph import ProgramCache
 from . import progress
 from .callbacks import CallbackList, History
 from .compiled import Compiled, output_names
 from .data import ArrayData, Epochs, adapt, check_count
 from .overridable import OverridableSteps, unpack_x_y_sample_weight
-from .steps import CustomStep, ModelStep, ProgramCache, flatten_outputs, join, survey, to_tensors
+from .steps import MAX_PROGRAMS, CustomStep, ModelStep, flatten_outputs, join, survey, to_tensors
 
 
 class Trainer(OverridableSteps):
@@ -109,7 +110,7 @@ class Trainer(OverridableSteps):
     @property
     def _programs(self):
         if self._program_cache is None:
-            self._program_cache = ProgramCache()
+            self._program_cache = ProgramCache(MAX_PROGRAMS)
         return self._program_cache
 
     def _need_compile(self, what):

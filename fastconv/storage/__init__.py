@@ -11,26 +11,17 @@
 =====================  ==================================================================================
 """
 
-import importlib
+from ..lazy import attach
 
-_HOMES = {
-    "save": "container",
-    "load": "container",
-    "atomic_write": "atomic",
-    "DataFormatError": "bounded",
-    "read_idx": "idx",
-    "read_npz": "npz",
-    "read_pickle": "pickles",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "save": ".container",
+        "load": ".container",
+        "atomic_write": ".atomic",
+        "DataFormatError": ".bounded",
+        "read_idx": ".idx",
+        "read_npz": ".npz",
+        "read_pickle": ".pickles",
+    },
+)

@@ -19,25 +19,16 @@
 =============  =====================================================================================================
 """
 
-import importlib
+from ...lazy import attach
 
-_HOMES = {
-    "load": "model",
-    "save": "exporter",
-    "load_model": "files",
-    "Network": "network",
-    "Operand": "operand",
-    "element_type": "tensors",
-}
-
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "load": ".model",
+        "save": ".exporter",
+        "load_model": ".files",
+        "Network": ".network",
+        "Operand": ".operand",
+        "element_type": ".tensors",
+    },
+)

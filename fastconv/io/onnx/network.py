@@ -174,7 +174,15 @@ class Network:
             except NotConstant:
                 late.append(node)
                 results = [LATE] * len(node.output)
-            except (FastconvError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            except (
+                FastconvError,
+                ArithmeticError,
+                AttributeError,
+                LookupError,
+                MemoryError,
+                TypeError,
+                ValueError,
+            ) as error:
                 _explain(error, self.title(node), inputs)
                 raise
             if len(results) < sum(map(bool, node.output)):
@@ -332,11 +340,17 @@ def _graph_with_references(graph, attributes):
 
 def _explain(error, title, inputs):
     """Put the node before the message of an error, once."""
-    if getattr(error, "onnx_node", None) is None:
-        error.onnx_node = title
-        got = ", ".join("-" if x is None else str(x) for x in inputs)
-        message = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
-        if isinstance(error, FastconvError):
-            error.args = (f"{title}: {message}", *error.args[1:])
-        else:
-            raise ShapeError(f"{title} cannot run on ({got}): {message}") from error
+    if getattr(error, "onnx_node", None) is not None:
+        return
+    error.onnx_node = title
+    message = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
+    if isinstance(error, FastconvError):
+        error.args = (f"{title}: {message}", *error.args[1:])
+        return
+    if isinstance(error, (AttributeError, LookupError, TypeError)):
+        # Python's words are about functions in here, not about the file; they follow as the cause.
+        message = (
+            "an input is missing or one too many, or its number of axes does not fit the operator and its attributes"
+        )
+    got = ", ".join("nothing" if x is None else f"{x.dtype} {list(x.shape)}" for x in inputs) or "nothing"
+    raise ShapeError(f"{title} cannot run on ({got}): {message}") from error

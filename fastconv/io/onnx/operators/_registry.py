@@ -107,7 +107,7 @@ class Call(NamedTuple):
         """Return an attribute that has no default."""
         value = self.attribute(name)
         if value is None:
-            raise ModelFormatError(f"{self.title} lacks its attribute {name!r}")
+            raise ModelFormatError(f"lacks its attribute {name!r}")
         return value
 
     def known(self, operand):

@@ -1,0 +1,27 @@
+"""Names of a package that are imported when they are first asked for: importing the package loads nothing else."""
+
+import importlib
+
+
+def attach(package, homes):
+    """Return the `__getattr__`, `__dir__` and `__all__` of a package.
+
+    Parameters
+    ----------
+    package : str
+        Its ``__name__``.
+    homes : dict of str -> str or None
+        By name, the module that holds it, relative to the package (``".files"``); None: the name is a module itself.
+    """
+
+    def find(name):
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home = homes[name]
+        module = importlib.import_module(home or f".{name}", package)
+        return module if home is None else getattr(module, name)
+
+    def names():
+        return sorted({*vars(importlib.import_module(package)), *homes})
+
+    return find, names, sorted(homes)
