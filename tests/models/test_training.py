@@ -109,7 +109,8 @@ def test_programs_and_tape_agree():
         assert any(isinstance(entry, Program) for entry in model._programs._entries.values()) != eager
     assert runs[0][0] == runs[1][0]
     assert_same_weights(runs[0][1], runs[1][1])
-    np.testing.assert_array_equal(runs[0][2], runs[1][2])
+    # In inference the program normalises as scale and shift within the convolution: a rounding apart.
+    np.testing.assert_allclose(runs[0][2], runs[1][2], rtol=1e-6)
 
 
 def test_float64_model_stays_float64():
