@@ -70,7 +70,9 @@ def coordinates(mode, size, out, scale, region=(0.0, 1.0)):
     if mode == "pytorch_half_pixel":
         return (x + 0.5) / scale - 0.5 if out > 1 else np.zeros(out)
     if mode == "align_corners":
-        length = scale * size  # not rounded: what was asked for
+        # Not rounded: the standard's own test (resize_downsample_scales_linear_align_corners) divides by 0.6 * 4 - 1. ONNX
+        # Runtime and the files of PyTorch's exporter mean the rounded length; with sizes in place of scales all agree.
+        length = scale * size
         return x * ((size - 1) / (length - 1)) if length != 1 else np.zeros(out)
     if mode == "asymmetric":
         return x / scale

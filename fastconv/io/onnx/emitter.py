@@ -22,7 +22,7 @@ class Stored(NamedTuple):
     order: tuple[int, ...]
 
 
-def channels_first(rank):
+def channels_first_order(rank):
     """Return the order in which ONNX wants (N, ..., C)."""
     return (0, rank - 1, *range(1, rank - 1))
 

@@ -10,7 +10,7 @@ from ... import shapes
 from ...errors import UnsupportedOpError
 from ...ops import _convolution, _transposed
 from ...ops.getitem import Array, Slice
-from .emitter import channels_first, same_order
+from .emitter import channels_first_order, same_order
 
 TABLE = {}
 _FAR = np.iinfo(np.int64).max
@@ -141,7 +141,7 @@ def _depthwise(e, node):
 
 
 def _write_conv(e, node, x, weight, size, groups):
-    attrs, order = node.attrs, channels_first(x.ndim)
+    attrs, order = node.attrs, channels_first_order(x.ndim)
     geometry = _convolution.geometry(e.static(x, "a convolution"), (*size, 0, 0), attrs)
     name = e.node(
         "Conv",
@@ -160,7 +160,7 @@ def _write_conv(e, node, x, weight, size, groups):
 @_exports("conv1d_transpose", "conv2d_transpose", "conv3d_transpose")
 def _conv_transpose(e, node):
     x, kernel, attrs = node.inputs["x"], node.inputs["kernel"], node.attrs
-    rank, order = kernel.ndim - 2, channels_first(x.ndim)
+    rank, order = kernel.ndim - 2, channels_first_order(x.ndim)
     geometry = _transposed.geometry(e.static(x, "a convolution"), kernel.shape, attrs)
     before = [pair[0] for pair in geometry.padding]
     after, more = [], []
@@ -217,7 +217,7 @@ def _matmul(e, node):
 @_exports("batch_norm_inference")
 def _batch_norm(e, node):
     x, mean = node.inputs["x"], node.inputs["moving_mean"]
-    order = channels_first(x.ndim)
+    order = channels_first_order(x.ndim)
     vectors = []
     for name, missing in (("gamma", 1), ("beta", 0)):
         value = node.inputs.get(name)
@@ -242,7 +242,7 @@ def _softmax(e, node):
 @_exports(*(f"{kind}_pool{rank}d" for kind in ("max", "avg") for rank in (1, 2, 3)), "sum_pool2d")
 def _pool(e, node):
     x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
-    order, kind = channels_first(x.ndim), node.op.name[:3]
+    order, kind = channels_first_order(x.ndim), node.op.name[:3]
     size = e.static(x, "a pooling")[1:-1]
     pads = shapes.resolve_padding(attrs.padding, size, attrs.pool_size, attrs.strides)
     name = e.node(
@@ -261,7 +261,7 @@ def _pool(e, node):
 @_exports(*(f"global_{kind}_pool{rank}d" for kind in ("max", "avg") for rank in (1, 2, 3)))
 def _global_pool(e, node):
     x, y = node.inputs["x"], node.outputs["y"]
-    order = channels_first(x.ndim)
+    order = channels_first_order(x.ndim)
     op_type = "GlobalMaxPool" if "max" in node.op.name else "GlobalAveragePool"
     name = e.node(op_type, e.tensor(x, order))
     if node.attrs.keepdims:
@@ -413,7 +413,7 @@ def _pad(e, node):
 @_exports("upsample")
 def _upsample(e, node):
     x, y = node.inputs["x"], node.outputs["y"]
-    order = channels_first(x.ndim)
+    order = channels_first_order(x.ndim)
     scales = e.constant(np.array([node.attrs.repeats[axis] for axis in order], "float32"))
     name = e.node(
         "Resize",

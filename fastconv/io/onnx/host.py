@@ -11,7 +11,7 @@ from ...op import ITEM_SIZE, Op, Spec
 from .operand import Operand
 
 # Shapes are found by trying a function on zeros: not on more than this many.
-MAX_ELEMENTS = 1 << 31
+MAX_HOST_ELEMENTS = 1 << 31
 
 
 class Attrs(NamedTuple):
@@ -33,7 +33,7 @@ def make_op(name, function, inputs):
         return {f"y{i}": np.asarray(result) for i, result in enumerate(function(*values))}
 
     def infer(specs, attrs):
-        if sum(spec.size for spec in specs.values()) > MAX_ELEMENTS:
+        if sum(spec.size for spec in specs.values()) > MAX_HOST_ELEMENTS:
             raise UnsupportedOpError(f"{name} has no kernel, and its inputs are too large to do without: {specs}")
         results = compute({x: np.broadcast_to(np.zeros((), s.dtype), s.shape) for x, s in specs.items()})
         for result in results.values():

@@ -15,7 +15,7 @@ from ...graph import labelled
 from . import proto
 from .check import check, function_key, normal, opset_versions
 from .external import let_go
-from .host import MAX_ELEMENTS, apply_host, cast
+from .host import MAX_HOST_ELEMENTS, apply_host, cast
 from .operand import Operand
 from .operators import OPERATORS, Call, NotConstant
 from .tensors import to_array
@@ -303,7 +303,7 @@ def results_of(call, evaluate, arrays):
     arrays = [np.asarray(result) for result in results[: len(call.wanted)]]
     for array in arrays:
         # One that is repeated without taking memory would still keep whoever reads it busy.
-        if array.size > MAX_ELEMENTS:
+        if array.size > MAX_HOST_ELEMENTS:
             raise ShapeError(f"an array of shape {array.shape} is too large for what runs on the host")
     return arrays
 

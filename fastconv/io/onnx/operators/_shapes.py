@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ....errors import ModelFormatError, ShapeError
-from ..host import MAX_ELEMENTS
+from ..host import MAX_HOST_ELEMENTS
 from ..operand import Operand
 from ._registry import evaluates, lowers
 
@@ -13,7 +13,7 @@ from ._registry import evaluates, lowers
 def within(shape):
     """Return a shape as a tuple, if an array of it may be made: a few numbers in a file must not fill the memory."""
     shape = tuple(shape)
-    if min(shape, default=0) < 0 or math.prod(shape) > MAX_ELEMENTS:
+    if min(shape, default=0) < 0 or math.prod(shape) > MAX_HOST_ELEMENTS:
         raise ShapeError(f"an array of shape {shape} cannot be made: no size may be negative, nor all of it too large")
     return shape
 
