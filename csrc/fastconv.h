@@ -122,9 +122,9 @@ typedef struct {
 } fc_shallow;
 
 /* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j) of
- * F(MxM, 3x3) reads M + 2 x M + 2 pixels from row first_row + M i, column first_column + M j of x on; `zero` (of `channels`)
- * is what it sees outside. v: (M + 2)^2 matrices [tile][v_tile], of which whole vectors of channels are written. The
- * transform of the gradients of the outputs, for M = 2, reads 2 x 2 pixels and writes whole panels.
+ * F(HxW, 3x3) reads H + 2 x W + 2 pixels from row first_row + H i, column first_column + W j of x on; `zero` (of `channels`)
+ * is what it sees outside. v: (H + 2)(W + 2) matrices [tile][v_tile], of which whole vectors of channels are written. The
+ * transform of the gradients of the outputs, for H = W = 2, reads 2 x 2 pixels and writes whole panels.
  */
 typedef struct {
     const float *x, *zero;
@@ -135,7 +135,7 @@ typedef struct {
     int64_t v_tile, v_matrix;
 } fc_winograd_input;
 
-/* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds (M + 2)^2 matrices [tile][NR]. */
+/* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds (H + 2)(W + 2) matrices [tile][NR]. */
 typedef struct {
     const float *m;
     int64_t m_matrix;
@@ -147,14 +147,14 @@ typedef struct {
     fc_activation activation;
     const float *scale, *shift; /* `columns` of both, or NULL: y * scale + shift is stored, the activation is short */
     int32_t pool;               /* the largest of 2 x 2 outputs is stored, y has half the rows and columns; a short activation, no residual */
-    float share;      /* M = 4: of the largest output of a tile; pixels with less than that in every channel are suspect */
+    float share;      /* W = 4: of the largest output of a tile; pixels with less than that in every channel are suspect */
     uint8_t *suspect; /* -> [count]: bit v: of vector v something is suspect or, as summed here, not finite; nothing was stored */
 } fc_winograd_output;
 
-/* The transforms of F(MxM, 3x3). */
+/* The transforms of F(HxW, 3x3). */
 typedef struct {
-    int64_t outputs; /* M */
-    /* n floats of each of nine packed taps, `tap` apart, into (M + 2)^2, `matrix` apart */
+    int64_t rows, columns; /* H, W */
+    /* n floats of each of nine packed taps, `tap` apart, into (H + 2)(W + 2), `matrix` apart */
     void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix);
     void (*input)(const fc_winograd_input *);
     void (*output)(const fc_winograd_output *);
@@ -430,7 +430,7 @@ typedef struct {
     void (*shallow)(const fc_shallow *);
 
     /* kernels/winograd.h */
-    fc_winograd winograd_2x2, winograd_4x4;
+    fc_winograd winograd_2x2, winograd_2x4, winograd_4x4;
     void (*winograd_gradient)(const fc_winograd_input *);
     /* n floats of nine taps of the kernel's gradient, `tap` apart, from the sum over `count` parts, `part` apart, of 16
      * matrices, `matrix` apart; returns whether all are finite */

@@ -1,12 +1,13 @@
-/* Winograd's minimal filtering F(MxM, 3x3) (Lavin and Gray, arXiv 1509.09308): a tile of M x M outputs from N x N inputs,
- * N = M + 2,
+/* Winograd's minimal filtering F(HxW, 3x3) (Lavin and Gray, arXiv 1509.09308): a tile of H x W outputs from
+ * (H + 2) x (W + 2) inputs,
  *
- *   y = A^T [ (G g G^T) * (B^T d B) ] A          d: N x N inputs, g: 3 x 3 weights, *: element by element
+ *   y = A^T [ (G g G^T) * (B^T d B) ] A          d: inputs, g: 3 x 3 weights, *: element by element
  *
- * Summed over the channels, each of the N^2 elements is a matrix product [tiles][C] x [C][O] (fc_tile). Multiplications of
- * a tile: 16 for M = 2, where the plain convolution takes 36; 36 for M = 4, where it takes 144. Here are the three
- * transforms around the products, each a vector of channels at a time: one dimension as a function of N values, applied to
- * the columns and then to the rows.
+ * A, B and G left of the operand those of F(H, 3), right of it those of F(W, 3). Summed over the channels, each of the
+ * (H + 2)(W + 2) elements is a matrix product [tiles][C] x [C][O] (fc_tile). Multiplications of a tile: 16 for 2 x 2, where
+ * the plain convolution takes 36; 24 for 2 x 4, where it takes 72; 36 for 4 x 4, where it takes 144. Here are the three
+ * transforms around the products, each a vector of channels at a time: one dimension as a function of M + 2 values, applied
+ * to the columns and then to the rows.
  *
  * F(2, 3): polynomials at the points 0, 1, -1, infinity.
  *
@@ -51,20 +52,21 @@ FC_INLINE void winograd_g(const vd g[3], vd u[6], const int M) {
     }
 }
 
-FC_INLINE void winograd_kernel(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix, const int M) {
+FC_INLINE void winograd_kernel(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix, const int H,
+                               const int W) {
     for (int64_t i = 0; i < n; i += FC_VL / 2) {
         vd rows[3][6];
         FC_UNROLL for (int r = 0; r < 3; r++) {
             vd g[3];
             FC_UNROLL for (int c = 0; c < 3; c++)
                 g[c] = __builtin_convertvector(*(const vf_half *)(packed + (3 * r + c) * tap + i), vd);
-            winograd_g(g, rows[r], M);
+            winograd_g(g, rows[r], W);
         }
-        FC_UNROLL for (int c = 0; c < M + 2; c++) {
+        FC_UNROLL for (int c = 0; c < W + 2; c++) {
             vd g[3] = {rows[0][c], rows[1][c], rows[2][c]}, u[6];
-            winograd_g(g, u, M);
-            FC_UNROLL for (int r = 0; r < M + 2; r++)
-                *(vf_half *)(out + (r * (M + 2) + c) * matrix + i) = __builtin_convertvector(u[r], vf_half);
+            winograd_g(g, u, H);
+            FC_UNROLL for (int r = 0; r < H + 2; r++)
+                *(vf_half *)(out + (r * (W + 2) + c) * matrix + i) = __builtin_convertvector(u[r], vf_half);
         }
     }
 }
@@ -107,60 +109,61 @@ FC_INLINE void winograd_b(const vf d[6], vf v[6], const int M) {
 
 /* `count` rows of B^T d B from `row` on: what they read stays in registers, not so all 36. */
 FC_INLINE void winograd_input_rows(const float *const *d, int64_t c, int64_t n, float *v, int64_t matrix, const int row,
-                                   const int count, const int M) {
+                                   const int count, const int H, const int W) {
     vf t[2][6];
-    FC_UNROLL for (int j = 0; j < M + 2; j++) {
+    FC_UNROLL for (int j = 0; j < W + 2; j++) {
         vf column[6], image[6];
-        FC_UNROLL for (int i = 0; i < M + 2; i++) column[i] = v_load_some(d[i * (M + 2) + j] + c, n);
-        winograd_b(column, image, M);
+        FC_UNROLL for (int i = 0; i < H + 2; i++) column[i] = v_load_some(d[i * (W + 2) + j] + c, n);
+        winograd_b(column, image, H);
         FC_UNROLL for (int r = 0; r < count; r++) t[r][j] = image[row + r];
     }
     FC_UNROLL for (int r = 0; r < count; r++) {
         vf image[6];
-        winograd_b(t[r], image, M);
-        FC_UNROLL for (int j = 0; j < M + 2; j++) v_store(v + ((row + r) * (M + 2) + j) * matrix, image[j]);
+        winograd_b(t[r], image, W);
+        FC_UNROLL for (int j = 0; j < W + 2; j++) v_store(v + ((row + r) * (W + 2) + j) * matrix, image[j]);
     }
 }
 
 /* `ahead`: from this tile's last columns of pixels to those of a tile that comes soon. */
 FC_INLINE void winograd_input_vector(const float *const *d, int64_t ahead, int64_t c, int64_t n, float *v,
-                                     int64_t matrix, const int M) {
-    FC_UNROLL for (int r = 0; r < M + 2; r++)
-        FC_UNROLL for (int j = 2; j < M + 2; j++) __builtin_prefetch(d[r * (M + 2) + j] + ahead + c);
-    winograd_input_rows(d, c, n, v, matrix, 0, 1, M);
-    FC_UNROLL for (int r = 1; r < M + 1; r += 2) winograd_input_rows(d, c, n, v, matrix, r, 2, M);
-    winograd_input_rows(d, c, n, v, matrix, M + 1, 1, M);
+                                     int64_t matrix, const int H, const int W) {
+    FC_UNROLL for (int r = 0; r < H + 2; r++)
+        FC_UNROLL for (int j = 2; j < W + 2; j++) __builtin_prefetch(d[r * (W + 2) + j] + ahead + c);
+    winograd_input_rows(d, c, n, v, matrix, 0, 1, H, W);
+    FC_UNROLL for (int r = 1; r < H + 1; r += 2) winograd_input_rows(d, c, n, v, matrix, r, 2, H, W);
+    winograd_input_rows(d, c, n, v, matrix, H + 1, 1, H, W);
 }
 
-/* d[r][c]: the pixel of x that row r, column c of an edge x edge tile reads; tiles are `step` apart. */
-FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, const int step, const int edge, const float **d) {
-    const int64_t n = at.image, row = t->first_row + step * at.row, column = t->first_column + step * at.column;
-    if (row >= 0 && row + edge <= t->height && column >= 0 && column + edge <= t->width) {
+/* d[r][c]: the pixel of x that row r, column c of the rows x columns reads of a tile of H x W outputs is. */
+FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, const int H, const int W, const int rows,
+                               const int columns, const float **d) {
+    const int64_t n = at.image, row = t->first_row + H * at.row, column = t->first_column + W * at.column;
+    if (row >= 0 && row + rows <= t->height && column >= 0 && column + columns <= t->width) {
         const float *first = t->x + ((n * t->height + row) * t->width + column) * t->x_pixel;
-        for (int r = 0; r < edge; r++, first += t->width * t->x_pixel)
-            for (int c = 0; c < edge; c++) d[r * edge + c] = first + c * t->x_pixel;
+        for (int r = 0; r < rows; r++, first += t->width * t->x_pixel)
+            for (int c = 0; c < columns; c++) d[r * columns + c] = first + c * t->x_pixel;
         return;
     }
-    for (int r = 0; r < edge; r++) {
-        for (int c = 0; c < edge; c++) {
+    for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < columns; c++) {
             const int64_t h = row + r, w = column + c;
             const int inside = h >= 0 && h < t->height && w >= 0 && w < t->width;
-            d[r * edge + c] = inside ? t->x + ((n * t->height + h) * t->width + w) * t->x_pixel : t->zero;
+            d[r * columns + c] = inside ? t->x + ((n * t->height + h) * t->width + w) * t->x_pixel : t->zero;
         }
     }
 }
 
-FC_INLINE void winograd_input(const fc_winograd_input *t, const int M) {
+FC_INLINE void winograd_input(const fc_winograd_input *t, const int H, const int W) {
     const int64_t whole = t->channels / FC_VL * FC_VL;
-    const int64_t ahead = M * t->x_pixel * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
+    const int64_t ahead = W * t->x_pixel * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
     winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
         const float *d[36];
-        winograd_pixels(t, at, M, M + 2, d);
+        winograd_pixels(t, at, H, W, H + 2, W + 2, d);
         float *v = t->v + i * t->v_tile;
-        for (int64_t c = 0; c < whole; c += FC_VL) winograd_input_vector(d, ahead, c, FC_VL, v + c, t->v_matrix, M);
+        for (int64_t c = 0; c < whole; c += FC_VL) winograd_input_vector(d, ahead, c, FC_VL, v + c, t->v_matrix, H, W);
         if (whole < t->channels)
-            winograd_input_vector(d, ahead, whole, t->channels - whole, v + whole, t->v_matrix, M);
+            winograd_input_vector(d, ahead, whole, t->channels - whole, v + whole, t->v_matrix, H, W);
     }
 }
 
@@ -183,45 +186,45 @@ FC_INLINE void winograd_a(const vf m[6], vf y[4], const int M) {
  * suspect[tile] tells the caller to compute those of the panel's vector v another way. Nothing is stored of them: y may
  * hold the residual.
  *
- * With M = 4 an output is made of inputs that it does not see, too, and in float32 they leave their rounding errors behind.
- * So an output pixel that is small beside the tile's others, in every channel, is suspect. */
-FC_INLINE int winograd_is_uneven(const vf out[4][4], int64_t rows, int64_t columns, float share) {
+ * With four outputs to a side an output is made of inputs that it does not see, too, and in float32 they leave their
+ * rounding errors behind. So an output pixel that is small beside the tile's others, in every channel, is suspect. */
+FC_INLINE int winograd_is_uneven(const vf out[4][4], int64_t rows, int64_t columns, float share, const int H, const int W) {
     vf largest = v_zero();
-    FC_UNROLL for (int r = 0; r < 4; r++)
-        FC_UNROLL for (int c = 0; c < 4; c++) largest = v_greater(v_abs(out[r][c]), largest);
+    FC_UNROLL for (int r = 0; r < H; r++)
+        FC_UNROLL for (int c = 0; c < W; c++) largest = v_greater(v_abs(out[r][c]), largest);
     if (!v_bits(largest > 0)) return 0;
     largest *= share;
     int uneven = 0;
-    FC_UNROLL for (int r = 0; r < 4; r++)
-        FC_UNROLL for (int c = 0; c < 4; c++)
+    FC_UNROLL for (int r = 0; r < H; r++)
+        FC_UNROLL for (int c = 0; c < W; c++)
             uneven |= (r < rows) & (c < columns) & !v_bits(v_abs(out[r][c]) > largest);
     return uneven;
 }
 
-FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
+FC_INLINE void winograd_output(const fc_winograd_output *t, const int H, const int W) {
     const int window = t->pool ? 2 : 1;
     const int64_t pixel = t->y_pixel, height = t->out_height / window, width = t->out_width / window, y_row = width * pixel;
     winograd_tile where = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&where, t->tiles_h, t->tiles_w)) {
-        const int64_t row = M * where.row, column = M * where.column, step = t->pool ? M / 2 : M;
-        const int64_t rows = fc_clamp(t->out_height - row, 1, M), columns = fc_clamp(t->out_width - column, 1, M);
-        const int64_t at = ((where.image * height + step * where.row) * width + step * where.column) * pixel;
+        const int64_t row = H * where.row, column = W * where.column;
+        const int64_t rows = fc_clamp(t->out_height - row, 1, H), columns = fc_clamp(t->out_width - column, 1, W);
+        const int64_t at = ((where.image * height + row / window) * width + column / window) * pixel;
         t->suspect[i] = 0;
         for (int v = 0; v < FC_NRV && v * FC_VL < t->columns; v++) {
             const float *m = t->m + i * FC_NR + v * FC_VL;
             const int64_t left = t->columns - v * FC_VL;
             vf half[4][6], out[4][4], check = v_zero();
-            FC_UNROLL for (int j = 0; j < M + 2; j++) {
+            FC_UNROLL for (int j = 0; j < W + 2; j++) {
                 vf product[6], y[4];
-                FC_UNROLL for (int r = 0; r < M + 2; r++) product[r] = v_load(m + (r * (M + 2) + j) * t->m_matrix);
-                winograd_a(product, y, M);
-                FC_UNROLL for (int r = 0; r < M; r++) half[r][j] = y[r];
+                FC_UNROLL for (int r = 0; r < H + 2; r++) product[r] = v_load(m + (r * (W + 2) + j) * t->m_matrix);
+                winograd_a(product, y, H);
+                FC_UNROLL for (int r = 0; r < H; r++) half[r][j] = y[r];
             }
-            FC_UNROLL for (int r = 0; r < M; r++) {
-                winograd_a(half[r], out[r], M);
-                FC_UNROLL for (int c = 0; c < M; c++) check += 0.0f * out[r][c];
+            FC_UNROLL for (int r = 0; r < H; r++) {
+                winograd_a(half[r], out[r], W);
+                FC_UNROLL for (int c = 0; c < W; c++) check += 0.0f * out[r][c];
             }
-            if (v_bits(check != 0) || (M == 4 && winograd_is_uneven(out, rows, columns, t->share))) {
+            if (v_bits(check != 0) || (W == 4 && winograd_is_uneven(out, rows, columns, t->share, H, W))) {
                 t->suspect[i] |= 1 << v;
                 continue;
             }
@@ -229,8 +232,8 @@ FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
             const vf scale = t->scale ? v_load_some(t->scale + v * FC_VL, left) : v_zero();
             const vf shift = t->scale ? v_load_some(t->shift + v * FC_VL, left) : v_zero();
             float *y = t->y + at + v * FC_VL;
-            FC_UNROLL for (int r = 0; r < M; r++) {
-                FC_UNROLL for (int c = 0; c < M; c++) {
+            FC_UNROLL for (int r = 0; r < H; r++) {
+                FC_UNROLL for (int c = 0; c < W; c++) {
                     if (r >= rows || c >= columns) continue;
                     const int64_t to = r * y_row + c * pixel;
                     vf z = out[r][c];
@@ -242,8 +245,8 @@ FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
                 }
             }
             if (t->pool)
-                FC_UNROLL for (int r = 0; r < M; r += 2)
-                    FC_UNROLL for (int c = 0; c < M; c += 2) {
+                FC_UNROLL for (int r = 0; r < H; r += 2)
+                    FC_UNROLL for (int c = 0; c < W; c += 2) {
                     if (r >= rows || c >= columns) continue;
                     vf best = v_larger(out[r][c + 1], out[r][c]);
                     best = v_larger(out[r + 1][c + 1], v_larger(out[r + 1][c], best));
@@ -256,14 +259,15 @@ FC_INLINE void winograd_output(const fc_winograd_output *t, const int M) {
     }
 }
 
-#define FC_WINOGRAD(M) \
-    static void winograd_kernel_##M(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) { \
-        winograd_kernel(packed, tap, n, out, matrix, M); \
+#define FC_WINOGRAD(H, W) \
+    static void winograd_kernel_##H##x##W(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) { \
+        winograd_kernel(packed, tap, n, out, matrix, H, W); \
     } \
-    static void winograd_input_##M(const fc_winograd_input *t) { winograd_input(t, M); } \
-    static void winograd_output_##M(const fc_winograd_output *t) { winograd_output(t, M); }
-FC_WINOGRAD(2)
-FC_WINOGRAD(4)
+    static void winograd_input_##H##x##W(const fc_winograd_input *t) { winograd_input(t, H, W); } \
+    static void winograd_output_##H##x##W(const fc_winograd_output *t) { winograd_output(t, H, W); }
+FC_WINOGRAD(2, 2)
+FC_WINOGRAD(2, 4)
+FC_WINOGRAD(4, 4)
 
 /* ---- the kernel's gradient by F(2x2, 3x3): dg = G^T [ sum over tiles of (B^T d B) * (A dy A^T) ] G */
 
@@ -289,7 +293,7 @@ static void fc_winograd_gradient_run(const fc_winograd_input *t) {
     winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
         const float *d[4];
-        winograd_pixels(t, at, 2, 2, d);
+        winograd_pixels(t, at, 2, 2, 2, 2, d);
         float *z = t->v + i * t->v_tile;
         for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(d, c, FC_VL, z + c, t->v_matrix);
         for (int64_t c = whole; c < padded; c += FC_VL) {

@@ -1,8 +1,8 @@
-"""3x3 convolutions of stride 1 by Winograd's F(2x2, 3x3), 16 products of a tile where the plain way takes 36, or by
-F(4x4, 3x3), 36 where it takes 144.
+"""3x3 convolutions of stride 1 by Winograd's F(2x2, 3x3), 16 products of a tile where the plain way takes 36, by
+F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
 
-    chunk: a block of tiles (2 x 2 or 4 x 4 outputs each, over image borders too) x a few panels of output channels
-      transform the inputs of the tiles: 16 or 36 matrices [tile][channel]           (C: fc_winograd_input)
+    chunk: a block of tiles (2 x 2, 2 x 4 or 4 x 4 outputs each, over image borders too) x a few panels of channels
+      transform the inputs of the tiles: 16, 24 or 36 matrices [tile][channel]       (C: fc_winograd_input)
       matrix                  its tiles stay in the second-level cache while the weights stream by
         panel
           block of channels   each is summed from zero, and added to those before: small sums are more exact
@@ -13,7 +13,7 @@ F(4x4, 3x3), 36 where it takes 144.
 The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed` stays, because
 the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed again the plain
 way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not; and so
-where a tile of 4 x 4 has pixels much smaller than others, which would keep the rounding errors of those.
+where a tile with a side of 4 has pixels much smaller than others, which would keep the rounding errors of those.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memset
@@ -47,7 +47,7 @@ cdef extern from "fastconv.h" nogil:
         float share
         uint8_t *suspect
     ctypedef struct fc_winograd:
-        int64_t outputs
+        int64_t rows, columns
         void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
         void (*input)(const fc_winograd_input *) noexcept nogil
         void (*output)(const fc_winograd_output *) noexcept nogil
@@ -55,15 +55,14 @@ cdef extern from "fastconv.h" nogil:
         int64_t vector_length, mr, nr
         void (*tile)(const fc_tile *) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
-        fc_winograd winograd_2x2, winograd_4x4
+        fc_winograd winograd_2x2, winograd_2x4, winograd_4x4
 
 # The transformed tiles of a chunk, before and after the products, shall stay in the second-level cache; yet each chunk
-# reads all weights once, and where these are too many for the third level that costs more.
+# reads all weights once: with fewer tiles than this that costs more.
 TILE_BYTES = 600_000
-MIN_TILES = 16
+MIN_TILES = 32
 MAX_TILES = 128
-WEIGHT_BYTES = 8_000_000
-# Outputs of the side of a tile, at most.
+# Outputs of a row of a tile, at most.
 cdef enum:
     MAX_OUTPUTS = 4
 # Fewer columns than this are not worth a second transform of the inputs.
@@ -72,8 +71,16 @@ MIN_COLUMNS = 64
 CHUNKS = 8
 
 
-cdef const fc_winograd *transforms(const fc_kernels *k, int64_t outputs):
-    return &k.winograd_2x2 if outputs == 2 else &k.winograd_4x4
+cdef const fc_winograd *transforms(const fc_kernels *k, side) except NULL:
+    if side == (4, 4):
+        return &k.winograd_4x4
+    return &k.winograd_2x2 if side == (2, 2) else &k.winograd_2x4
+
+
+cdef int64_t products(side):
+    """Return how many products a tile takes for each pair of channels."""
+    rows, columns = side
+    return (rows + 2) * (columns + 2)
 
 
 # ---- weights
@@ -92,24 +99,24 @@ cdef void kernel_chunk(const void *raw, int64_t chunk, char *scratch) noexcept n
                          args.transformed + panel * args.panel + start, args.matrix)
 
 
-def transformed_bytes(outputs, depth, columns):
-    """Return the size of the weights transformed for tiles of outputs x outputs."""
+def transformed_bytes(side, depth, columns):
+    """Return the size of the weights transformed for tiles of `side` = (rows, columns) outputs."""
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    return 4 * (outputs + 2) ** 2 * -(-columns // k.nr) * depth * k.nr
+    return 4 * products(side) * -(-columns // k.nr) * depth * k.nr
 
 
-def transform_kernel(str packed, str transformed, *, outputs, depth, columns):
+def transform_kernel(str packed, str transformed, *, side, depth, columns):
     """Return the step that transforms packed 3x3 kernels, [panel][tap][k][NR] -> [matrix][panel][k][NR]."""
     cdef KernelArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     panels = -(-columns // k.nr)
-    args.packed, args.transformed, args.winograd = NULL, NULL, transforms(k, outputs)
+    args.packed, args.transformed, args.winograd = NULL, NULL, transforms(k, side)
     args.panel, args.matrix = depth * k.nr, panels * depth * k.nr
     args.blocks, args.block = split(args.panel, 1024, k.nr)
     return Step("winograd_kernel", <size_t>&kernel_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, True)),
-                panels * args.blocks, cost=(outputs + 2) ** 2 * args.matrix / 16e3)
+                panels * args.blocks, cost=products(side) * args.matrix / 16e3)
 
 
 # ---- the convolution
@@ -129,7 +136,7 @@ cdef struct WinogradArgs:
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
     int64_t v_tile, depth_block
-    int64_t outputs, matrices                           # a tile has outputs x outputs; that many products
+    int64_t matrices                                    # products of a tile
     fc_activation activation
     const fc_kernels *k
     const fc_winograd *winograd
@@ -159,7 +166,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     zero = <float *>scratch
     scratch += align(4 * args.depth)
     plain = <float *>scratch
-    scratch += align(4 * args.outputs * args.outputs * k.vector_length)
+    scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
     source.v = <float *>scratch
     scratch += align(4 * args.matrices * args.block * args.v_tile)
     m = <float *>scratch
@@ -219,9 +226,9 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, i
     """Sum one tile the plain way: those vectors of a panel whose bits are set. `plain` holds the results of one while
     more is to be done with them."""
     cdef const fc_kernels *k = args.k
-    cdef int64_t per_image = args.tiles_h * args.tiles_w, row = args.outputs * (tile % per_image // args.tiles_w)
-    cdef int64_t column = args.outputs * (tile % args.tiles_w), rows = min(args.outputs, args.out_height - row), r, i, v
-    cdef int64_t first, image = tile // per_image
+    cdef int64_t per_image = args.tiles_h * args.tiles_w, image = tile // per_image, first, r, i, v
+    cdef int64_t width = args.winograd.columns, row = args.winograd.rows * (tile % per_image // args.tiles_w)
+    cdef int64_t column = width * (tile % args.tiles_w), rows = min(args.winograd.rows, args.out_height - row)
     cdef bint more = args.pool or args.scale != NULL
     cdef int64_t[3] tap_h
     cdef int64_t[3] tap_w
@@ -236,7 +243,7 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, i
     g.step_h, g.step_w, g.taps_h, g.taps_w, g.tap_h, g.tap_w = 1, 1, 3, 3, tap_h, tap_w
     g.out_height, g.out_width = args.out_height, args.out_width
     g.y_image, g.y_row = args.out_height * args.out_width * args.y_pixel, args.out_width * args.y_pixel
-    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = (args.y_pixel, min(args.outputs, args.out_width - column), a,
+    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = (args.y_pixel, min(width, args.out_width - column), a,
                                                   MAX_OUTPUTS, y_rows)
     t.a, t.a_tap, t.a_offset, t.taps, t.depth, t.b_tap = a, MAX_OUTPUTS, 0, 9, args.depth, args.depth * k.nr
     t.y_rows, t.rows, t.last, t.activation, t.known_rows = y_rows, g.count, 1, args.activation, 0
@@ -253,7 +260,7 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, i
             k.gather(&g)
             t.y = args.y + first
             if more:
-                t.y = plain + args.outputs * r * k.vector_length
+                t.y = plain + width * r * k.vector_length
                 for i in range(g.count):
                     y_rows[i] = i * k.vector_length
             k.tile(&t)
@@ -274,7 +281,7 @@ cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int6
                 best = 0
                 for i in range(window):
                     for j in range(window):
-                        pixel = (r * window + i) * args.outputs + c * window + j
+                        pixel = (r * window + i) * args.winograd.columns + c * window + j
                         value = plain[pixel * args.k.vector_length + n - first]
                         if args.scale != NULL:
                             value = value * args.scale[n] + args.shift[n]
@@ -283,19 +290,19 @@ cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int6
                 args.y[((image * height + row // window + r) * width + column // window + c) * args.y_pixel + n] = best
 
 
-def convolve(str x, str packed, str transformed, bias, residual, str y, *, outputs, depth_block, share, images, x_size,
+def convolve(str x, str packed, str transformed, bias, residual, str y, *, side, depth_block, share, images, x_size,
              first, out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False):
     """Return the step of a 3x3 convolution of stride 1.
 
     Parameters
     ----------
-    outputs : int
-        The side of a tile: 2 or 4.
+    side : (int, int)
+        Rows and columns of outputs of a tile: (2, 2), (2, 4) or (4, 4).
     depth_block : int
         So many products of an element are summed from zero, at most, before they are added to those before.
     share : float
-        Tiles of 4 x 4: where a pixel's outputs are a smaller share of the tile's largest, in every channel, they are
-        summed again the plain way: the largest leave their rounding errors in all outputs of a tile.
+        Tiles with a side of 4: where a pixel's outputs are a smaller share of the tile's largest, in every channel,
+        they are summed again the plain way: the largest leave their rounding errors in all outputs of a tile.
     x_size, depth
         (height, width) and channels of the contiguous NHWC input.
     first : (int, int)
@@ -311,29 +318,27 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, outpu
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
-    args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, pool, k, transforms(k, outputs)
+    args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, pool, k, transforms(k, side)
     args.share = share
     if pool:
         out_size = [n // 2 * 2 for n in out_size]
-    args.outputs, args.matrices, args.depth_block = outputs, (outputs + 2) ** 2, depth_block
+    args.matrices, args.depth_block = products(side), depth_block
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
     args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
-    args.tiles_h, args.tiles_w = -(-out_size[0] // outputs), -(-out_size[1] // outputs)
+    args.tiles_h, args.tiles_w = -(-out_size[0] // side[0]), -(-out_size[1] // side[1])
     args.tiles = images * args.tiles_h * args.tiles_w
     # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.
     args.v_tile = align(4 * depth) // 4 | 16
     fit = TILE_BYTES // (4 * args.matrices * (args.v_tile + args.panels * k.nr))
-    heavy = transformed_bytes(outputs, depth, columns) > WEIGHT_BYTES
-    most = MAX_TILES if heavy else min(fit, MAX_TILES, -(-args.tiles // CHUNKS))
-    blocks, args.block = split(args.tiles, max(most, MIN_TILES))
+    blocks, args.block = split(args.tiles, max(MIN_TILES, min(fit, MAX_TILES, -(-args.tiles // CHUNKS))))
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
         args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))
     args.activation = activation_of(epilogue)
     scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
-    scratch += align(4 * outputs * outputs * k.vector_length)
+    scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
     scratch += 4 * args.matrices * args.block * (args.v_tile + args.panel_block * k.nr) + 64
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),

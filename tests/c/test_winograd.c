@@ -1,17 +1,18 @@
-/* Winograd's transforms, each against the product of matrices that defines it: L d L^T. */
+/* Winograd's transforms, each against the product of matrices that defines it: L d R^T. */
 #include "check.h"
 
 enum { N_MAX = 6, ROUNDINGS = 12 };
 typedef double matrix_of[N_MAX][N_MAX];
+typedef const double (*rows_of)[N_MAX];
 
-/* F(2x2, 3x3), and its gradient of the kernel. */
+/* F(2, 3), and its gradient of the kernel. */
 static const matrix_of BT2 = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
 static const matrix_of G2 = {{1}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
 static const matrix_of AT2 = {{1, 1, 1, 0}, {0, 1, -1, -1}};
 static const matrix_of A = {{1}, {1, 1}, {1, -1}, {0, -1}};
 static const matrix_of GT = {{1, 0.5, 0.5, 0}, {0, 0.5, -0.5, 0}, {0, 0.5, 0.5, 1}};
 
-/* F(4x4, 3x3), as Toom and Cook interpolate: row i of G and of A holds the powers of point i, row i of B^T the coefficients
+/* F(4, 3), as Toom and Cook interpolate: row i of G and of A holds the powers of point i, row i of B^T the coefficients
  * of the polynomial that vanishes at all other points; G divides by its value at the point. */
 static matrix_of BT4, G4, AT4;
 
@@ -32,29 +33,29 @@ static void make_f4(void) {
     }
 }
 
-/* Element (r, c) of L d L^T, and the sum of its terms' magnitudes. */
-static double sandwich(const double (*l)[N_MAX], matrix_of d, int r, int c, double *scale) {
+/* Element (r, c) of L d R^T, and the sum of its terms' magnitudes. */
+static double sandwich(rows_of l, matrix_of d, rows_of right, int r, int c, double *scale) {
     double sum = 0;
     *scale = 0;
     for (int i = 0; i < N_MAX; i++)
         for (int j = 0; j < N_MAX; j++)
-            sum += l[r][i] * d[i][j] * l[c][j], *scale += fabs(l[r][i] * d[i][j] * l[c][j]);
+            sum += l[r][i] * d[i][j] * right[c][j], *scale += fabs(l[r][i] * d[i][j] * right[c][j]);
     return sum;
 }
 
-static void test_kernel(const fc_winograd *f, const double (*g)[N_MAX]) {
+static void test_kernel(const fc_winograd *f, rows_of down, rows_of along) {
     testing("winograd_kernel");
-    const int edge = f->outputs + 2;
+    const int edge = f->columns + 2, matrices = (f->rows + 2) * edge;
     FOR_EACH (n, NR, 3 * NR) {
         const int64_t tap = n + 5, matrix = n + 3;
         const float *packed = random_floats(9 * tap, -1, 1);
-        output u = new_output(edge * edge * matrix);
+        output u = new_output(matrices * matrix);
         for (int64_t e = 0; e < n; e++) {
             matrix_of d = {{0}};
             double scale;
             for (int i = 0; i < 9; i++) d[i / 3][i % 3] = packed[i * tap + e];
-            for (int i = 0; i < edge * edge; i++) {
-                const double want = sandwich(g, d, i / edge, i % edge, &scale);
+            for (int i = 0; i < matrices; i++) {
+                const double want = sandwich(down, d, along, i / edge, i % edge, &scale);
                 put(u, i * matrix + e, want, fabs(want)); /* rounded once */
             }
         }
@@ -66,23 +67,25 @@ static void test_kernel(const fc_winograd *f, const double (*g)[N_MAX]) {
 
 enum { IMAGES = 2, H = 7, W = 6, FIRST = 2 };
 
-/* Tiles of `step` outputs a side over H x W. */
+/* Tiles of rows x columns outputs over H x W. */
 typedef struct {
-    int64_t step, h, w, count;
+    int64_t rows, columns, h, w, count;
 } grid;
 
-static grid grid_of(int64_t step) {
-    grid g = {step, (H + step - 1) / step, (W + step - 1) / step, 0};
+static grid grid_of(int64_t rows, int64_t columns) {
+    grid g = {rows, columns, (H + rows - 1) / rows, (W + columns - 1) / columns, 0};
     g.count = IMAGES * g.h * g.w - FIRST - 1;
     return g;
 }
 
-/* The transform of tiles that read `reads` x `reads` pixels into matrices of edge x edge; whole multiples of `unit`
- * channels are written. */
-static void test_tiles(void (*transform)(const fc_winograd_input *), const double (*l)[N_MAX], grid g, int reads, int edge,
+/* The transform of tiles that read `reads` pixels more than they have outputs, down and along, into `more` by `more` matrices
+ * beyond these; whole multiples of `unit` channels are written. */
+static void test_tiles(void (*transform)(const fc_winograd_input *), rows_of down, rows_of along, grid g, int reads, int more,
                        int64_t unit, int64_t channels) {
+    const int width = g.columns + reads, pixels = (g.rows + reads) * width;
+    const int edge = width + more, matrices = (g.rows + reads + more) * edge;
     const int64_t v_tile = (channels + unit - 1) / unit * unit, v_matrix = g.count * v_tile + 4, pixel = channels + 2;
-    output v = new_output(edge * edge * v_matrix);
+    output v = new_output(matrices * v_matrix);
     fc_winograd_input t = {
         .x = random_floats(IMAGES * H * W * pixel, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
         .width = W, .channels = channels, .x_pixel = pixel, .first_row = -1, .first_column = -1,
@@ -93,13 +96,13 @@ static void test_tiles(void (*transform)(const fc_winograd_input *), const doubl
         const int64_t tile = FIRST + p / v_tile, c = p % v_tile, n = tile / (g.h * g.w);
         matrix_of d = {{0}};
         double scale;
-        for (int64_t i = 0; i < reads * reads; i++) {
-            const int64_t h = tile / g.w % g.h * g.step - 1 + i / reads, w = tile % g.w * g.step - 1 + i % reads;
+        for (int64_t i = 0; i < pixels; i++) {
+            const int64_t h = tile / g.w % g.h * g.rows - 1 + i / width, w = tile % g.w * g.columns - 1 + i % width;
             if (h < 0 || h >= H || w < 0 || w >= W || c >= channels) continue;
-            d[i / reads][i % reads] = t.x[((n * H + h) * W + w) * pixel + c];
+            d[i / width][i % width] = t.x[((n * H + h) * W + w) * pixel + c];
         }
-        for (int i = 0; i < edge * edge; i++) {
-            const double want = sandwich(l, d, i / edge, i % edge, &scale);
+        for (int i = 0; i < matrices; i++) {
+            const double want = sandwich(down, d, along, i / edge, i % edge, &scale);
             put(v, i * v_matrix + p, want, scale);
         }
     }
@@ -119,7 +122,7 @@ static void test_dkernel(int64_t n, int64_t count) {
         for (int64_t p = 0; p < count; p++)
             for (int i = 0; i < 16; i++) d[i / 4][i % 4] += parts[p * part + i * matrix + e];
         for (int i = 0; i < 9; i++) {
-            const double want = sandwich(GT, d, i / 3, i % 3, &scale);
+            const double want = sandwich(GT, d, GT, i / 3, i % 3, &scale);
             put(dkernel, i * tap + e, want, scale + count);
         }
     }
@@ -132,12 +135,12 @@ static void test_dkernel(int64_t n, int64_t count) {
     release();
 }
 
-static void test_output(const fc_winograd *f, const double (*at)[N_MAX], int64_t columns, int variant) {
+static void test_output(const fc_winograd *f, rows_of down, rows_of along, int64_t columns, int variant) {
     testing("winograd_output");
-    const grid g = grid_of(f->outputs);
-    const int side = f->outputs, edge = side + 2;
+    const grid g = grid_of(f->rows, f->columns);
+    const int side = f->columns, edge = side + 2, matrices = (f->rows + 2) * edge;
     const int64_t m_matrix = g.count * NR + 8, pixel = columns + 3;
-    float *m = random_floats(edge * edge * m_matrix, -1, 1);
+    float *m = random_floats(matrices * m_matrix, -1, 1);
     output y = new_output(IMAGES * H * W * pixel);
     uint8_t *suspect = fresh(g.count), *want_suspect = memset(fresh(g.count), 0, g.count);
     fc_winograd_output t = {
@@ -153,11 +156,11 @@ static void test_output(const fc_winograd *f, const double (*at)[N_MAX], int64_t
             const int64_t tile = FIRST + i, n = tile / (g.h * g.w);
             matrix_of d = {{0}};
             double scale;
-            for (int e = 0; e < edge * edge; e++) d[e / edge][e % edge] = m[e * m_matrix + i * NR + c];
-            for (int e = 0; e < side * side; e++) {
-                const int64_t h = tile / g.w % g.h * side + e / side, w = tile % g.w * side + e % side;
+            for (int e = 0; e < matrices; e++) d[e / edge][e % edge] = m[e * m_matrix + i * NR + c];
+            for (int e = 0; e < f->rows * side; e++) {
+                const int64_t h = tile / g.w % g.h * f->rows + e / side, w = tile % g.w * side + e % side;
                 if (h >= H || w >= W) continue;
-                double value = sandwich(at, d, e / side, e % side, &scale);
+                double value = sandwich(down, d, along, e / side, e % side, &scale);
                 if (t.residual) value += t.residual[((n * H + h) * W + w) * pixel + c], scale += 1;
                 if (t.bias) value += t.bias[c], scale += 1;
                 value = activation(value, t.activation);
@@ -178,15 +181,15 @@ static void test_output(const fc_winograd *f, const double (*at)[N_MAX], int64_t
 }
 
 /* Scale, shift and maxima of 2 x 2, behind a short activation; what is odd at the edges is not among what is pooled. */
-static void test_output_block(const fc_winograd *f, const double (*at)[N_MAX], int64_t columns, int pool) {
+static void test_output_block(const fc_winograd *f, rows_of down, rows_of along, int64_t columns, int pool) {
     testing("winograd_output");
-    const int side = f->outputs, edge = side + 2, window = 1 + pool;
+    const int rows = f->rows, side = f->columns, edge = side + 2, matrices = (rows + 2) * edge, window = 1 + pool;
     const int64_t tiles_h = 2, tiles_w = 3, count = 5, first = 4, m_matrix = count * NR, pixel = columns + 1;
-    const int64_t cut = pool ? side - 2 : 1, height = side * tiles_h - cut, width = side * tiles_w - cut;
+    const int64_t height = rows * tiles_h - (pool ? rows - 2 : 1), width = side * tiles_w - (pool ? side - 2 : 1);
     output y = new_output(2 * height * width * pixel);
     uint8_t *suspect = fresh(count);
     fc_winograd_output t = {
-        .m = random_floats(edge * edge * m_matrix, -1, 1), .m_matrix = m_matrix, .tiles_h = tiles_h, .tiles_w = tiles_w,
+        .m = random_floats(matrices * m_matrix, -1, 1), .m_matrix = m_matrix, .tiles_h = tiles_h, .tiles_w = tiles_w,
         .first = first, .count = count, .y = y.got, .y_pixel = pixel, .columns = columns, .pool = pool,
         .out_height = height, .out_width = width,
         .bias = random_floats(columns, -1, 1), .scale = random_floats(columns, -1, 1),
@@ -195,15 +198,15 @@ static void test_output_block(const fc_winograd *f, const double (*at)[N_MAX], i
     for (int64_t tile = 0; tile < count; tile++)
         for (int64_t c = 0; c < columns; c++) {
             const int64_t n = (first + tile) / (tiles_h * tiles_w);
-            const int64_t row = (first + tile) / tiles_w % tiles_h * side, column = (first + tile) % tiles_w * side;
+            const int64_t row = (first + tile) / tiles_w % tiles_h * rows, column = (first + tile) % tiles_w * side;
             matrix_of d = {{0}};
             double scale, sum;
-            for (int e = 0; e < edge * edge; e++) d[e / edge][e % edge] = t.m[e * m_matrix + tile * NR + c];
-            for (int64_t h = row; h < row + side && h < height; h += window)
+            for (int e = 0; e < matrices; e++) d[e / edge][e % edge] = t.m[e * m_matrix + tile * NR + c];
+            for (int64_t h = row; h < row + rows && h < height; h += window)
                 for (int64_t w = column; w < column + side && w < width; w += window) {
                     double largest = -INFINITY;
                     for (int e = 0; e < window * window; e++) {
-                        sum = sandwich(at, d, h - row + e / window, w - column + e % window, &scale);
+                        sum = sandwich(down, d, along, h - row + e / window, w - column + e % window, &scale);
                         largest = fmax(largest, activation(sum + t.bias[c], t.activation) * t.scale[c] + t.shift[c]);
                     }
                     const int64_t i = (n * (height / window) + h / window) * (width / window) + w / window;
@@ -215,25 +218,32 @@ static void test_output_block(const fc_winograd *f, const double (*at)[N_MAX], i
     release();
 }
 
-static void test_size(const fc_winograd *f, const double (*bt)[N_MAX], const double (*g)[N_MAX], const double (*at)[N_MAX]) {
+/* The transforms of one dimension. */
+typedef struct {
+    rows_of bt, g, at;
+} one;
+
+static void test_size(const fc_winograd *f, one down, one along) {
     int variant = 0;
-    test_kernel(f, g);
+    test_kernel(f, down.g, along.g);
     testing("winograd_input");
     FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2)
-        test_tiles(f->input, bt, grid_of(f->outputs), f->outputs + 2, f->outputs + 2, VL, channels);
+        test_tiles(f->input, down.bt, along.bt, grid_of(f->rows, f->columns), 2, 0, VL, channels);
     FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
-        for (int i = 0; i <= ACTIVATIONS; i++) test_output(f, at, columns, variant++);
+        for (int i = 0; i <= ACTIVATIONS; i++) test_output(f, down.at, along.at, columns, variant++);
     FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
-        for (int pool = 0; pool < 2; pool++) test_output_block(f, at, columns, pool);
+        for (int pool = 0; pool < 2; pool++) test_output_block(f, down.at, along.at, columns, pool);
 }
 
 void test_winograd(void) {
     make_f4();
-    test_size(&k->winograd_2x2, BT2, G2, AT2);
-    test_size(&k->winograd_4x4, (const double(*)[N_MAX])BT4, (const double(*)[N_MAX])G4, (const double(*)[N_MAX])AT4);
+    const one f2 = {BT2, G2, AT2}, f4 = {(rows_of)BT4, (rows_of)G4, (rows_of)AT4};
+    test_size(&k->winograd_2x2, f2, f2);
+    test_size(&k->winograd_2x4, f2, f4);
+    test_size(&k->winograd_4x4, f4, f4);
     FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2) {
         testing("winograd_gradient");
-        test_tiles(k->winograd_gradient, A, grid_of(2), 2, 4, NR, channels);
+        test_tiles(k->winograd_gradient, A, A, grid_of(2, 2), 0, 2, NR, channels);
         test_dkernel(channels, 1);
         test_dkernel(channels, 3);
     }

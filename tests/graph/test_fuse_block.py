@@ -12,7 +12,8 @@ from .conftest import check, compiled, constant, random, titles
 ALGORITHMS = {
     "shallow": ((2, 29, 30, 3), (3, 3, 3, 20)),
     "winograd_2x2": ((2, 13, 12, 16), (3, 3, 16, 40)),
-    "winograd_4x4": ((2, 13, 16, 256), (3, 3, 256, 40)),
+    "winograd_2x4": ((2, 13, 8, 96), (3, 3, 96, 40)),
+    "winograd_4x4": ((2, 13, 16, 384), (3, 3, 384, 40)),
 }
 
 

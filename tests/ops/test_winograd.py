@@ -21,14 +21,14 @@ CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
 SAME = CONVOLUTION.attrs(padding="same")
 
 
-# Both sizes of tiles, for any number of channels that permits them.
-PRECISIONS = {"winograd_2x2": "highest", "winograd_4x4": "high"}
-
-
-@pytest.fixture(params=PRECISIONS)
-def algorithm(request):
-    with config.precision(PRECISIONS[request.param]):
-        yield request.param
+@pytest.fixture(params=choice.EFFORT, ids="winograd_{0[0]}x{0[1]}".format)
+def algorithm(request, monkeypatch):
+    """Every size of tiles, for any number of channels that permits it."""
+    monkeypatch.setattr(choice, "EFFORT", {request.param: 1.0})
+    eager._plan.cache_clear()
+    with config.precision("high"):
+        yield "winograd_{}x{}".format(*request.param)
+    eager._plan.cache_clear()
 
 
 def forward(x, kernel, algorithm):
@@ -41,9 +41,13 @@ def forward(x, kernel, algorithm):
 @pytest.mark.parametrize(
     ("x", "kernel", "options", "highest", "high"),
     [
-        ((1, 28, 28, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
-        ((1, 28, 28, 255), (3, 3, 255, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
-        ((1, 28, 28, 512), (3, 3, 512, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
+        ((1, 28, 28, 95), (3, 3, 95, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((1, 28, 28, 96), (3, 3, 96, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
+        ((1, 28, 28, 383), (3, 3, 383, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
+        ((1, 28, 28, 384), (3, 3, 384, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
+        ((1, 56, 48, 63), (3, 3, 63, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((1, 56, 48, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
+        ((1, 56, 48, 256), (3, 3, 256, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
         ((None, 14, 14, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
         ((None, 9, 10, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 12 x 12
         ((None, 28, 28, 16), (3, 3, 16, 64), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),
@@ -128,17 +132,19 @@ def draw(channels, positive, seed=0):
 @pytest.mark.parametrize("channels", [16, 64, 128, 256, 512])
 def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa):
     x, kernel = draw(channels, positive)
-    assert ops.conv2d_algorithm(x.shape, kernel.shape) == ("winograd_4x4" if channels >= 512 else "winograd_2x2")
+    side = "4x4" if channels >= 384 else "2x4" if channels >= 96 else "2x2"
+    assert ops.conv2d_algorithm(x.shape, kernel.shape) == f"winograd_{side}"
     got, simple = errors(x, kernel)
     assert got[0] <= simple[0] and got[1] <= simple[1]
 
 
 @pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
 @pytest.mark.parametrize("seed", range(4))
-def test_error_where_blocks_just_make_up_for_larger_tiles(seed, positive):
-    """With a margin: what tiles of 4 x 4 add is made up for by what blocks of channels spare, from 512 on."""
-    x, kernel = draw(choice.MIN_EXACT, positive, seed)
-    assert ops.conv2d_algorithm(x.shape, kernel.shape) == "winograd_4x4"
+@pytest.mark.parametrize("side", [(2, 4), (4, 4)], ids="{0[0]}x{0[1]}".format)
+def test_error_where_blocks_just_make_up_for_larger_tiles(side, seed, positive):
+    """With a margin: what larger tiles add is made up for by what blocks of channels spare, from so many channels on."""
+    x, kernel = draw(choice.MIN_EXACT[side][1], positive, seed)
+    assert ops.conv2d_algorithm(x.shape, kernel.shape) == "winograd_{}x{}".format(*side)
     got, simple = errors(x, kernel)
     assert got[0] <= 0.97 * simple[0] and got[1] <= 0.97 * simple[1]
 
@@ -176,7 +182,7 @@ def test_gradient_of_x_under_high(shape, isa):
     wide = {name: array.astype("f8") for name, array in arrays.items()}
     want = CONVOLUTION.reference_backward(wide, SAME, needs)["dx"]
     with config.precision("high"):
-        assert choice.tile(outputs, channels, (h, w)) == 4
+        assert choice.tile(outputs, channels, (h, w)) == (4, 4)
         got = eager.backward(CONVOLUTION, arrays, SAME, needs)["dx"]
     assert 0 < np.linalg.norm(got - want) <= 1e-5 * np.linalg.norm(want)
 

@@ -5,8 +5,8 @@ gradient of the kernel, a sum over the images, may follow their number.
 
 Winograd's F(2x2, 3x3) takes 16 multiplications for a tile of 2 x 2 outputs, where the plain sum takes 36, and pays with
 transforms of inputs and outputs, whose share falls as channels grow, and with 16/9 of the weights to read, which small
-maps use too seldom. F(4x4, 3x3) takes 36 where the plain sum takes 144, reads four times the weights, and is less exact:
-under "highest" it runs where its sums, in short blocks, are at least as exact as plain ones. docs/adr/0005-winograd.md
+maps use too seldom. F(2x4, 3x3) takes 24 where the plain sum takes 72, F(4x4, 3x3) 36 where it takes 144. They read more
+weights and are less exact: under "highest" they run where sums in short blocks make up for that. docs/adr/0005-winograd.md
 and 0007-winograd-4x4.md have the measurements behind the bounds.
 """
 
@@ -29,12 +29,14 @@ MIN_CHANNELS = 12
 MIN_OUTPUTS = 16
 # Tiles reach over odd edges: how many times the wanted outputs they may compute.
 MAX_WASTE = 1.5
-# F(4x4, 3x3). Below this many input or output channels it is as fast as F(2x2, 3x3) at best.
+# Tiles of rows x columns outputs, and the time that an output takes, relative to the products of 2 x 2: with transforms.
+EFFORT = {(4, 4): 3.0, (2, 4): 3.55, (2, 2): 4.0}
+# Below this many input or output channels larger tiles are as fast as 2 x 2 at best.
 MIN_CHANNELS_4 = 20
-# Under "highest": so many channels, at least, make their plain sum less exact.
-MIN_EXACT = 512
-# How many times the outputs of 2 x 2 tiles its tiles may compute: 16/9 would eat all that it saves.
-MAX_WASTE_4 = 1.4
+# Under "highest": so many channels, at least, make the plain sum less exact than that of these tiles, on large maps and on
+# others. At the edges of a map the plain sum has fewer terms, which are few on a map of at least so many pixels a side.
+MIN_EXACT = {(4, 4): (256, 384), (2, 4): (64, 96)}
+LARGE_MAP = 48
 # Transformed weights of more bytes than this are read from memory; so many tiles of an image pay for that.
 MAX_WEIGHTS, MIN_TILES = 10_000_000, 25
 # The gradient of the kernel: with fewer outputs of a channel, over all images, its sums are less exact than plain ones.
@@ -65,20 +67,25 @@ def choose_vectors(channels, outputs, geometry, attrs):
     if touching and conv_shallow.suits(channels, outputs):
         return "shallow"
     if geometry.kernel == (3, 3) and attrs.strides == (1, 1) and (side := tile(channels, outputs, geometry.out)):
-        return f"winograd_{side}x{side}"
+        return "winograd_{}x{}".format(*side)
     return "direct"
 
 
 def tile(depth, columns, out):
-    """Return the side of the tiles, 2 or 4, by which Winograd's algorithm shall make `out` pixels of `columns` channels from
-    `depth` channels, or 0 where it shall not."""
-    wanted, computed = prod(out), _computed(out, 2)
-    if not WINOGRAD or min(depth, columns) < MIN_CHANNELS or not MIN_OUTPUTS <= wanted >= computed / MAX_WASTE:
-        return 0
-    exact = depth >= MIN_EXACT or config.get_precision() != "highest"
-    saves = min(depth, columns) >= MIN_CHANNELS_4 and _computed(out, 4) <= MAX_WASTE_4 * computed
-    reads = 4 * 36 * depth * columns <= MAX_WEIGHTS or wanted >= 16 * MIN_TILES
-    return 4 if exact and saves and reads else 2
+    """Return rows and columns of the tiles by which Winograd's algorithm shall make `out` pixels of `columns` channels from
+    `depth` channels, or None where it shall not."""
+    wanted = prod(out)
+    if not WINOGRAD or min(depth, columns) < MIN_CHANNELS or not MIN_OUTPUTS <= wanted >= _computed(out) / MAX_WASTE:
+        return None
+    sides = [side for side in EFFORT if side == (2, 2) or _suits(side, depth, columns, out)]
+    return min(sides, key=lambda side: EFFORT[side] * _computed(out, side))
+
+
+def _suits(side, depth, columns, out):
+    """Tell whether tiles larger than 2 x 2 may make `out` pixels."""
+    exact = depth >= MIN_EXACT[side][min(out) < LARGE_MAP] or config.get_precision() != "highest"
+    few_weights = 4 * (side[0] + 2) * (side[1] + 2) * depth * columns <= MAX_WEIGHTS
+    return exact and min(depth, columns) >= MIN_CHANNELS_4 and (few_weights or prod(out) >= prod(side) * MIN_TILES)
 
 
 def suits_kernel_gradient(images, geometry):
@@ -86,6 +93,6 @@ def suits_kernel_gradient(images, geometry):
     return images * prod(geometry.out) >= MIN_SUMMED
 
 
-def _computed(out, side):
+def _computed(out, side=(2, 2)):
     """Return how many outputs tiles compute, which reach over the edges."""
-    return prod(n + -n % side for n in out)
+    return prod(n + -n % m for n, m in zip(out, side, strict=True))

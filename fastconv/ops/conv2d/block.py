@@ -18,7 +18,7 @@ from .plan import call_of, forward
 from .reference import reference as convolution
 
 # Those whose last step can do it.
-ALGORITHMS = ("shallow", "winograd_2x2", "winograd_4x4")
+ALGORITHMS = ("shallow", "winograd_2x2", "winograd_2x4", "winograd_4x4")
 # Activations that an instruction or two make, in registers.
 SHORT = (None, "relu", "relu6", "clip")
 VECTORS = ("scale", "shift")

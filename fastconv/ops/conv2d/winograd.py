@@ -9,10 +9,10 @@ from ...op import Plan
 from .algorithm import tile
 
 TAPS = 9
-# Under "highest", F(4x4, 3x3) sums its products in blocks of so many channels: few enough to be as exact as a plain sum.
-EXACT_BLOCK = 32
-# Its outputs keep rounding errors of inputs that they do not see: where a pixel's outputs are a smaller share of a tile's
-# largest than this, they are summed the plain way. Errors are about 1e-8 / share of sum |x| |w|.
+# Under "highest" products are summed in blocks of so many channels: few enough to be as exact as a plain sum.
+EXACT_BLOCK = 24
+# Tiles with a side of 4 keep rounding errors of inputs that their outputs do not see: where a pixel's outputs are a smaller
+# share of a tile's largest than this, they are summed the plain way. Errors are about 1e-8 / share of sum |x| |w|.
 EXACT_SHARE, SHARE = 1 / 16, 1 / 256
 
 
@@ -25,7 +25,7 @@ def forward(call, x, y, bias, residual, epilogue, **finish):
         residual,
         y,
         epilogue,
-        outputs=tile(call.channels, call.outputs, call.geometry.out),
+        side=tile(call.channels, call.outputs, call.geometry.out),
         images=call.images,
         x_size=call.geometry.size,
         first=(-top, -left),
@@ -48,7 +48,7 @@ def backward_data(call, dy, dx, bias, epilogue):
         None,
         dx,
         epilogue,
-        outputs=tile(call.outputs, call.channels, call.geometry.size) or 2,
+        side=tile(call.outputs, call.channels, call.geometry.size) or (2, 2),
         images=call.images,
         x_size=call.geometry.out,
         first=(top - 2, left - 2),
@@ -78,7 +78,7 @@ def backward_kernel(call, x, dy, dkernel, plain):
     )
 
 
-def _convolve(x, bias, residual, y, epilogue, *, outputs, depth, columns, taps, b_k, b_n, **arguments):
+def _convolve(x, bias, residual, y, epilogue, *, side, depth, columns, taps, b_k, b_n, **arguments):
     pack = gemm.pack(
         "kernel",
         "packed",
@@ -92,7 +92,7 @@ def _convolve(x, bias, residual, y, epilogue, *, outputs, depth, columns, taps, 
         b_n=b_n,
     )
     exact = config.get_precision() == "highest"
-    transform = winograd.transform_kernel("packed", "transformed", outputs=outputs, depth=depth, columns=columns)
+    transform = winograd.transform_kernel("packed", "transformed", side=side, depth=depth, columns=columns)
     step = winograd.convolve(
         x,
         "packed",
@@ -100,8 +100,8 @@ def _convolve(x, bias, residual, y, epilogue, *, outputs, depth, columns, taps, 
         bias,
         residual,
         y,
-        outputs=outputs,
-        depth_block=EXACT_BLOCK if outputs == 4 and exact else depth,
+        side=side,
+        depth_block=EXACT_BLOCK if exact and 4 in side else depth,
         share=EXACT_SHARE if exact else SHARE,
         depth=depth,
         columns=columns,
@@ -110,6 +110,6 @@ def _convolve(x, bias, residual, y, epilogue, *, outputs, depth, columns, taps, 
     )
     packed = {
         "packed": gemm.packed_bytes(1, TAPS, depth, columns),
-        "transformed": winograd.transformed_bytes(outputs, depth, columns),
+        "transformed": winograd.transformed_bytes(side, depth, columns),
     }
     return Plan(phases=((step,),), packed=packed, prologue=((pack,), (transform,)))
