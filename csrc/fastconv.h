@@ -404,6 +404,9 @@ typedef struct {
 
     /* kernels/gemm.h */
     void (*tile)(const fc_tile *);
+    /* The same of one panel at most; each `block` of the depth is summed from zero, then added to those before: many short
+     * sums are more exact than a long one. */
+    void (*tile_blocks)(const fc_tile *, int64_t block);
     void (*outer)(const fc_outer *);
     void (*gather)(const fc_gather *);
 

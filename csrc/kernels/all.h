@@ -36,6 +36,7 @@ const fc_kernels FC_JOIN(fc_kernels_, FC_ISA) = {
     .compiled_for = compiled_for,
     .fma_peak = fc_fma_peak,
     .tile = fc_tile_run,
+    .tile_blocks = fc_tile_blocks_run,
     .outer = fc_outer_run,
     .gather = fc_gather_run,
     .pack_panel = fc_pack_panel,

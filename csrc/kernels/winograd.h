@@ -91,8 +91,9 @@ FC_INLINE void winograd_next_tile(winograd_tile *at, int64_t tiles_h, int64_t ti
 
 /* ---- inputs */
 
-/* How far ahead of its use an input is fetched: the stores between two loads keep the processor from looking so far. */
-enum { FC_WINOGRAD_AHEAD = 128 };
+/* How far ahead of its use an input is fetched, in floats of a row: the stores between two loads keep the processor from
+ * looking so far. */
+enum { FC_WINOGRAD_AHEAD = 256 };
 
 /* v = B^T d. */
 FC_INLINE void winograd_b(const vf d[6], vf v[6], const int M) {
@@ -155,7 +156,7 @@ FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, con
 
 FC_INLINE void winograd_input(const fc_winograd_input *t, const int H, const int W) {
     const int64_t whole = t->channels / FC_VL * FC_VL;
-    const int64_t ahead = W * t->x_pixel * ((FC_WINOGRAD_AHEAD + t->channels - 1) / t->channels);
+    const int64_t ahead = W * t->x_pixel * ((FC_WINOGRAD_AHEAD - 1) / (W * t->channels) + 1);
     winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
         const float *d[36];

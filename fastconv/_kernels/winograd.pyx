@@ -5,8 +5,7 @@ F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
       transform the inputs of the tiles: 16, 24 or 36 matrices [tile][channel]       (C: fc_winograd_input)
       matrix                  its tiles stay in the second-level cache while the weights stream by
         panel
-          block of channels   each is summed from zero, and added to those before: small sums are more exact
-            product                                                                  (C: fc_tile)
+          product over all channels, the panel read in one straight line             (C: fc_tile)
       panel
         transform back, bias, activation, store                                      (C: fc_winograd_output)
 
@@ -54,21 +53,25 @@ cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*tile)(const fc_tile *) noexcept nogil
+        void (*tile_blocks)(const fc_tile *, int64_t block) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
         fc_winograd winograd_2x2, winograd_2x4, winograd_4x4
 
 # The transformed tiles of a chunk, before and after the products, shall stay in the second-level cache; yet each chunk
 # reads all weights once: with fewer tiles than this that costs more.
 TILE_BYTES = 600_000
-MIN_TILES = 32
+GOOD_TILES = 28
 MAX_TILES = 128
+# Chunks that keep several threads busy; for these a block may have as few tiles, the rows of a product, as this.
+CHUNKS = 8
+MIN_TILES = 16
+# Where tiles are too few even so: as many, which transform the same inputs over again.
+LEAST_CHUNKS = 4
 # Outputs of a row of a tile, at most.
 cdef enum:
     MAX_OUTPUTS = 4
 # Fewer columns than this are not worth a second transform of the inputs.
 MIN_COLUMNS = 64
-# Chunks that keep several threads busy.
-CHUNKS = 8
 
 
 cdef const fc_winograd *transforms(const fc_kernels *k, side) except NULL:
@@ -135,7 +138,7 @@ cdef struct WinogradArgs:
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
-    int64_t v_tile, depth_block
+    int64_t v_tile, v_matrix, depth_block
     int64_t matrices                                    # products of a tile
     fc_activation activation
     const fc_kernels *k
@@ -145,7 +148,7 @@ cdef struct WinogradArgs:
 cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const WinogradArgs *args = <const WinogradArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, matrix, panel, tile, done, size = args.depth * nr
+    cdef int64_t nr = k.nr, matrix, panel, tile, size = args.depth * nr
     cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
     cdef float *zero
@@ -168,7 +171,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     plain = <float *>scratch
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
     source.v = <float *>scratch
-    scratch += align(4 * args.matrices * args.block * args.v_tile)
+    scratch += align(4 * args.matrices * args.v_matrix)
     m = <float *>scratch
     memset(zero, 0, 4 * args.depth)
 
@@ -178,14 +181,14 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     source.tiles_h, source.tiles_w = args.tiles_h, args.tiles_w
     source.first = chunk // args.panel_blocks * args.block
     source.count = min(args.block, args.tiles - source.first)
-    source.v_tile, source.v_matrix = args.v_tile, args.block * args.v_tile
+    source.v_tile, source.v_matrix = args.v_tile, args.v_matrix
     args.winograd.input(&source)
 
     for tile in range(source.count):
         rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
-    t.a, t.a_tap, t.taps, t.b_tap = rows, 0, 1, 0
+    t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
     t.y_rows, t.rows = offsets, source.count
-    t.bias, t.last, t.known_rows = NULL, 0, 0
+    t.bias, t.add, t.last, t.known_rows = NULL, NULL, 0, 0
     t.activation.function = FC_ACT_NONE
     for matrix in range(args.matrices):
         for panel in range(first_panel, end_panel):
@@ -193,15 +196,11 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
             t.y = m + ((panel - first_panel) * args.matrices + matrix) * args.block * nr
             t.a_offset = matrix * source.v_matrix
             t.b = args.transformed + (matrix * args.panels + panel) * size
-            t.add = NULL
-            done = 0
-            while done < args.depth:
-                t.depth = min(args.depth_block, args.depth - done)
-                t.next_b = t.b + t.depth * nr
+            t.next_b = t.b + size
+            if args.depth_block < args.depth:
+                k.tile_blocks(&t, args.depth_block)
+            else:
                 k.tile(&t)
-                done += t.depth
-                t.a_offset += t.depth
-                t.b, t.add = t.next_b, t.y
 
     out.m_matrix = args.block * nr
     out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
@@ -299,7 +298,7 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     side : (int, int)
         Rows and columns of outputs of a tile: (2, 2), (2, 4) or (4, 4).
     depth_block : int
-        So many products of an element are summed from zero, at most, before they are added to those before.
+        Each block of so many channels is summed from zero: short sums are more exact. A multiple of 16, or `depth`.
     share : float
         Tiles with a side of 4: where a pixel's outputs are a smaller share of the tile's largest, in every channel,
         they are summed again the plain way: the largest leave their rounding errors in all outputs of a tile.
@@ -329,17 +328,21 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
     args.tiles_h, args.tiles_w = -(-out_size[0] // side[0]), -(-out_size[1] // side[1])
     args.tiles = images * args.tiles_h * args.tiles_w
-    # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.
+    # An odd number of lines from tile to tile, and from matrix to matrix: they spread over the sets of the caches.
     args.v_tile = align(4 * depth) // 4 | 16
     fit = TILE_BYTES // (4 * args.matrices * (args.v_tile + args.panels * k.nr))
-    blocks, args.block = split(args.tiles, max(MIN_TILES, min(fit, MAX_TILES, -(-args.tiles // CHUNKS))))
+    most = min(max(fit, GOOD_TILES), MAX_TILES)
+    # GCC 12 spills in the AVX-512 loop of 4 to 7 rows in blocks: multiples of eight are never cut into so few.
+    blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, -(-args.tiles // CHUNKS))),
+                               8 if depth_block < depth else 1)
+    args.v_matrix = args.block * args.v_tile | 16
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
-        args.panels, max(-(-args.panels * blocks // CHUNKS), -(-MIN_COLUMNS // k.nr)))
+        args.panels, max(-(-args.panels * blocks // LEAST_CHUNKS), -(-MIN_COLUMNS // k.nr)))
     args.activation = activation_of(epilogue)
     scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
-    scratch += 4 * args.matrices * args.block * (args.v_tile + args.panel_block * k.nr) + 64
+    scratch += 4 * args.matrices * (args.v_matrix + args.block * args.panel_block * k.nr) + 64
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, False),

@@ -49,9 +49,10 @@ def forward(x, kernel, algorithm):
         ((1, 56, 48, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
         ((1, 56, 48, 256), (3, 3, 256, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
         ((None, 14, 14, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
-        ((None, 9, 10, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 12 x 12
+        ((None, 6, 6, 192), (3, 3, 192, 192), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 8 x 8
         ((None, 28, 28, 16), (3, 3, 16, 64), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),
         ((None, 7, 7, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 37.7 MB, 4 tiles
+        ((None, 14, 14, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
         ((None, 28, 28, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
         ((None, 6, 6, 12), (3, 3, 12, 17), {}, "winograd_2x2", "winograd_2x2"),
         ((None, 5, 5, 512), (3, 3, 512, 512), {}, "direct", "direct"),  # 9 outputs

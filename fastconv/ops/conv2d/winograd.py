@@ -10,7 +10,7 @@ from .algorithm import tile
 
 TAPS = 9
 # Under "highest" products are summed in blocks of so many channels: few enough to be as exact as a plain sum.
-EXACT_BLOCK = 24
+EXACT_BLOCK = 16
 # Tiles with a side of 4 keep rounding errors of inputs that their outputs do not see: where a pixel's outputs are a smaller
 # share of a tile's largest than this, they are summed the plain way. Errors are about 1e-8 / share of sum |x| |w|.
 EXACT_SHARE, SHARE = 1 / 16, 1 / 256
