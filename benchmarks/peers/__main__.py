@@ -1,6 +1,6 @@
 """fastconv beside the engines its users come from.
 
-    python benchmarks/peers layers [--threads 1] [--isa avx512] [--groups dense,first] [--engines fastconv,"torch NCHW"]
+    python benchmarks/peers layers [--threads 1] [--isa avx512] [--groups dense,first] [--engines fastconv,"torch NCHW"] [--precision high,medium]
     python benchmarks/peers training [--threads 2] [--match ResNet-18] [--optimizer sgd]      whole networks
     python benchmarks/peers profile [--threads 2] [--match ResNet-18]      where fastconv's training steps spend their time
     python benchmarks/peers inference --models DIR [--batch 1 16] [--threads 1 2] [--engines fastconv,onnxruntime]   ONNX files
@@ -39,6 +39,7 @@ def main():
         "--match", default="", help="only layers or networks whose name matches this regular expression"
     )
     parser.add_argument("--engines", type=words, help="only these engines")
+    parser.add_argument("--precision", type=words, default=[], help="`layers`: fastconv at these precisions too")
     parser.add_argument("--directions", type=words, default=["forward", "both"])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
     parser.add_argument("--optimizer", choices=("adam", "sgd"), default="adam", help="of training steps")

@@ -28,12 +28,13 @@ def start(threads):
 def prepare(variant, job):
     """Return a function that runs the job once, or None where there is nothing to run.
 
-    `variant` "denormal" makes x and the weights so small that most are denormal; "direct", a process
+    `variant` "high" or "medium" is the precision; "denormal" makes x and the weights so small that most are denormal; "direct", a process
     in which FASTCONV_WINOGRAD=0, runs dense layers only, all others being the same; "high" and "medium" are precisions.
     """
     if job is None:
         return None
     layer, direction = from_job(job)
+    config.set_precision(variant if variant in config.PRECISIONS else "highest")
     if variant == "direct" and layer.group != "dense":
         return None
     config.set_precision(variant if variant in config.PRECISIONS else "highest")

@@ -22,16 +22,19 @@ ENGINES = (
 )
 
 
-def start(names, threads, isa, what="engine"):
+def start(names, threads, isa, what="engine", precisions=()):
     """Start the engines called `names` (None: all) that are installed and have a module ``<what>_<engine>.py``.
+
+    "fastconv high" and the like, one for each of `precisions`, are fastconv at another precision.
 
     Keras runs in the Python that FASTCONV_KERAS_PYTHON names, if that is set: TensorFlow pins other versions.
     """
     ours, theirs = ({"FASTCONV_ISA": isa} if isa else {}), PEER_ISA.get(isa, {})
     started = []
-    for name, package, module, variant in ENGINES:
+    others = tuple((f"fastconv {precision}", "fastconv", "fastconv", precision) for precision in precisions)
+    for name, package, module, variant in (*ENGINES, *others):
         python = os.environ.get("FASTCONV_KERAS_PYTHON") if package == "tensorflow" else None
-        if (names and name not in names) or not (python or find_spec(package)):
+        if (names and name not in names and variant not in precisions) or not (python or find_spec(package)):
             continue
         path = HERE / f"{what}_{module}.py"
         if not path.exists():

@@ -23,11 +23,12 @@ def choose(args):
 
 def run(args):
     """Measure, print rows as they come, and write the table and the picture."""
-    started = engines.start(args.engines, args.threads, args.isa)
+    started = engines.start(args.engines, args.threads, args.isa, precisions=args.precision)
     names = [engine.name for engine in started]
     lines = [
-        f"| layer | direction | {' | '.join(f'{name} µs' for name in names)} | rate | of the roof | × PyTorch | direct × | × best |",
-        "|---|---|" + "---:|" * (len(names) + 5),
+        f"| layer | direction | {' | '.join(f'{name} µs' for name in names)} | rate | of the roof | × PyTorch | direct × | "
+        f"{''.join(f'{precision} × | ' for precision in args.precision)}× best |",
+        "|---|---|" + "---:|" * (len(names) + 5 + len(args.precision)),
     ]
     print("\n".join(lines), flush=True)
     rows = []
@@ -36,11 +37,11 @@ def run(args):
             times = take_turns(started, layer.as_job(direction), args.rounds)
             medians = {name: statistics.median(each) for name, each in times.items()}
             rows.append(Row(layer, direction, medians, args.threads))
-            lines.append(rows[-1].markdown(names))
+            lines.append(rows[-1].markdown(names, args.precision))
             print(lines[-1], flush=True)
     for engine in started:
         engine.close()
-    summary = summarize(rows)
+    summary = summarize(rows, args.precision)
     print(summary)
     title = f"{args.isa or 'best instruction set'}, {args.threads} thread(s); {roof.describe(args.threads)}"
     RESULTS.mkdir(exist_ok=True)
@@ -66,22 +67,23 @@ class Row:
 
     def ratio(self, peer, ours=OURS):
         """The time of the fastest engine whose name begins with `peer` over that of `ours`."""
-        peers = [t for name, t in self.times.items() if name.startswith(peer) and name not in (OURS, DIRECT)]
+        peers = [t for name, t in self.times.items() if name.startswith(peer) and not name.startswith(OURS)]
         return min(peers) / self.times[ours] if peers and ours in self.times else math.nan
 
-    def markdown(self, names):
+    def markdown(self, names, precisions=()):
         cells = " | ".join(f"{1e6 * self.times[name]:.1f}" if name in self.times else "" for name in names)
         ours = f"{self.rate(OURS):.1f} {self.unit} | {self.rate(OURS) / self.roof:.0%}" if OURS in self.times else " | "
-        ratios = (self.ratio("torch"), self.ratio("torch", DIRECT), self.ratio(""))
+        others = (self.ratio("torch", name) for name in (DIRECT, *(f"{OURS} {word}" for word in precisions)))
+        ratios = (self.ratio("torch"), *others, self.ratio(""))
         against = " | ".join("" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios)
         return f"| {self.layer.name} | {self.direction} | {cells} | {ours} | {against} |"
 
 
-def summarize(rows):
+def summarize(rows, precisions=()):
     """Return a line per class of layers and direction: the geometric mean and the least of the ratios to PyTorch."""
     found = {}
     for row in rows:
-        for ours, words in ((OURS, ""), (DIRECT, " (direct)")):
+        for ours, words in ((OURS, ""), *((f"{OURS} {word}", f" ({word})") for word in ("direct", *precisions))):
             ratio = row.ratio("torch", ours)
             if not math.isnan(ratio):
                 found.setdefault((row.layer.group + words, row.direction), []).append(ratio)

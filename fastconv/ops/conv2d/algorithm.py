@@ -30,7 +30,7 @@ MIN_OUTPUTS = 16
 # Tiles reach over odd edges: how many times the wanted outputs they may compute.
 MAX_WASTE = 1.5
 # Tiles of rows x columns outputs, and the time that an output takes, relative to the products of 2 x 2: with transforms.
-EFFORT = {(4, 4): 3.0, (2, 4): 3.55, (2, 2): 4.0}
+EFFORT = {(4, 4): 2.75, (2, 4): 3.5, (2, 2): 4.0}
 # Below this many input or output channels larger tiles are as fast as 2 x 2 at best.
 MIN_CHANNELS_4 = 20
 # Under "highest": so many channels, at least, make the plain sum less exact than that of these tiles, on large maps and on
@@ -85,7 +85,7 @@ def _suits(side, depth, columns, out):
     """Tell whether tiles larger than 2 x 2 may make `out` pixels."""
     exact = depth >= MIN_EXACT[side][min(out) < LARGE_MAP] or config.get_precision() != "highest"
     few_weights = 4 * (side[0] + 2) * (side[1] + 2) * depth * columns <= MAX_WEIGHTS
-    return exact and min(depth, columns) >= MIN_CHANNELS_4 and (few_weights or prod(out) >= prod(side) * MIN_TILES)
+    return exact and min(depth, columns) >= MIN_CHANNELS_4 and (few_weights or _computed(out, side) >= prod(side) * MIN_TILES)
 
 
 def suits_kernel_gradient(images, geometry):
