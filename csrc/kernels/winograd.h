@@ -54,19 +54,24 @@ FC_INLINE void winograd_g(const vd g[3], vd u[6], const int M) {
 
 FC_INLINE void winograd_kernel(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix, const int H,
                                const int W) {
-    for (int64_t i = 0; i < n; i += FC_VL / 2) {
-        vd rows[3][6];
-        FC_UNROLL for (int r = 0; r < 3; r++) {
+    for (int64_t i = 0; i < n; i += FC_VL) {
+        vd rows[2][3][6]; /* of the two halves of a vector, which are stored together: matrices may share a set of a cache */
+        FC_UNROLL for (int h = 0; h < 2; h++)
+            FC_UNROLL for (int r = 0; r < 3; r++) {
             vd g[3];
             FC_UNROLL for (int c = 0; c < 3; c++)
-                g[c] = __builtin_convertvector(*(const vf_half *)(packed + (3 * r + c) * tap + i), vd);
-            winograd_g(g, rows[r], W);
+                g[c] = __builtin_convertvector(*(const vf_half *)(packed + (3 * r + c) * tap + i + h * FC_VL / 2), vd);
+            winograd_g(g, rows[h][r], W);
         }
         FC_UNROLL for (int c = 0; c < W + 2; c++) {
-            vd g[3] = {rows[0][c], rows[1][c], rows[2][c]}, u[6];
-            winograd_g(g, u, H);
+            vd u[2][6];
+            FC_UNROLL for (int h = 0; h < 2; h++) {
+                vd g[3] = {rows[h][0][c], rows[h][1][c], rows[h][2][c]};
+                winograd_g(g, u[h], H);
+            }
             FC_UNROLL for (int r = 0; r < H + 2; r++)
-                *(vf_half *)(out + (r * (W + 2) + c) * matrix + i) = __builtin_convertvector(u[r], vf_half);
+                FC_UNROLL for (int h = 0; h < 2; h++)
+                *(vf_half *)(out + (r * (W + 2) + c) * matrix + i + h * FC_VL / 2) = __builtin_convertvector(u[h][r], vf_half);
         }
     }
 }
