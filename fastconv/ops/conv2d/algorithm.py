@@ -85,7 +85,11 @@ def _suits(side, depth, columns, out):
     """Tell whether tiles larger than 2 x 2 may make `out` pixels."""
     exact = depth >= MIN_EXACT[side][min(out) < LARGE_MAP] or config.get_precision() != "highest"
     few_weights = 4 * (side[0] + 2) * (side[1] + 2) * depth * columns <= MAX_WEIGHTS
-    return exact and min(depth, columns) >= MIN_CHANNELS_4 and (few_weights or _computed(out, side) >= prod(side) * MIN_TILES)
+    return (
+        exact
+        and min(depth, columns) >= MIN_CHANNELS_4
+        and (few_weights or _computed(out, side) >= prod(side) * MIN_TILES)
+    )
 
 
 def suits_kernel_gradient(images, geometry):
