@@ -123,8 +123,8 @@ def parser():
     verify.add_argument(
         "--tolerance",
         type=float,
-        default=1e-3,
-        help="largest difference allowed, as a share of the output's largest number (default 1e-3, as in ONNX's own tests)",
+        default=1e-4,
+        help="largest difference allowed, as a share of the output's largest number (default 1e-4)",
     )
     verify.add_argument(
         "--absolute",
