@@ -6,8 +6,6 @@
 
 #include "vector.h"
 
-typedef int32_t vi_loose __attribute__((vector_size(4 * FC_VL), aligned(2), may_alias));
-
 /* sum + both products of each pair. Products of bfloat16 are exact in float32; denormals count as zero. */
 FC_INLINE vf v_add_pairs(vf sum, vi a, vi b) {
 #ifdef __AVX512BF16__
@@ -40,10 +38,6 @@ FC_INLINE vi v_round(vf x) {
 
 /* x0 in the low halves, x1 in the high ones. */
 FC_INLINE vi v_pairs(vf x0, vf x1) { return v_round(x0) | v_round(x1) << 16; }
-
-/* The vectors of even and of odd elements in a vector of words. */
-FC_INLINE vf v_even(vi words) { return (vf)(words << 16); }
-FC_INLINE vf v_odd(vi words) { return (vf)(words & v_seti((int32_t)0xffff0000)); }
 
 /* FC_VL neighbours, or the first n <= FC_VL of them: the rest read as zero and are not stored. */
 FC_INLINE vf v_load_half(const uint16_t *p) {
