@@ -14,6 +14,7 @@ from .fuse_pad import fuse_pad
 from .fuse_residual import fuse_residual
 from .merge_equal import merge_equal
 from .remove_identities import remove_identities
+from .squeeze_excite import squeeze_excite
 from .unfold_blocks import unfold_blocks
 
 PASSES = (
@@ -27,6 +28,7 @@ PASSES = (
     fuse_bias,
     fuse_residual,
     fuse_activation,
+    squeeze_excite,
     fuse_block,
     fuse_norm,
 )

@@ -1,0 +1,125 @@
+"""The scaling of a squeeze-excite block becomes part of the convolution that reads it."""
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import ops
+from fastconv._kernels import bfloat16
+from fastconv.autograd import gradients
+
+from .conftest import check, compiled, constant, random, titles
+
+C, HIDDEN, OUT = 40, 6, 20
+X = random(3, 9, 8, C)
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return {
+        "down": constant(1, 1, C, HIDDEN, seed=1),
+        "up": constant(1, 1, HIDDEN, C, seed=2),
+        "kernel": constant(1, 1, C, OUT, seed=3),
+        "bias": constant(OUT, seed=4),
+    }
+
+
+def gate(x, w):
+    """Squeeze and excite, as 1x1 convolutions."""
+    z = ops.conv2d(ops.global_avg_pool2d(x, keepdims=True), w["down"], activation="silu")
+    return ops.conv2d(z, w["up"], activation="sigmoid")
+
+
+GATE = ["global_avg_pool2d", "conv2d", "conv2d"]
+
+
+def dense_gate(x, w):
+    """The same as dense layers of a mean, with a bounded line for the sigmoid."""
+    z = ops.dense(ops.mean(x, (1, 2)), ops.reshape(w["down"], (C, HIDDEN)), activation="relu")
+    s = ops.hard_sigmoid(ops.dense(z, ops.reshape(w["up"], (HIDDEN, C))))
+    return ops.reshape(s, (-1, 1, 1, C))
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_scale(weights, swapped):
+    def fn(x):
+        s = gate(x, weights)
+        return {"y": ops.conv2d(s * x if swapped else x * s, weights["kernel"], weights["bias"], activation="relu")}
+
+    check(fn, X, left=[*GATE, "conv2d_excite"], exact=False)
+
+
+def test_dense_layers(weights):
+    def fn(x):
+        return {"y": ops.conv2d(x * dense_gate(x, weights), weights["kernel"], weights["bias"])}
+
+    check(fn, X, left=["mean", "dense", "dense", "reshape", "conv2d_excite"], exact=False)
+
+
+def test_residual(weights):
+    def fn(x, skip):
+        return {"y": ops.conv2d(x * gate(x, weights), weights["kernel"]) + skip}
+
+    check(fn, X, random(3, 9, 8, OUT, seed=5), left=[*GATE, "conv2d_excite"], exact=False)
+
+
+def test_part_of_a_concatenation(weights):
+    """It is written where the concatenation has it."""
+
+    def fn(x, other):
+        y = ops.conv2d(x * gate(x, weights), weights["kernel"])
+        return {"y": ops.relu(ops.concatenate([ops.relu(other), y], axis=-1))}
+
+    left = [*GATE, "conv2d_excite", "relu", "concatenate", "relu"]
+    program = check(fn, X, random(3, 9, 8, 5, seed=5), left=left, exact=False)
+    excite = next(node for node in program.graph.nodes if node.op.name == "conv2d_excite")
+    assert excite.attrs.epilogue.pitch == OUT + 5
+
+
+def test_an_image_is_the_same_in_any_batch_by_any_threads(weights, isa):
+    def fn(x):
+        return {"y": ops.conv2d(x * gate(x, weights), weights["kernel"], weights["bias"], activation="silu")}
+
+    _, want = compiled(fn, X)
+    for threads in (1, 2, 3):
+        with fastconv.num_threads(threads):
+            _, got = compiled(fn, X)
+            assert np.array_equal(got["y"], want["y"])
+            for i, image in enumerate(X):
+                _, got = compiled(fn, image[None])
+                assert np.array_equal(got["y"][0], want["y"][i])
+
+
+def test_what_stays(weights):
+    wide, spatial = constant(1, 1, C, 73), constant(3, 3, C, OUT)
+    after = [*GATE, "multiply", "conv2d"]
+    check(lambda x: {"y": ops.conv2d(x * gate(x, weights), wide)}, X, left=after)  # 72 pixels, 73 channels
+    check(lambda x: {"y": ops.conv2d(x * gate(x, weights), spatial)}, X, left=after)
+    check(lambda x: {"y": ops.conv2d(x * gate(x, weights), weights["kernel"], strides=2)}, X, left=after)
+    check(lambda x: {"y": ops.conv2d(x * gate(x, weights), weights["kernel"], padding=1)}, X, left=after)
+    check(lambda x, s: {"y": ops.conv2d(x * s, weights["kernel"])}, X, random(1, 1, 1, C), left=after[3:])
+    check(lambda x, s: {"y": ops.conv2d(x * s, weights["kernel"])}, X, random(3, 9, 8, 1), left=after[3:])
+
+    def read_twice(x):
+        z = x * gate(x, weights)
+        return {"y": ops.conv2d(z, weights["kernel"]), "z": z}
+
+    check(read_twice, X, left=after)
+
+
+def test_training_stays(weights):
+    kernel = constant(1, 1, C, OUT)
+    kernel.requires_grad = True
+
+    def fn(x):
+        y = ops.conv2d(x * gate(x, weights), kernel)
+        return {"y": y, "dw": gradients(ops.sum(y), [kernel])[0]}
+
+    program, _ = compiled(fn, X)
+    assert titles(program.graph)[:5] == [*GATE, "multiply", "conv2d"]
+
+
+def test_products_of_bfloat16_stay(weights):
+    with fastconv.precision("medium"):
+        program, _ = compiled(lambda x: {"y": ops.conv2d(x * gate(x, weights), weights["kernel"])}, X)
+    assert ("conv2d_excite" in titles(program.graph)) != bfloat16.available()
