@@ -7,9 +7,11 @@ computed from logits, which is exact where probabilities are rounded to 0 or 1.
 from . import ops
 from .autograd import as_tensor
 from .errors import ArgumentError
+from .ops._activations import TABLE
 
-# Activations that a kernel applies as it stores. Not sigmoid: a loss may want what it is computed from.
-FUSED = ("relu", "relu6", "leaky_relu", "tanh", "elu", "softplus", "hard_sigmoid")
+# Activations that a kernel applies as it stores, by name alone, and that a gradient goes through. Not sigmoid: a loss may
+# want what it is computed from.
+FUSED = {name for name, f in TABLE.items() if f.reads == "y" and f.numbers is not None} - {"sigmoid"}
 
 
 def linear(x):

@@ -4,15 +4,15 @@ A chunk is a fixed number of elements; it only says who computes, an element's v
 """
 from libc.stdint cimport int64_t
 
-from fastconv._kernels.table cimport (FC_ACT_CLIP, FC_ACT_ELU, FC_ACT_GELU, FC_ACT_GELU_TANH, FC_ACT_HARD_SIGMOID,
-                                      FC_ACT_HARD_SWISH, FC_ACT_LEAKY_RELU, FC_ACT_MISH, FC_ACT_NONE, FC_ACT_RELU,
-                                      FC_ACT_SIGMOID, FC_ACT_SILU, FC_ACT_SOFTPLUS, FC_ACT_SOFTSIGN, FC_ACT_TANH,
-                                      fc_activation)
+from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation
 
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
 cdef extern from "fastconv.h" nogil:
+    enum:
+        FC_ACT_RELU, FC_ACT_CLIP, FC_ACT_LEAKY_RELU, FC_ACT_SIGMOID, FC_ACT_TANH, FC_ACT_ELU, FC_ACT_SOFTPLUS
+        FC_ACT_HARD_SIGMOID, FC_ACT_HARD_SWISH, FC_ACT_SILU, FC_ACT_GELU, FC_ACT_GELU_TANH, FC_ACT_MISH, FC_ACT_SOFTSIGN
     ctypedef struct fc_kernels:
         void (*activate)(const float *x, float *y, int64_t n, fc_activation) noexcept nogil
         void (*activate_backward)(const float *v, const float *dy, float *dx, int64_t n, fc_activation) noexcept nogil
@@ -20,25 +20,35 @@ cdef extern from "fastconv.h" nogil:
 
 cdef enum:
     CHUNK = 16384       # elements: 64 KiB, about 10 us at memory speed
-    SLOW_CHUNK = 4096   # where an element takes an exponential
+    SLOW_CHUNK = 4096   # of functions that are slow: they take an exponential
 
-# By the name of the operation, for every family that fuses one.
+# By the name of the operation, for every family that fuses one: its number, and whether it is slow.
 FUNCTIONS = {
-    None: FC_ACT_NONE, "relu": FC_ACT_RELU, "clip": FC_ACT_CLIP, "leaky_relu": FC_ACT_LEAKY_RELU,
-    "sigmoid": FC_ACT_SIGMOID, "tanh": FC_ACT_TANH, "elu": FC_ACT_ELU, "softplus": FC_ACT_SOFTPLUS,
-    "hard_sigmoid": FC_ACT_HARD_SIGMOID, "hard_swish": FC_ACT_HARD_SWISH, "silu": FC_ACT_SILU, "gelu": FC_ACT_GELU,
-    "gelu_tanh": FC_ACT_GELU_TANH, "mish": FC_ACT_MISH, "softsign": FC_ACT_SOFTSIGN,
+    None: (FC_ACT_NONE, False),
+    "relu": (FC_ACT_RELU, False),
+    "relu6": (FC_ACT_CLIP, False),
+    "clip": (FC_ACT_CLIP, False),
+    "leaky_relu": (FC_ACT_LEAKY_RELU, False),
+    "sigmoid": (FC_ACT_SIGMOID, True),
+    "tanh": (FC_ACT_TANH, True),
+    "elu": (FC_ACT_ELU, True),
+    "softplus": (FC_ACT_SOFTPLUS, True),
+    "hard_sigmoid": (FC_ACT_HARD_SIGMOID, False),
+    "hard_swish": (FC_ACT_HARD_SWISH, False),
+    "silu": (FC_ACT_SILU, True),
+    "gelu": (FC_ACT_GELU, True),
+    "gelu_tanh": (FC_ACT_GELU_TANH, True),
+    "mish": (FC_ACT_MISH, True),
+    "softsign": (FC_ACT_SOFTSIGN, False),
 }
-# Those that take an exponential.
-SLOW = {"sigmoid", "tanh", "elu", "softplus", "silu", "gelu", "gelu_tanh", "mish"}
 
 
 def activation_of(epilogue):
     """Return the fc_activation of an `Epilogue`; None is none."""
     name, alpha, beta = epilogue[:3] if epilogue else (None, 0.0, 0.0)
     if name == "relu6":
-        name, alpha, beta = "clip", 0.0, 6.0
-    return {"function": FUNCTIONS[name], "alpha": alpha, "beta": beta}
+        alpha, beta = 0.0, 6.0
+    return {"function": FUNCTIONS[name][0], "alpha": alpha, "beta": beta}
 
 
 cdef const fc_kernels *table():
@@ -69,7 +79,7 @@ cdef void activate_backward_chunk(const void *raw, int64_t chunk, char *scratch)
 
 def activate(epilogue, str x, str y, int64_t size):
     """Return the step y = activation(x); y may be x."""
-    cdef bint slow = epilogue.activation in SLOW
+    cdef bint slow = FUNCTIONS[epilogue.activation][1]
     cdef ActivateArgs args
     args.x, args.dy, args.y, args.k = NULL, NULL, NULL, table()
     args.size, args.chunk_size = size, SLOW_CHUNK if slow else CHUNK

@@ -4,21 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint16_t
 
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_function:
-        FC_ACT_NONE
-        FC_ACT_RELU
-        FC_ACT_CLIP
-        FC_ACT_LEAKY_RELU
-        FC_ACT_SIGMOID
-        FC_ACT_TANH
-        FC_ACT_ELU
-        FC_ACT_SOFTPLUS
-        FC_ACT_HARD_SIGMOID
-        FC_ACT_HARD_SWISH
-        FC_ACT_SILU
-        FC_ACT_GELU
-        FC_ACT_GELU_TANH
-        FC_ACT_MISH
-        FC_ACT_SOFTSIGN
+        FC_ACT_NONE  # the others stand in eltwise.pyx
     ctypedef struct fc_activation:
         fc_function function
         float alpha, beta

@@ -4,19 +4,12 @@ import numpy as np
 import pytest
 
 from fastconv import ops
-from fastconv._kernels import runtime
+from fastconv._kernels import eltwise
 from fastconv.autograd import tensor
 from fastconv.errors import ArgumentError
+from fastconv.ops._activations import TABLE
 
 FUNCTIONS = (ops.relu, ops.leaky_relu, ops.sigmoid, ops.tanh)
-
-
-@pytest.fixture(params=runtime.available())
-def isa(request):
-    before = runtime.isa()
-    runtime.select(request.param)
-    yield request.param
-    runtime.select(before)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -67,3 +60,7 @@ def test_a_value_does_not_depend_on_its_place(isa):
 def test_a_negative_slope_is_refused():
     with pytest.raises(ArgumentError, match="negative_slope"):
         ops.leaky_relu(np.ones(3, np.float32), negative_slope=-0.1)
+
+
+def test_every_activation_has_a_kernel():
+    assert eltwise.FUNCTIONS.keys() - {None} == TABLE.keys()

@@ -25,11 +25,11 @@ def test_a_good_plan_passes():
 
 
 def test_writing_outside_is_seen():
-    X["big"] = np.ones(11, np.float32)
+    arrays = {**X, "big": np.ones(11, np.float32)}
     with pytest.raises(AssertionError, match="past the buffer 'y'"):
-        run_plan(copy_plan("big", "y", 44), X, {"y": Spec((10,))})
+        run_plan(copy_plan("big", "y", 44), arrays, {"y": Spec((10,))})
     with pytest.raises(AssertionError, match="into the input 'x'"):
-        run_plan(copy_plan("big", "x", 40), X, {"y": Spec((10,))})
+        run_plan(copy_plan("big", "x", 40), arrays, {"y": Spec((10,))})
 
 
 def test_what_is_not_written_is_nan():

@@ -4,17 +4,8 @@ import numpy as np
 import pytest
 
 from fastconv import ops
-from fastconv._kernels import runtime
 from fastconv.autograd import tensor
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
-
-
-@pytest.fixture(params=runtime.available())
-def isa(request):
-    before = runtime.isa()
-    runtime.select(request.param)
-    yield request.param
-    runtime.select(before)
 
 
 @pytest.mark.parametrize("label", [-1, 10, 2**31 - 1, -(2**31)])

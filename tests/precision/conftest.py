@@ -6,11 +6,3 @@ from fastconv._kernels import runtime
 
 # The first of several decorators varies fastest: put on top, what is known of a problem serves all instruction sets.
 over_isas = pytest.mark.parametrize("isa", runtime.available(), indirect=True)
-
-
-@pytest.fixture
-def isa(request):
-    before = runtime.isa()
-    runtime.select(request.param)
-    yield request.param
-    runtime.select(before)
