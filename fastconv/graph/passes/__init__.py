@@ -3,7 +3,6 @@
 Every pass leaves what a backward node reads as it is, and returns the graph itself where there is nothing to do.
 """
 
-from .dead import remove_dead_nodes
 from .find_activations import find_activations
 from .fold_norm import fold_norm
 from .fuse_activation import fuse_activation
@@ -13,6 +12,7 @@ from .fuse_norm import fuse_norm
 from .fuse_pad import fuse_pad
 from .fuse_residual import fuse_residual
 from .merge_equal import merge_equal
+from .remove_dead_nodes import remove_dead_nodes
 from .remove_identities import remove_identities
 from .squeeze_excite import squeeze_excite
 from .unfold_blocks import unfold_blocks

@@ -3,36 +3,7 @@
 from dataclasses import replace
 
 from ..graph import Graph, Value
-from .dead import remove_dead_nodes
-
-
-class Uses:
-    """Who makes a value, and who reads it."""
-
-    def __init__(self, graph):
-        self.position = {id(node): i for i, node in enumerate(graph.nodes)}
-        self.maker = {id(value): node for node in graph.nodes for value in node.outputs.values()}
-        self.readers = {}
-        for node in graph.nodes:
-            for value in node.inputs.values():
-                self.readers.setdefault(id(value), []).append(node)
-        for value in (*graph.outputs.values(), *(value for _, value in graph.updates)):
-            self.readers.setdefault(id(value), []).append(None)
-
-    def only_reader(self, value):
-        """Return the one node that reads a value, once; None where there are none, several, or the graph itself."""
-        readers = self.readers.get(id(value), ())
-        return readers[0] if len(readers) == 1 else None
-
-    def first_read(self, value):
-        """Return the position of the first node that reads a value."""
-        readers = self.readers.get(id(value), ())
-        return min((self.position[id(node)] for node in readers if node is not None), default=len(self.position))
-
-    def made_before(self, value, position):
-        """Tell whether a value is there before the node at `position` runs."""
-        maker = self.maker.get(id(value))
-        return maker is None or self.position[id(maker)] < position
+from .remove_dead_nodes import remove_dead_nodes
 
 
 class Rewriter:
