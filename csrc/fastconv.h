@@ -185,9 +185,10 @@ typedef struct {
 typedef struct {
     fc_window window;
     const float *w, *bias, *residual; /* the residual is laid out as y, but is not y; bias, residual, dbias may be NULL */
+    float *means;                     /* of y over the pixels of each row: [row][c], rows means_row apart; or NULL */
     float *dw, *dbias;
     int64_t w_row, w_tap;  /* strides of w and dw; may be negative */
-    int64_t w_depth;
+    int64_t w_depth, means_row;
     int64_t channels, depth; /* depth: 1, or at least 4 */
     fc_activation activation;
 } fc_depthwise;

@@ -173,6 +173,27 @@ static void depthwise_pixels(const fc_depthwise *t, const float *x, const float 
     }
 }
 
+/* The mean of each channel over a row that was just stored. Sums that wait for themselves come in fours. */
+static void depthwise_mean(const fc_depthwise *t, const float *y, float *means) {
+    const int64_t columns = t->window.columns, pixel = t->window.y_pixel;
+    const float share = 1.0f / (float)columns;
+    int64_t c = 0;
+    for (; c + 4 * FC_VL <= t->channels; c += 4 * FC_VL) {
+        vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+        for (int64_t j = 0; j < columns; j++)
+            FC_UNROLL for (int v = 0; v < 4; v++) sum[v] += v_load(y + j * pixel + c + v * FC_VL);
+        FC_UNROLL for (int v = 0; v < 4; v++) v_store(means + c + v * FC_VL, sum[v] * share);
+    }
+    for (; c < t->channels; c += FC_VL) {
+        vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+        int64_t j = 0;
+        for (; j + 4 <= columns; j += 4)
+            FC_UNROLL for (int v = 0; v < 4; v++) sum[v] += v_load_some(y + (j + v) * pixel + c, t->channels - c);
+        for (; j < columns; j++) sum[0] += v_load_some(y + j * pixel + c, t->channels - c);
+        v_store_some(means + c, ((sum[0] + sum[1]) + (sum[2] + sum[3])) * share, t->channels - c);
+    }
+}
+
 static void fc_depthwise_run(const fc_depthwise *t) {
     const fc_window *g = &t->window;
     int64_t block = 0;
@@ -198,6 +219,7 @@ static void fc_depthwise_run(const fc_depthwise *t) {
             slide(t, &b);
         }
         fc_activate_rows(y, NULL, g->y_pixel, g->columns, t->channels, t->activation);
+        if (t->means) depthwise_mean(t, y, t->means + i * t->means_row);
     }
 }
 

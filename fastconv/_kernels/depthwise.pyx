@@ -21,9 +21,10 @@ cdef extern from "fastconv.h" nogil:
         const float *w
         const float *bias
         const float *residual
+        float *means
         float *dw
         float *dbias
-        int64_t w_row, w_tap, w_depth, channels, depth
+        int64_t w_row, w_tap, w_depth, means_row, channels, depth
         fc_activation activation
     ctypedef struct fc_kernels:
         int64_t vector_length
@@ -49,6 +50,7 @@ cdef struct DepthwiseArgs:
     const float *bias
     const float *residual
     float *y
+    float *means
     float *dkernel
     float *dbias
     fc_depthwise t              # of the whole image; the chunk narrows it to its rows and channels
@@ -70,6 +72,8 @@ cdef void narrow(const DepthwiseArgs *args, fc_depthwise *t, int64_t image, int6
     g.x = args.x + image * args.x_image + channel
     first = args.y_offset + image * args.y_image + row * g.y_row + channel
     g.y, t.residual = args.y + first, args.residual + first if args.residual != NULL else NULL
+    first = (image * args.t.window.rows + row) * args.t.channels + channel
+    t.means = args.means + first if args.means != NULL else NULL
     if args.repeat > 1:
         first = max(g.first_h, 0)
         last = min(g.first_h + (rows - 1) * g.step_h + (g.taps_h - 1) * g.spread_h + 1, g.height)
@@ -143,8 +147,8 @@ cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strid
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.k = k
     args.x, args.kernel, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL
-    args.dkernel, args.dbias = NULL, NULL
-    args.t.channels, args.t.depth, args.t.w_depth = channels, depth, channels
+    args.means, args.dkernel, args.dbias = NULL, NULL, NULL
+    args.t.channels, args.t.depth, args.t.w_depth, args.t.means_row = channels, depth, channels, channels
     args.repeat, args.fold = repeat, fold
     g.height, g.width = x_size
     g.x_row, g.x_pixel = g.width * channels, channels
@@ -183,7 +187,7 @@ def _cost(pixels, taps, channels):
 
 
 def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_size, steps, taps, out_size, y_strides,
-              y_offset=0, epilogue=None, repeat=1, fold=1, depth=1):
+              y_offset=0, epilogue=None, repeat=1, fold=1, depth=1, means=None):
     """Return the step of a depthwise convolution.
 
     Parameters
@@ -195,6 +199,8 @@ def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_s
         Channels of x, and of y, in a group, as `holds_groups` allows them; 1: depthwise.
     taps : (tap_h, tap_w, positions)
         Where the taps of output 0 read, evenly spaced, and where each of tap_h x tap_w lies in the kernel.
+    means : str, optional
+        (images, rows, channels): of y over the pixels of each row, where y is not folded.
 
     The rest is as in `conv.convolve`.
     """
@@ -207,7 +213,7 @@ def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_s
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.kernel - <char *>&args, kernel, False),
                  (<char *>&args.bias - <char *>&args, bias, False),
                  (<char *>&args.residual - <char *>&args, residual, False),
-                 (<char *>&args.y - <char *>&args, y, True)),
+                 (<char *>&args.y - <char *>&args, y, True), (<char *>&args.means - <char *>&args, means, True)),
                 images * args.bands * args.blocks, scratch=scratch,
                 cost=_cost(images * out_size[0] * out_size[1], len(taps[2]) * depth, channels))
 

@@ -32,7 +32,7 @@ def _forward_grid(x, geometry, channels, attrs, depth):
     }
 
 
-def plan_forward(specs, multiplier, attrs, depth=1):
+def plan_forward(specs, multiplier, attrs, depth=1, means=None):
     x, kernel, attrs = _lower(specs["x"].shape, specs["kernel"].shape, attrs)
     # y may not take over the memory of a residual: blocks of a row overlap, and compute some outputs twice.
     step = kernels.depthwise(
@@ -42,6 +42,7 @@ def plan_forward(specs, multiplier, attrs, depth=1):
         "residual" if "residual" in specs else None,
         "y",
         epilogue=attrs.epilogue,
+        means=means,
         **_forward_grid(x, common.geometry(x, kernel, attrs), x[3] * multiplier, attrs, depth),
     )
     return Plan(phases=((step,),))

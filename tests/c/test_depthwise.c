@@ -36,13 +36,15 @@ static void depthwise_case(const int64_t *q, int64_t channels, int64_t depth, in
     g->y_row = g->columns * g->y_pixel + 2 * gap;
     g->x = random_floats(g->height * g->x_row, -1, 1);
     const float *w = random_floats(weights, -1, 1);
-    output y = new_output(g->rows * g->y_row), dw = new_output(weights), dbias = new_output(channels);
+    output y = new_output(g->rows * g->y_row), means = new_output(g->rows * (channels + gap));
+    output dw = new_output(weights), dbias = new_output(channels);
     t.w = w, t.dw = dw.got;
     if (variant & 1) t.bias = random_floats(channels, -1, 1), t.dbias = dbias.got;
     if (variant & 2) { /* from the last tap to the first, as backward data asks for it */
         t.w += weights - depth * channels, t.dw += weights - depth * channels;
         t.w_row = -t.w_row, t.w_tap = -t.w_tap;
     }
+    if (variant & 1) t.means = means.got, t.means_row = channels + gap;
     if (variant & 4) t.residual = random_floats(g->rows * g->y_row, -1, 1);
     testing("depthwise");
     g->y = y.got;
@@ -53,9 +55,15 @@ static void depthwise_case(const int64_t *q, int64_t channels, int64_t depth, in
         if (t.residual) sum += t.residual[i * g->y_row + j * g->y_pixel + c], scale += 1;
         sum = activation(sum, t.activation);
         put(y, i * g->y_row + j * g->y_pixel + c, sum, scale + fabs(sum));
+        if (t.means) {
+            const int64_t at = i * t.means_row + c;
+            const double term = sum / (double)g->columns, size = (scale + fabs(sum)) / (double)g->columns;
+            put(means, at, j ? means.want[at] + term : term, j ? means.scale[at] + size : size);
+        }
     }
     k->depthwise(&t);
     expect(y, terms + 2 + ACTIVATION_ROUNDINGS);
+    expect(means, terms + 4 + ACTIVATION_ROUNDINGS + g->columns);
 
     testing("depthwise_backward_kernel");
     float *dy = random_floats(g->rows * g->y_row, -1, 1);

@@ -1,4 +1,4 @@
-"""The scaling of a squeeze-excite block becomes part of the convolution that reads it."""
+"""Both ends of a squeeze-excite block become parts of the convolutions before and behind it."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 import fastconv
 from fastconv import ops
 from fastconv._kernels import bfloat16
+from fastconv._kernels import depthwise as kernels
 from fastconv.autograd import gradients
 
 from .conftest import check, compiled, constant, random, titles
@@ -105,6 +106,87 @@ def test_what_stays(weights):
         return {"y": ops.conv2d(z, weights["kernel"]), "z": z}
 
     check(read_twice, X, left=after)
+
+
+# ---- the mean
+
+
+@pytest.fixture(scope="module")
+def depthwise():
+    kernel, bias = constant(3, 3, 1, C, seed=6), constant(C, seed=7)
+    return lambda x, activation="silu": ops.conv2d(x, kernel, bias, padding="same", groups=C, activation=activation)
+
+
+def test_whole_block(weights, depthwise):
+    def fn(x):
+        z = depthwise(x)
+        return {"y": ops.conv2d(z * gate(z, weights), weights["kernel"])}
+
+    check(fn, X, left=["conv2d_squeeze", "reshape", "conv2d", "conv2d", "conv2d_excite"], exact=False)
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("mean", [ops.global_avg_pool2d, lambda x, keepdims: ops.mean(x, (1, 2), keepdims)])
+def test_mean(depthwise, mean, keepdims):
+    def fn(x):
+        z = depthwise(x, "relu")
+        return {"max": ops.global_max_pool2d(z), "mean": mean(z, keepdims=keepdims), "z": z}
+
+    program = check(fn, X, left=["conv2d_squeeze", "global_max_pool2d", "reshape"], exact=False)
+    got, want = program.run(x0=X), fn(fastconv.tensor(X))
+    assert np.array_equal(got["z"], want["z"].numpy())
+
+
+def test_mean_of_groups():
+    kernel = constant(3, 3, 8, 32)
+    left = ["conv2d_squeeze", "reshape"] if kernels.holds_groups(8, 8, 32) else ["conv2d", "global_avg_pool2d"]
+    check(
+        lambda x: {"y": ops.global_avg_pool2d(ops.conv2d(x, kernel, groups=4))},
+        random(2, 7, 9, 32),
+        left=left,
+        exact=False,
+    )
+
+
+def test_means_are_the_same_in_any_batch_by_any_threads(depthwise, isa):
+    def fn(x):
+        return {"y": ops.global_avg_pool2d(depthwise(x))}
+
+    x = random(3, 33, 31, C)
+    _, want = compiled(fn, x)
+    for threads in (1, 2, 3):
+        with fastconv.num_threads(threads):
+            _, got = compiled(fn, x)
+            assert np.array_equal(got["y"], want["y"])
+            for i, image in enumerate(x):
+                _, got = compiled(fn, image[None])
+                assert np.array_equal(got["y"][0], want["y"][i])
+
+
+def test_not_finite(depthwise):
+    """A mean is not finite where the separate steps say so."""
+    x = X.copy()
+    x[0, 3, 4, 5], x[1, 0, 0, 0], x[2, 8, 7, -1] = np.nan, np.inf, 3e38
+
+    def fn(x):
+        return {"y": ops.global_avg_pool2d(depthwise(x, None))}
+
+    with np.errstate(all="ignore"):
+        program, got = compiled(fn, x)
+        want = fn(fastconv.tensor(x))["y"].numpy()
+    assert titles(program.graph) == ["conv2d_squeeze", "reshape"]
+    np.testing.assert_allclose(got["y"], want, rtol=1e-5)
+
+
+def test_other_means_stay(depthwise):
+    repeated, plain = constant(3, 3, 1, 2 * C), constant(1, 1, C, C)
+    two = ["conv2d", "global_avg_pool2d"]
+    check(lambda x: {"y": ops.global_avg_pool2d(ops.conv2d(x, repeated, groups=C))}, X, left=two)
+    check(lambda x: {"y": ops.global_avg_pool2d(ops.conv2d(x, plain))}, X, left=two)
+    check(lambda x: {"y": ops.mean(depthwise(x), (0, 1, 2))}, X, left=["conv2d", "mean"])
+    with fastconv.precision("medium"):
+        program, _ = compiled(lambda x: {"y": ops.global_avg_pool2d(depthwise(x))}, X)
+    assert titles(program.graph) == two
 
 
 def test_training_stays(weights):

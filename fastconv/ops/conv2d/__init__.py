@@ -6,7 +6,7 @@ The kernels are in `plan` and `winograd`, the choice between them in `algorithm`
 from ...errors import ShapeError
 from ...op import Epilogue, Spec
 from .. import _convolution as common
-from . import block, excite  # noqa: F401  register their operations
+from . import block, excite, squeeze  # noqa: F401  register their operations
 from .algorithm import choose
 from .family import case, convolve, declare
 
