@@ -12,8 +12,10 @@ place. The mean is one of means of rows, a sum in another order.
 from dataclasses import replace
 
 from ...op import Spec
+from ...ops.conv2d import OP as CONV2D
 from ...ops.conv2d import excite, squeeze
 from ...ops.reshape import RESHAPE
+from ...shapes import resolve_padding
 from ..graph import Node
 from .rewrite import Rewriter, temporary
 
@@ -21,11 +23,12 @@ from .rewrite import Rewriter, temporary
 def squeeze_excite(graph):
     """Return the graph with such steps fused."""
     rewriter = Rewriter(graph)
-    for node in rewriter.forward_nodes("global_avg_pool2d", "mean"):
-        x = node.inputs["x"]
-        conv = rewriter.maker(x, "conv2d")
-        if conv is not None and _is_of_pixels(node) and squeeze.fits(conv.specs, conv.attrs):
-            _squeeze(rewriter, conv, node)
+    for node in rewriter.forward_nodes(*MEANS):
+        conv = rewriter.maker(node.inputs["x"], "conv2d", "depthwise_conv2d")
+        if conv is not None and MEANS[node.op.name](node):
+            nodes = _as_conv2d(conv)
+            if squeeze.fits(nodes[-1].specs, nodes[-1].attrs):
+                _squeeze(rewriter, conv, nodes, node)
     for conv in rewriter.forward_nodes("conv2d"):
         x = conv.inputs["x"]
         scaled = rewriter.maker(x, "multiply")
@@ -34,17 +37,44 @@ def squeeze_excite(graph):
     return rewriter.graph(graph)
 
 
-def _is_of_pixels(node):
-    return node.op.name != "mean" or node.attrs.axis == (1, 2)
+def _covers(pool):
+    """Tell whether the one window of an average pooling is the whole image."""
+    attrs, size = pool.attrs, pool.inputs["x"].shape[1:3]
+    return attrs.pool_size == size and not any(map(any, resolve_padding(attrs.padding, size, size, attrs.strides)))
 
 
-def _squeeze(rewriter, conv, node):
+# How the mean of an image is written; whether a node is one.
+MEANS = {
+    "global_avg_pool2d": lambda node: True,
+    "mean": lambda node: node.attrs.axis == (1, 2),
+    "avg_pool2d": _covers,
+}
+
+
+def _as_conv2d(conv):
+    """Return the nodes of a convolution as conv2d, the last of which makes its result."""
+    if conv.op.name == "conv2d":
+        return [conv]
+    kernel = conv.inputs["kernel"]
+    *size, channels, multiplier = kernel.shape  # in memory, the kernel of conv2d with as many groups as channels
+    grouped = temporary(Spec((*size, 1, channels * multiplier), kernel.spec.dtype), kernel.name)
+    attrs, inputs = conv.attrs._replace(groups=channels), {**conv.inputs, "kernel": grouped}
+    specs = {name: value.spec for name, value in inputs.items()}
+    return [_reshape(kernel, grouped), replace(conv, op=CONV2D, attrs=attrs, inputs=inputs, specs=specs)]
+
+
+def _squeeze(rewriter, conv, nodes, node):
     n, *_, channels = conv.outputs["y"].shape
-    y = node.outputs["y"]
-    mean = temporary(Spec((n, 1, 1, channels)), y.name)
+    y, spec = node.outputs["y"], Spec((n, 1, 1, channels))
+    mean = y if y.spec == spec else temporary(spec, y.name)
     # Where the convolution stands, before whatever else reads its result.
-    rewriter.put([replace(conv, op=squeeze.OP, outputs={**conv.outputs, "mean": mean})], [conv])
-    rewriter.put([Node(RESHAPE, RESHAPE.attrs(y.shape), {"x": mean}, {"y": y}, {"x": mean.spec})], [node])
+    squeezed = replace(nodes[-1], op=squeeze.OP, outputs={**conv.outputs, "mean": mean})
+    rewriter.put([*nodes[:-1], squeezed], [conv])
+    rewriter.put([] if mean is y else [_reshape(mean, y)], [node])
+
+
+def _reshape(x, y):
+    return Node(RESHAPE, RESHAPE.attrs(y.shape), {"x": x}, {"y": y}, {"x": x.spec})
 
 
 def _excite(rewriter, scaled, conv):
