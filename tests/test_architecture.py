@@ -11,6 +11,7 @@ import pytest
 
 import fastconv
 from fastconv import op
+from fastconv.graph import graph
 
 PACKAGE = Path(fastconv.__file__).parent
 
@@ -80,14 +81,27 @@ def test_imports_run_one_way(path):
             assert LEVEL[other] < LEVEL[own], f"{own} stands above {other}, or beside it, and must not import it"
 
 
-@pytest.mark.parametrize("name", ["Spec", "Plan", "Op"])
-def test_the_page_shows_the_real_contract(name):
+@pytest.mark.parametrize("real", [op.Spec, op.Plan, op.Op, graph.Value, graph.Node, graph.Graph])
+def test_the_page_shows_the_real_contract(real):
     page = Path(__file__).parent.parent / "docs" / "architecture.md"
-    block = page.read_text().split(f"class {name}", 1)[1].split("\n\n")[0].split("```")[0]
+    block = page.read_text().split(f"class {real.__name__}", 1)[1].split("\n\n")[0].split("```")[0]
     shown = set(re.findall(r"^    (\w+):", block, re.M))
-    real = getattr(op, name)
-    fields = real._fields if hasattr(real, "_fields") else [f.name for f in dataclasses.fields(real) if f.init]
+    if dataclasses.is_dataclass(real):
+        fields = [f.name for f in dataclasses.fields(real) if f.init]
+    else:
+        fields = getattr(real, "_fields", None) or real.__slots__
     assert shown == set(fields)
+
+
+def test_the_page_shows_a_real_step():
+    page = Path(__file__).parent.parent / "docs" / "architecture.md"
+    shown = page.read_text().split("```cython\n", 1)[1].split("```")[0]
+    real = "".join((PACKAGE / "_kernels" / name).read_text() for name in ("table.pxd", "eltwise.pyx"))
+
+    def lines(text):
+        return {line.split("#")[0].removesuffix(" ...").strip() for line in text.replace(": ...", ":").splitlines()}
+
+    assert lines(shown) <= lines(real)
 
 
 def run_python(code):

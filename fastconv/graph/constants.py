@@ -1,7 +1,7 @@
 """What a graph computes from constants alone is taken out of it: run once, and again after a variable's version moved.
 
-    kernel, gamma, ... --fold_batch_norm--> folded --conv2d(x, .)--> y        hoist: the program reads `folded`, a constant
-                       '---- Derived -----'
+    kernel, scale --scale_kernel--> folded --conv2d(x, .)--> y        hoist: the program reads `folded`, a constant
+                    '- Derived -'
 
 A variable that the graph does not update is a constant, and so is every result of constants. Results are arrays that never
 change after they were made: a program takes new ones when a version moved, and programs of several shapes share them.
