@@ -43,16 +43,10 @@ from .reshaping import Flatten, Reshape
 from .serialization import builtin, custom_object_scope, deserialize, register_serializable, serialize
 from .transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
-for _layer in (
-    *(Activation, Add, BatchNormalization, Concatenate, Dense, Dropout, ELU, Flatten, InputLayer, LeakyReLU, PReLU),
-    *(ReLU, Reshape),
-    *(Softmax, Conv1D, Conv2D, Conv3D, Conv1DTranspose, Conv2DTranspose, Conv3DTranspose, DepthwiseConv1D),
-    *(DepthwiseConv2D, SeparableConv1D, SeparableConv2D, MaxPooling1D, MaxPooling2D, MaxPooling3D, AveragePooling1D),
-    *(AveragePooling2D, AveragePooling3D, SumPooling2D, GlobalAveragePooling1D, GlobalAveragePooling2D),
-    *(GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, ZeroPadding1D, ZeroPadding2D),
-    *(ZeroPadding3D, Cropping1D, Cropping2D, Cropping3D, UpSampling1D, UpSampling2D, UpSampling3D),
-):
-    builtin(_layer)
+# A saved model names its layers: all of these are known.
+for _layer in list(vars().values()):
+    if isinstance(_layer, type) and issubclass(_layer, Layer) and _layer is not Layer:
+        builtin(_layer)
 
 # Keras's second names.
 AvgPool1D = AveragePooling1D

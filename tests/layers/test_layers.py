@@ -13,6 +13,13 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(3, 9, 7, 4)).astype("float32")
 ROWS = RNG.normal(size=(5, 6)).astype("float32")
 
+
+def test_every_layer_is_public():
+    assert layers.__all__ == sorted(set(layers.__all__))
+    found = {name for name, item in vars(layers).items() if inspect.isclass(item) and not name.startswith("_")}
+    assert found == {name for name in layers.__all__ if inspect.isclass(getattr(layers, name))}
+
+
 # (layer, input, weight shapes, output shape)
 CALLS = [
     (lambda: layers.Conv2D(8, 3), IMAGES, [(3, 3, 4, 8), (8,)], (3, 7, 5, 8)),
