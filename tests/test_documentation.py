@@ -12,7 +12,8 @@ import pytest
 
 import fastconv
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
 MODULES = sorted(
     info.name for info in pkgutil.walk_packages(fastconv.__path__, "fastconv.") if not info.name.endswith("__main__")
 )
@@ -43,3 +44,12 @@ def test_readme(tmp_path, monkeypatch):
     for block in blocks:
         exec(compile(block, str(README), "exec"), {})
     assert sorted(os.listdir(tmp_path)) == ["digits.fastconv", "digits.onnx"]
+
+
+def test_changelog():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    versions = re.findall(r"^## (.*)$", text, re.M)
+    assert versions[0].removesuffix(" (unreleased)") == fastconv.__version__
+    assert not [version for version in versions[1:] if "unreleased" in version]
+    kinds = re.search(r"Lines begin with (.*)\. A perf", text)[1].replace(" or ", ", ").split(", ")
+    assert {line.split(":")[0] for line in re.findall(r"^- (.*)$", text, re.M)} <= set(kinds)
