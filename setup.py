@@ -1,5 +1,8 @@
 """Build fastconv: one static library per instruction set, one Cython extension per kernel family.
 
+What is compiled is compiled side by side, and again only where a file that it was made of has changed: for kernels the
+compiler writes down which these are.
+
 Environment
 -----------
 FASTCONV_NO_OPENMP=1, FASTCONV_NO_AVX512=1, FASTCONV_NO_AVX512_BF16=1, FASTCONV_NO_AMX=1, FASTCONV_NO_AVX2=1, FASTCONV_NO_NEON=1
@@ -16,16 +19,19 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command import build_clib
+from setuptools.modified import newer_group
 
 HERE = Path(__file__).parent
 MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 MACHINE = MACHINES.get(sysconfig.get_platform().rpartition("-")[2])  # what is built for: not always what builds
 FLAGS = tomllib.loads((HERE / "csrc" / "flags.toml").read_text())
-HEADERS = sorted(str(p.relative_to(HERE)) for p in (HERE / "csrc").rglob("*.h"))
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def wanted(name):
@@ -60,6 +66,39 @@ def instruction_sets():
     return sets
 
 
+def files(pattern):
+    """Return the files of csrc that match, as setuptools wants them: relative, and always in the same order."""
+    return sorted(str(path.relative_to(HERE)) for path in (HERE / "csrc").glob(pattern))
+
+
+def sources(isa):
+    """Return what the library of an instruction set is made of: the parts of a table, or a section that names its simd header."""
+    return files(f"isa/{isa}.c") or files("parts/*.c")
+
+
+class BuildKernels(build_clib.build_clib):
+    """Compiles the objects of all libraries at once, each if it is older than a file that it was made of."""
+
+    def build_libraries(self, libraries):
+        objects = [(name, source, info["cflags"]) for name, info in libraries for source in info["sources"]]
+        with ThreadPoolExecutor(CORES) as pool:
+            compiled = list(pool.map(lambda job: self.compile(*job), objects))
+        for library, _ in libraries:
+            own = [target for (name, _, _), target in zip(objects, compiled, strict=True) if name == library]
+            self.compiler.create_static_lib(own, library, output_dir=self.build_clib)
+
+    def compile(self, library, source, flags):
+        folder = str(Path(self.build_temp, library))
+        (target,) = self.compiler.object_filenames([source], output_dir=folder)
+        listed = Path(target).with_suffix(".d")  # by -MMD: "target: source header header \"
+        if not self.force and listed.exists() and Path(target).exists():
+            made_of = listed.read_text().partition(":")[2].replace("\\\n", " ").split()
+            if not newer_group([*made_of, "csrc/flags.toml"], target, missing="newer"):
+                return target
+        self.compiler.compile([source], output_dir=folder, include_dirs=["csrc"], extra_postargs=["-MMD", *flags])
+        return target
+
+
 isas = instruction_sets()
 openmp = ["-fopenmp"] if wanted("OPENMP") and compiles(["-fopenmp"]) else []
 macros = [(f"FC_HAVE_{isa.upper()}", "1") for isa in isas if isa != "baseline"]
@@ -68,11 +107,12 @@ macros += [(f"FC_EMULATE_{isa}", "1") for isa in ("AVX512", "AMX") if os.environ
 libraries = [
     (
         f"fc_{isa}",
-        {"sources": [f"csrc/isa/{isa}.c"], "obj_deps": {"": HEADERS}, "cflags": FLAGS["base"] + flags},
+        {"sources": sources(isa), "cflags": [*FLAGS["base"], *flags, f'-DFC_SIMD="simd/{isa}.h"']},
     )
     for isa, flags in isas.items()
 ]
 
+WHOLE = [*files("**/*.[ch]"), "csrc/flags.toml"]
 extensions = []
 for path in sorted((HERE / "fastconv" / "_kernels").glob("*.pyx")):
     owner = path.stem == "runtime"
@@ -85,16 +125,17 @@ for path in sorted((HERE / "fastconv" / "_kernels").glob("*.pyx")):
             define_macros=[("Py_LIMITED_API", "0x030B0000"), *macros],
             extra_compile_args=["-O2", "-g0", "-std=gnu11", "-Wno-unused-function", *(openmp if owner else [])],
             extra_link_args=["-Wl,-s", *openmp] if owner and sys.platform.startswith("linux") else openmp * owner,
-            depends=HEADERS + ["fastconv/_kernels/sync.h"],
+            depends=["fastconv/_kernels/sync.h", *(WHOLE if owner else ["csrc/fastconv.h"])],
             py_limited_api=True,
         )
     )
 
 setup(
     libraries=libraries,
+    cmdclass={"build_clib": BuildKernels},
     ext_modules=cythonize(
         extensions,
-        nthreads=os.cpu_count() or 1,
+        nthreads=CORES,
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,
@@ -104,5 +145,5 @@ setup(
             "embedsignature": True,
         },
     ),
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}, "build_ext": {"parallel": CORES}},
 )

@@ -101,17 +101,48 @@ static int amx_is_refused(void) { return 0; }
 
 static int always(void) { return 1; }
 
-/* The tables that may have a section, with those that this CPU can run: made before anyone can ask for one. */
+/* The table of an instruction set, and its parts: an object of each file of csrc/parts. */
+#define TABLE(isa)                                                                                                  \
+    extern const fc_kernels fc_gemm_##isa, fc_convolution_##isa, fc_depthwise_##isa, fc_pool_##isa, fc_rest_##isa;  \
+    static const fc_kernels *const parts_of_##isa[] = {&fc_gemm_##isa, &fc_convolution_##isa, &fc_depthwise_##isa, \
+                                                       &fc_pool_##isa, &fc_rest_##isa, 0};                          \
+    static fc_kernels isa;
+
+TABLE(baseline)
+#ifdef FC_HAVE_NEON
+TABLE(neon)
+#endif
+#ifdef FC_HAVE_AVX2
+TABLE(avx2)
+#endif
 #ifdef FC_HAVE_AVX512
-static fc_kernels avx512;
+TABLE(avx512)
 #ifdef FC_HAVE_AMX
 static fc_kernels amx;
 
 static const char *compiled_for_amx(void) { return fc_amx_bf16.compiled_for(); }
 #endif
+#endif
 
+/* What a part does not fill is zero in it, and a field is filled by one. Done here: code in an object of an instruction set
+ * may hold what this CPU cannot run, even where it only copies. */
+static void put_together(fc_kernels *table, const fc_kernels *const *parts) {
+    char *all = (char *)table;
+    for (; *parts; parts++)
+        for (size_t i = 0; i < sizeof *table; i++) all[i] |= ((const char *)*parts)[i];
+}
+
+/* Every table of the build, with the sections that this CPU can run: made before anyone can ask for one. */
 static __attribute__((constructor)) void compose(void) {
-    avx512 = fc_kernels_avx512;
+    put_together(&baseline, parts_of_baseline);
+#ifdef FC_HAVE_NEON
+    put_together(&neon, parts_of_neon);
+#endif
+#ifdef FC_HAVE_AVX2
+    put_together(&avx2, parts_of_avx2);
+#endif
+#ifdef FC_HAVE_AVX512
+    put_together(&avx512, parts_of_avx512);
 #ifdef FC_HAVE_AVX512_BF16
     if (cpu_has_avx512_bf16()) avx512.bfloat16 = &fc_bfloat16_avx512;
 #endif
@@ -121,8 +152,8 @@ static __attribute__((constructor)) void compose(void) {
     amx.compiled_for = compiled_for_amx;
     amx.amx = &fc_amx_bf16;
 #endif
-}
 #endif
+}
 
 /* Best first; but amx, which is tested in an emulator and was never timed, stands behind avx512 until it was: it runs only
  * where FASTCONV_ISA=amx asks for it. To make it the default, move its lines up. */
@@ -142,16 +173,16 @@ static const struct {
     {"amx", 0, cpu_has_amx},
 #endif
 #ifdef FC_HAVE_AVX2
-    {"avx2", &fc_kernels_avx2, cpu_has_avx2},
+    {"avx2", &avx2, cpu_has_avx2},
 #else
     {"avx2", 0, cpu_has_avx2},
 #endif
 #ifdef FC_HAVE_NEON
-    {"neon", &fc_kernels_neon, always},
+    {"neon", &neon, always},
 #else
     {"neon", 0, always},
 #endif
-    {"baseline", &fc_kernels_baseline, always},
+    {"baseline", &baseline, always},
 };
 
 enum { TABLES = sizeof tables / sizeof *tables };

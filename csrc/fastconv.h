@@ -1,6 +1,6 @@
 /* fastconv.h: the kernel table.
  *
- * Every instruction set exports one `fc_kernels`, filled with the same algorithms (csrc/kernels) compiled for it.
+ * Every instruction set has one `fc_kernels`, filled with the same algorithms (csrc/kernels) compiled for it.
  * Kernels never allocate, never start threads, and touch only the memory their arguments name.
  *
  * Layouts: activations NHWC, kernels HWIO, all contiguous unless a stride is given. Strides count elements.
@@ -514,7 +514,7 @@ typedef struct {
     double (*fma_peak)(int64_t rounds, int64_t *operations);
 } fc_kernels;
 
-extern const fc_kernels fc_kernels_baseline, fc_kernels_avx2, fc_kernels_avx512, fc_kernels_neon;
+/* Of fc_kernels every instruction set exports parts, fc_<part>_<isa> (csrc/parts), which dispatch.c puts together. */
 extern const fc_bfloat16 fc_bfloat16_avx512;
 extern const fc_amx fc_amx_bf16;
 

@@ -34,8 +34,8 @@ def tool(name, package):
 def build(folder, machine, compiler):
     """Compile the kernel tables of `machine` and the test program; return its path."""
 
-    def compile(source, *flags):
-        target = folder / f"{source.parent.name}-{source.stem}.o"
+    def compile(isa, source, *flags):
+        target = folder / f"{isa}-{source.stem}.o"
         subprocess.run([*compiler, "-c", *flags, "-I", CSRC, source, "-o", target], check=True)
         return target
 
@@ -48,8 +48,12 @@ def build(folder, machine, compiler):
         if understands(extra.get("flags", [])):
             sets[isa] = extra.get("flags", []) + [flag for flag in extra.get("optional", []) if understands([flag])]
     plain = ["-std=gnu11", "-O1", "-Wall", "-Wextra", *(f"-DFC_HAVE_{isa.upper()}" for isa in sets)]
-    jobs = [(CSRC / "isa" / f"{isa}.c", *FLAGS["base"], *flags) for isa, flags in sets.items()]
-    jobs += [(source, *plain) for source in [CSRC / "dispatch.c", *sorted((ROOT / "tests" / "c").glob("*.c"))]]
+    jobs = []
+    for isa, flags in sets.items():
+        section = list(CSRC.glob(f"isa/{isa}.c"))
+        for source in section or sorted(CSRC.glob("parts/*.c")):
+            jobs.append((isa, source, *FLAGS["base"], *flags, f'-DFC_SIMD="simd/{isa}.h"'))
+    jobs += [("any", source, *plain) for source in [CSRC / "dispatch.c", *sorted((ROOT / "tests" / "c").glob("*.c"))]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda job: compile(*job), jobs))
     program = folder / "kernels"

@@ -15,11 +15,6 @@ FC_INLINE vf v_term(const float *a) { return v_set(*a); }
 FC_INLINE vf v_add_term(vf sum, vf a, vf b) { return sum + a * b; }
 #endif
 
-/* Apply f(1) ... f(14): one case per number of rows; those above MR compile to nothing. */
-#define FC_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
-
-_Static_assert(FC_MR <= 14, "FC_EACH_ROWS ends at 14");
-
 /* ---- a block of rows by one panel */
 
 /* Floats in a line of the cache. */
@@ -238,14 +233,6 @@ static void fc_outer_run(const fc_outer *t) {
 }
 
 /* ---- where the rows of a tile come from */
-
-/* The positions j in [0, count) with 0 <= j * step + offset < size: from *low up to *high. */
-FC_INLINE void fc_inside(int64_t offset, int64_t step, int64_t size, int64_t count, int64_t *low, int64_t *high) {
-    *low = offset >= 0 ? 0 : (-offset + step - 1) / step;
-    *high = offset >= size ? 0 : (size - 1 - offset) / step + 1;
-    *low = fc_clamp(*low, 0, count);
-    *high = fc_clamp(*high, *low, count);
-}
 
 static void fc_gather_run(const fc_gather *g) {
     const int64_t per_image = g->out_height * g->out_width;

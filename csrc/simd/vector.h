@@ -31,6 +31,19 @@ FC_INLINE vi v_seti(int32_t x) { return x - (vi){0}; }
 
 FC_INLINE int64_t fc_clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
 
+/* The positions j in [0, count) with 0 <= j * step + offset < size: from *low up to *high. */
+FC_INLINE void fc_inside(int64_t offset, int64_t step, int64_t size, int64_t count, int64_t *low, int64_t *high) {
+    *low = offset >= 0 ? 0 : (-offset + step - 1) / step;
+    *high = offset >= size ? 0 : (size - 1 - offset) / step + 1;
+    *low = fc_clamp(*low, 0, count);
+    *high = fc_clamp(*high, *low, count);
+}
+
+/* Apply f(1) ... f(14): one case per number of rows; those above MR compile to nothing. */
+#define FC_EACH_ROWS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
+
+_Static_assert(FC_MR <= 14, "FC_EACH_ROWS ends at 14");
+
 /* The first n <= FC_VL elements; the rest read as zero and are not stored. Lane by lane: a loop to n would become a
  * call of memcpy, around which every sum that a kernel holds in a register is spilled. */
 #ifndef FC_OWN_PARTIAL

@@ -1,2 +1,0 @@
-#include "../simd/avx512.h"
-#include "../kernels/all.h"

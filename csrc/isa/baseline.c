@@ -1,2 +1,0 @@
-#include "../simd/baseline.h"
-#include "../kernels/all.h"

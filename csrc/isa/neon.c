@@ -1,2 +1,0 @@
-#include "../simd/neon.h"
-#include "../kernels/all.h"
