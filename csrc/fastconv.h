@@ -264,7 +264,7 @@ typedef struct {
     const double *partial; /* parts x quantities x columns: what norm_sums or norm_backward_sums left */
     const float *gamma, *beta, *moving_mean, *moving_variance, *dnew_moving_mean, *dnew_moving_variance;
     float *mean, *inv_std, *new_moving_mean, *new_moving_variance, *dgamma, *dbeta;
-    float *scale, *shift;          /* per channel, as the forward pass used them: finish writes, backward reads them */
+    float *scale, *shift;          /* per channel, as the forward pass used them: finish, inference write, backward reads */
     float *coefficients;           /* lines of `width`, as norm_apply or norm_backward_apply reads them */
     int64_t parts, columns, width; /* floats in a line of `partial` and of `coefficients`: multiples of `channels` */
     int64_t channels, count;       /* elements per channel */

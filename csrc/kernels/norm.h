@@ -198,10 +198,24 @@ static void fc_norm_finish(const fc_norm *p, int64_t c0) {
     }
 }
 
+/* In inference y = x * scale + shift, one multiply-add, as convolutions do it in their last step: the mean of the
+ * coefficients is 0. The shift is made of the rounded scale, so that the rounding counts for x - mean and not for x; the
+ * product is exact in double. Where it is not finite, the mean is taken from x: infinities may cancel there. */
 static void fc_norm_inference(const fc_norm *p, int64_t c0) {
     int64_t end = p->channels - c0 < NORM_BLOCK ? p->channels : c0 + NORM_BLOCK;
-    for (int64_t c = c0; c < end; c++)
-        norm_coefficients(p, c, p->moving_mean ? p->moving_mean[c] : 0.0, 1 / sqrt(p->moving_variance[c] + p->epsilon));
+    for (int64_t c = c0; c < end; c++) {
+        const float scale = (float)((p->gamma ? p->gamma[c] : 1.0) / sqrt(p->moving_variance[c] + p->epsilon));
+        const float mean = p->moving_mean ? p->moving_mean[c] : 0.0f, beta = p->beta ? p->beta[c] : 0.0f;
+        const float shift = (float)(beta - (double)mean * scale);
+        const int apart = !isfinite(shift);
+        if (p->coefficients) {
+            norm_coefficient(p, 0, c, apart ? mean : 0.0f);
+            norm_coefficient(p, 1, c, scale);
+            norm_coefficient(p, 2, c, apart ? beta : shift);
+        }
+        if (p->scale) p->scale[c] = scale;
+        if (p->shift) p->shift[c] = shift;
+    }
 }
 
 /* coefficients: mean, a, b, d, so that dx = a dz + b (x - mean) + d; and scale and shift, where dz needs them. */

@@ -236,7 +236,7 @@ def finish(reads, writes, int64_t size, int64_t channels, double momentum, doubl
 
 
 def inference_coefficients(reads, writes, int64_t size, int64_t channels, double epsilon):
-    """Return the step from moving statistics to 3 lines of coefficients.
+    """Return the step from moving statistics to what `writes` names: 3 lines of coefficients, scale, shift.
 
     What `reads` leaves out counts as 0 (gamma as 1).
     """

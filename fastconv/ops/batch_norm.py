@@ -200,6 +200,27 @@ def keeps_train(attrs, needs):
 # ---- inference
 
 
+def infer_affine(specs, attrs):
+    check_floats("batch_norm_affine", specs)
+    variance = specs["moving_variance"]
+    for name, spec in specs.items():
+        check_shape("batch_norm_affine", f"{name} (a number per channel)", spec.shape, variance.shape[-1:])
+    return {"scale": variance, "shift": variance}
+
+
+def reference_affine(arrays, attrs):
+    scale = arrays.get("gamma", 1) / np.sqrt(arrays["moving_variance"] + attrs.epsilon)
+    return {"scale": scale, "shift": arrays.get("beta", 0) - arrays["moving_mean"] * scale}
+
+
+def plan_affine(specs, attrs):
+    """Return the plan by the kernel that `plan_inference` runs: what computes x * scale + shift has the same bits."""
+    (channels,) = specs["moving_variance"].shape
+    writes = {"scale": "scale", "shift": "shift"}
+    step = kernels.inference_coefficients(_names(specs, *VECTORS), writes, channels, channels, attrs.epsilon)
+    return Plan(phases=((step,),))
+
+
 def infer_inference(specs, attrs):
     return {"y": _check(specs)}
 
@@ -307,6 +328,23 @@ TRAIN = register(
         keeps=keeps_train,
         cases=(*_cases(TrainAttrs(0.9, 1e-3)), *_fused_cases()),
         **_COMMON,
+    )
+)
+
+# What `fastconv/graph/passes/fuse_block.py` makes of a normalisation's parameters.
+AFFINE = register(
+    Op(
+        name="batch_norm_affine",
+        inputs=_INPUTS[1:],
+        outputs=("scale", "shift"),
+        attrs=InferenceAttrs,
+        infer=infer_affine,
+        reference=reference_affine,
+        plan=plan_affine,
+        cases=tuple(
+            case._replace(inputs={name: spec for name, spec in case.inputs.items() if name != "x"})
+            for case in _cases(InferenceAttrs())
+        ),
     )
 )
 

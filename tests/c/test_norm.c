@@ -129,6 +129,16 @@ static void forward_case(const batch *b) {
     for (int64_t c0 = 0; c0 < channels; c0 += BLOCK) k->norm_inference(&p, c0);
     k->norm_apply(&pass);
     expect_normal(b, y, moving_mean, moving_variance, NULL, INFINITY);
+
+    /* The same numbers, a channel each. */
+    fc_norm affine = make_norm(b, NULL, NULL);
+    affine.scale = fresh(channels * 4), affine.shift = fresh(channels * 4);
+    for (int64_t c0 = 0; c0 < channels; c0 += BLOCK) k->norm_inference(&affine, c0);
+    for (int64_t i = 0; i < b->columns; i++) {
+        expect_near(coefficients[i], 0, 0, 0);
+        expect_near(coefficients[b->columns + i], affine.scale[i % channels], 0, 0);
+        expect_near(coefficients[2 * b->columns + i], affine.shift[i % channels], 0, 0);
+    }
 }
 
 static void backward_case(const batch *b) {

@@ -144,7 +144,6 @@ def test_next_prediction_uses_the_new_value(model, tmp_path, write):
     fresh = network()
     fresh(X)
     fresh.set_weights(model.get_weights())
-    fresh.run_eagerly = model.run_eagerly
     assert np.array_equal(fresh.predict(X, verbose=0), after)
 
 

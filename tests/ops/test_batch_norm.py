@@ -43,6 +43,34 @@ def test_mean_far_from_zero(shape):
         assert np.abs(gradient - want[name]).max() <= 64 * EPS * np.abs(want[name]).max(), name
 
 
+@pytest.mark.parametrize("mean", [0, 3, 1e3, 1e6])
+def test_inference_rounds_the_shift_once(mean, isa):
+    """x * scale + shift: half a unit in the last place of the shift, and of scale and result what x - mean is scaled to."""
+    rng = np.random.default_rng(0)
+    x = (mean + rng.standard_normal((500, 33))).astype("float32")
+    vectors = {name: rng.uniform(0.5, 2, 33).astype("float32") for name in ("gamma", "beta", "moving_variance")}
+    arrays = {"x": x, **vectors, "moving_mean": np.full(33, mean, "float32")}
+    attrs = batch_norm.InferenceAttrs(1e-3)
+    exact = {name: array.astype("float64") for name, array in arrays.items()}
+    got, want = (
+        eager.forward(batch_norm.INFERENCE, arrays, attrs)["y"],
+        batch_norm.reference_inference(exact, attrs)["y"],
+    )
+    affine = batch_norm.reference_affine({name: array for name, array in exact.items() if name != "x"}, attrs)
+    # Without an instruction that fuses them, the product is rounded as well.
+    product = 0 if isa != "baseline" else np.abs(exact["x"] * affine["scale"])
+    bound = np.abs(affine["shift"]) / 2 + product / 2 + np.abs(want) + np.abs(want - exact["beta"]) / 2
+    assert (np.abs(got - want) <= 1.001 * EPS * bound).all()
+
+
+def test_inference_where_the_shift_is_not_finite(isa):
+    """What infinities cancel in is computed the other way round, as the formula says."""
+    x, one = np.array([[3e38, 1.0]], "float32"), np.ones(2, "float32")
+    mean, gamma = np.array([3e38, 3.0], "float32"), np.array([1e3, np.inf], "float32")
+    y = batch_normalization(x, gamma, one, mean, one).numpy()
+    np.testing.assert_array_equal(y, np.array([[1, -np.inf]], "float32"))
+
+
 def test_infinity_reaches_the_mean():
     x = np.ones((70, 8), "float32")
     x[0, 3] = np.inf

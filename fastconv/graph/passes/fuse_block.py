@@ -4,17 +4,17 @@ and maximum pooling of 2 x 2 pixels with stride 2.
     z = relu(conv(x, kernel, bias))
     y = max_pool2d(batch_norm(z))            y = conv2d_block(x, kernel, bias, scale, shift)
 
-Only where the convolution runs by an algorithm that can (`ops.conv2d.block`). With pooling alone the bits stay. Scale and shift
-of a normalisation are computed in float64 and rounded once, as in `fold_norm`, and within the same bound of the separate steps.
+Only where the convolution runs by an algorithm that can (`ops.conv2d.block`). The bits stay: a normalisation computes its scale
+and its shift by the same kernel, and with them the same multiply-add.
 """
 
 from dataclasses import replace
 
-from ...op import Spec
+from ...ops.batch_norm import AFFINE
 from ...ops.conv2d import block
 from ...shapes import resolve_padding
-from .channels import VECTOR, VectorAttrs, constant_node, norm_affine
-from .rewrite import Rewriter, fused
+from ..graph import Node
+from .rewrite import Rewriter, fused, temporary
 
 NORM = "batch_norm_inference"
 
@@ -63,11 +63,11 @@ def _is_of_pairs(rewriter, pool):
 
 
 def _fuse_norm(rewriter, linear, norm):
-    affine, nodes, vectors = norm_affine(norm), [], {}
-    channels = linear.inputs["kernel"].shape[-1]
-    for name, wide in (("scale", affine.scale), ("shift", affine.shift)):
-        made, vectors[name] = constant_node(
-            VECTOR, VectorAttrs(channels), Spec((channels,)), f"{wide.name}.float", x=wide
-        )
-        nodes.append(made)
-    rewriter.put([*affine.nodes, *nodes, fused(_as_block(linear), norm, **vectors)], [linear, norm])
+    inputs = {name: value for name, value in norm.inputs.items() if name != "x"}
+    specs = {name: value.spec for name, value in inputs.items()}
+    vectors = {
+        name: temporary(spec, f"{norm.outputs['y'].name}.{name}")
+        for name, spec in AFFINE.infer(specs, norm.attrs).items()
+    }
+    affine = Node(AFFINE, norm.attrs, inputs, vectors, specs)
+    rewriter.put([affine, fused(_as_block(linear), norm, **vectors)], [linear, norm])
