@@ -132,6 +132,28 @@ def test_verify_fails_on_a_difference(capsys, folder, monkeypatch):
     assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.005)[0] == 1
 
 
+@needs_ort
+@pytest.mark.parametrize(("offset", "status", "verdict"), [(1e-3, 0, "ok"), (2e-2, 1, "DIFFERS"), (1.0, 1, "DIFFERS")])
+def test_verify_allows_what_the_network_makes_of_roundings(
+    capsys, tmp_path, monkeypatch, folder, offset, status, verdict
+):
+    """Numbers of about 1 after the sum with 10,000 and the difference again: a unit in the last place of that is 1e-3."""
+    shape = [1, 3, 8, 8]
+    nodes = [small.node("Conv", "x w up", "z"), small.node("Conv", "z w down", "y")]
+    weights = {"w": np.eye(3, dtype="float32")[:, :, None, None]}
+    weights |= {"up": np.full(3, 1e4, "float32"), "down": np.full(3, -1e4, "float32")}
+    file = small.model(nodes, [small.value("x", shape)], [small.value("y", shape)], weights)
+    (tmp_path / "net.onnx").write_bytes(file)
+    true = fastconv.InferenceSession.run
+    monkeypatch.setattr(fastconv.InferenceSession, "run", lambda self, *args: [y + offset for y in true(self, *args)])
+    found, out, _ = run(capsys, "verify", tmp_path / "net.onnx")
+    assert found == status and out.rstrip().endswith(verdict)
+    assert ("rounding the weights moves it by" in out) == (offset < 0.1)
+    assert run(capsys, "verify", tmp_path / "net.onnx", "--tolerance", 0)[0] == 1
+    # A network that magnifies nothing is allowed nothing.
+    assert run(capsys, "verify", folder / "net.onnx")[0] == 1
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "expected"),
     [
