@@ -63,6 +63,11 @@ typedef struct {
      * time if it is not read), and the rows of a after each tile, up to so many whose pointers the table holds. */
     const float *next_b;
     int64_t known_rows;
+    /* Only read by a tile of pairs: where the last block's results go, rounded to bfloat16, unless that is NULL (y has
+     * the sums of the blocks before, and room for its own), and what is added to them, laid out alike, or NULL. */
+    uint16_t *half;
+    const uint16_t *half_add;
+    const int64_t *half_rows; /* offset of each row */
 } fc_tile;
 
 /* The outer-product tile of a weight gradient, or of a product with a transposed left operand:
@@ -343,8 +348,14 @@ typedef struct {
     void (*tile)(const fc_tile *);
     /* kernels/bfloat16.h; of the packed words k has the rows 2 k and 2 k + 1 of b; depth, that of b, is even */
     void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
-    void (*round)(const float *x, uint16_t *y, int64_t n);
+    /* rows of `columns` elements, x_row and y_row apart */
+    void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows, int64_t columns);
     void (*widen)(const uint16_t *x, float *y, int64_t n);
+    /* As in fc_kernels, but x, y and residual, also those of structs, are bfloat16, rounded once; activations up to CLIP. */
+    void (*depthwise)(const fc_depthwise *);
+    void (*max_pool)(const fc_pool *, const uint16_t *x, uint16_t *y, void *index, int64_t oh, int64_t c0, int64_t c1);
+    void (*sum_pool)(const fc_pool *, const uint16_t *x, uint16_t *y, int64_t oh, int64_t c0, int64_t c1);
+    fc_winograd winograd_2x2, winograd_2x4, winograd_4x4;
 } fc_bfloat16;
 
 /* ---- the tile unit (kernels/amx.h): products of float32 as sums of products of bfloat16 terms

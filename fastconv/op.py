@@ -19,6 +19,8 @@ ITEM_SIZE |= {
     "uint16": 2,
     "uint32": 4,
 }  # ... and those inside other people's networks
+# What NumPy has no name for: activations between the steps of a program.
+STORED_SIZE = ITEM_SIZE | {"bfloat16": 2}
 _EMPTY = MappingProxyType({})
 
 
@@ -36,21 +38,23 @@ class Spec(NamedTuple):
     @property
     def nbytes(self):
         """Number of bytes, contiguous."""
-        return self.size * ITEM_SIZE[self.dtype]
+        return self.size * STORED_SIZE[self.dtype]
 
 
 class Epilogue(NamedTuple):
     """The activation that a kernel applies to each output element before it stores it.
 
     Layers fill it, and passes that fuse. `activation` names an operation of `ops/activation.py`, of which `alpha` and `beta`
-    are the attributes; `ops/_activations.py` says what they mean. `pitch` is for plans alone: how many elements lie from one
-    pixel of y to the next, if these are not side by side; the memory plan sets it where y is a part of something wider.
+    are the attributes; `ops/_activations.py` says what they mean. The rest is for plans alone. `pitch`: how many elements lie
+    from one pixel of y to the next, if these are not side by side; the memory plan sets it where y is a part of something
+    wider. `bfloat16`: y and a residual are stored so, see `Op.bfloat16`.
     """
 
     activation: str | None = None
     alpha: float = 0.0
     beta: float = 0.0
     pitch: int = 0
+    bfloat16: bool = False
 
 
 class Part(NamedTuple):
@@ -137,6 +141,9 @@ class Op:
         The reference returns a view of an operand; eager code takes it and does not copy by the plan.
     cases : tuple of Case
         Sample shapes for tests and benchmarks. A tolerance is computed, never given.
+    bfloat16 : (specs, attrs) -> iterable of tuple of str, optional
+        Which operands of a forward call, inputs and outputs, the plan can take as bfloat16 in precision "medium": those of one
+        tuple all together or not at all. The specs that `plan` then sees say which, and hold the outputs that are.
     flops : (specs, attrs) -> int
         Arithmetic of a forward call, a multiply-add counted as two.
     reduction : (specs, attrs) -> int
@@ -161,6 +168,7 @@ class Op:
     pitched: Callable = lambda specs, attrs: False
     view: bool = False
     cases: tuple[Case, ...] = ()
+    bfloat16: Callable | None = None
     flops: Callable = lambda specs, attrs: 0
     reduction: Callable = lambda specs, attrs: 1
     variadic: bool = field(init=False)

@@ -7,6 +7,11 @@
 #include "../kernels/gemm.h"
 #include "../kernels/eltwise.h"
 #include "../kernels/pack.h"
+#include "../kernels/depthwise.h"
+#include "../kernels/winograd.h"
+#include "../kernels/pool.h"
+#include "../kernels/pool_max.h"
+#include "../kernels/pool_sum.h"
 #include "../kernels/bfloat16.h"
 
 const fc_bfloat16 fc_bfloat16_avx512 = {
@@ -14,4 +19,10 @@ const fc_bfloat16 fc_bfloat16_avx512 = {
     .pack_panel = fc_pack_pairs,
     .round = fc_round,
     .widen = fc_widen,
+    .winograd_2x2 = {2, 2, winograd_kernel_2x2, winograd_input_2x2, winograd_output_2x2},
+    .winograd_2x4 = {2, 4, winograd_kernel_2x4, winograd_input_2x4, winograd_output_2x4},
+    .winograd_4x4 = {4, 4, winograd_kernel_4x4, winograd_input_4x4, winograd_output_4x4},
+    .depthwise = fc_depthwise_run,
+    .max_pool = fc_max_pool,
+    .sum_pool = fc_sum_pool,
 };

@@ -1,16 +1,4 @@
-/* Rounding, widening and packing: what brings float32 to the tile of words and back. */
-
-static void fc_round(const float *x, uint16_t *y, int64_t n) {
-    int64_t i = 0;
-    for (; i + FC_VL <= n; i += FC_VL) v_store_half(y + i, v_load(x + i));
-    if (i < n) v_store_half_n(y + i, v_load_n(x + i, n - i), n - i);
-}
-
-static void fc_widen(const uint16_t *x, float *y, int64_t n) {
-    int64_t i = 0;
-    for (; i + FC_VL <= n; i += FC_VL) v_store(y + i, v_load_half(x + i));
-    if (i < n) v_store_n(y + i, v_load_half_n(x + i, n - i), n - i);
-}
+/* Packing in pairs. */
 
 /* How many k of a panel are packed as floats before they are rounded. */
 enum { FC_PACK_BLOCK = 64 };

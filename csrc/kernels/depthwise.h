@@ -34,7 +34,7 @@ FC_INLINE vi depthwise_lanes(const fc_depthwise *t) {
 /* Fetch so many vectors into the second-level cache. The hardware sees a long run coming only if it is asked for in
  * order, which the walk over pixels and channels does not do; so the next row is asked for while this one is
  * computed. */
-FC_INLINE void depthwise_fetch(const float *p, int64_t vectors) {
+FC_INLINE void depthwise_fetch(const fc_item *p, int64_t vectors) {
     for (int64_t i = 0; i < vectors; i++) __builtin_prefetch(p + i * FC_VL, 0, 2);
 }
 
@@ -42,10 +42,11 @@ FC_INLINE void depthwise_fetch(const float *p, int64_t vectors) {
  * the first tap of the first output; of the columns from there, left <= q < right are in the image. `ahead` is what
  * the next row of outputs will be the first to read, or NULL. */
 typedef struct {
-    const float *x, *w, *ahead;
+    const fc_item *x, *ahead;
+    const float *w;
     int64_t taps, left, right;
-    float *y;
-    const float *residual; /* or NULL */
+    fc_item *y;
+    const fc_item *residual; /* or NULL */
 } depthwise_block;
 
 /* P outputs of a row. */
@@ -54,21 +55,22 @@ FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, 
     const fc_window *g = &t->window;
     const int64_t x_pixel = g->x_pixel, x_row = g->x_row * g->spread_h, y_pixel = g->y_pixel;
     const int64_t left = b->left, right = b->right;
-    const float *ahead = b->ahead;
-    float *y = b->y;
+    const fc_item *ahead = b->ahead;
+    fc_item *y = b->y;
     const vi lanes = GROUPED ? depthwise_lanes(t) : (vi){0};
     const int64_t depth = GROUPED ? t->depth : 1;
     for (int64_t c = 0; c < t->channels; c = depthwise_next(c, t->channels)) {
         vf sum[FC_BLOCK];
         FC_UNROLL for (int p = 0; p < P; p++) sum[p] = t->bias ? v_load(t->bias + c) : v_zero();
         for (int64_t i = 0, tap = 0, d = 0; i < b->taps * depth; i++) {
-            const float *column = b->x + tap * x_row + c, *w = b->w + tap * t->w_row + d * t->w_depth + c;
+            const fc_item *column = b->x + tap * x_row + c;
+            const float *w = b->w + tap * t->w_row + d * t->w_depth + c;
             const vi lane = lanes + (int32_t)d;
             vf weight[FC_TAPS];
             FC_UNROLL for (int k = 0; k < KW; k++) weight[k] = v_load(w + k * t->w_tap);
             FC_UNROLL_ALL for (int q = 0; q < (P - 1) * STEP + KW; q++, column += x_pixel) {
                 if (q < left || q >= right) continue;
-                vf value = v_load(column);
+                vf value = v_read(column);
                 if (GROUPED) value = v_permute(value, lane);
                 FC_UNROLL for (int k = 0; k < KW; k++) {
                     const int p = (q - k) / STEP;
@@ -86,9 +88,9 @@ FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, 
             depthwise_fetch(y + g->y_row + c * P, P);
         }
         if (b->residual)
-            FC_UNROLL for (int p = 0; p < P; p++) sum[p] += v_load(b->residual + p * y_pixel + c);
+            FC_UNROLL for (int p = 0; p < P; p++) sum[p] += v_read(b->residual + p * y_pixel + c);
         FC_UNROLL for (int p = 0; p < P; p++)
-            v_store(y + p * y_pixel + c, v_finish(sum[p], &t->activation));
+            v_write(y + p * y_pixel + c, v_finish(sum[p], &t->activation));
     }
 }
 
@@ -133,8 +135,8 @@ static depthwise_fn depthwise_find(const fc_depthwise *t, int64_t *block) {
 
 /* One output, V vectors of channels, of which the last has n elements. All is loaded before it is used: a partial load
  * branches, and between branches the compiler fuses no multiply with its add. */
-FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, int64_t taps_w,
-                               float *y, const float *residual, int64_t c, int64_t n, const int V) {
+FC_INLINE void depthwise_pixel(const fc_depthwise *t, const fc_item *x, const float *w, int64_t taps_h, int64_t taps_w,
+                               fc_item *y, const fc_item *residual, int64_t c, int64_t n, const int V) {
     const fc_window *g = &t->window;
     const vi lanes = depthwise_lanes(t);
     vf sum[4];
@@ -143,9 +145,9 @@ FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const floa
         for (int64_t i = 0; i < taps_w * t->depth; i++) {
             const int64_t k = i / t->depth, d = i % t->depth;
             vf value[4], weight[4];
-            const float *from = x + h * g->spread_h * g->x_row + k * g->spread_w * g->x_pixel + c;
+            const fc_item *from = x + h * g->spread_h * g->x_row + k * g->spread_w * g->x_pixel + c;
             FC_UNROLL for (int v = 0; v < V; v++) {
-                value[v] = v_load_some(from + v * FC_VL, n);
+                value[v] = v_read_some(from + v * FC_VL, n);
                 if (t->depth > 1) value[v] = v_permute(value[v], lanes + (int32_t)d);
                 weight[v] = v_load_some(w + h * t->w_row + k * t->w_tap + d * t->w_depth + c + v * FC_VL, n);
             }
@@ -153,19 +155,20 @@ FC_INLINE void depthwise_pixel(const fc_depthwise *t, const float *x, const floa
         }
     }
     if (residual)
-        FC_UNROLL for (int v = 0; v < V; v++) sum[v] += v_load_some(residual + c + v * FC_VL, n);
+        FC_UNROLL for (int v = 0; v < V; v++) sum[v] += v_read_some(residual + c + v * FC_VL, n);
     FC_UNROLL for (int v = 0; v < V; v++)
-        v_store_some(y + c + v * FC_VL, v_finish(sum[v], &t->activation), n);
+        v_write_some(y + c + v * FC_VL, v_finish(sum[v], &t->activation), n);
 }
 
-static void depthwise_pixels(const fc_depthwise *t, const float *x, const float *w, int64_t taps_h, float *y,
-                             const float *residual) {
+static void depthwise_pixels(const fc_depthwise *t, const fc_item *x, const float *w, int64_t taps_h, fc_item *y,
+                             const fc_item *residual) {
     const fc_window *g = &t->window;
     for (int64_t j = 0; j < g->columns; j++, y += g->y_pixel, residual += residual ? g->y_pixel : 0) {
         int64_t low, high, c = 0;
         const int64_t column = j * g->step_w + g->first_w;
         fc_inside(column, g->spread_w, g->width, g->taps_w, &low, &high);
-        const float *from = x + (column + low * g->spread_w) * g->x_pixel, *weights = w + low * t->w_tap;
+        const fc_item *from = x + (column + low * g->spread_w) * g->x_pixel;
+        const float *weights = w + low * t->w_tap;
         for (; c + 4 * FC_VL <= t->channels; c += 4 * FC_VL)
             depthwise_pixel(t, from, weights, taps_h, high - low, y, residual, c, FC_VL, 4);
         for (; c < t->channels; c += FC_VL)
@@ -174,37 +177,39 @@ static void depthwise_pixels(const fc_depthwise *t, const float *x, const float 
 }
 
 /* The mean of each channel over a row that was just stored. Sums that wait for themselves come in fours. */
-static void depthwise_mean(const fc_depthwise *t, const float *y, float *means) {
+static void depthwise_mean(const fc_depthwise *t, const fc_item *y, float *means) {
     const int64_t columns = t->window.columns, pixel = t->window.y_pixel;
     const float share = 1.0f / (float)columns;
     int64_t c = 0;
     for (; c + 4 * FC_VL <= t->channels; c += 4 * FC_VL) {
         vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
         for (int64_t j = 0; j < columns; j++)
-            FC_UNROLL for (int v = 0; v < 4; v++) sum[v] += v_load(y + j * pixel + c + v * FC_VL);
+            FC_UNROLL for (int v = 0; v < 4; v++) sum[v] += v_read(y + j * pixel + c + v * FC_VL);
         FC_UNROLL for (int v = 0; v < 4; v++) v_store(means + c + v * FC_VL, sum[v] * share);
     }
     for (; c < t->channels; c += FC_VL) {
         vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
         int64_t j = 0;
         for (; j + 4 <= columns; j += 4)
-            FC_UNROLL for (int v = 0; v < 4; v++) sum[v] += v_load_some(y + (j + v) * pixel + c, t->channels - c);
-        for (; j < columns; j++) sum[0] += v_load_some(y + j * pixel + c, t->channels - c);
+            FC_UNROLL for (int v = 0; v < 4; v++) sum[v] += v_read_some(y + (j + v) * pixel + c, t->channels - c);
+        for (; j < columns; j++) sum[0] += v_read_some(y + j * pixel + c, t->channels - c);
         v_store_some(means + c, ((sum[0] + sum[1]) + (sum[2] + sum[3])) * share, t->channels - c);
     }
 }
 
 static void fc_depthwise_run(const fc_depthwise *t) {
     const fc_window *g = &t->window;
+    const fc_item *const image = (const fc_item *)g->x, *const add = (const fc_item *)t->residual;
     int64_t block = 0;
     const depthwise_fn slide = depthwise_find(t, &block);
     for (int64_t i = 0; i < g->rows; i++) {
         int64_t low, high;
         const int64_t row = i * g->step_h + g->first_h;
         fc_inside(row, g->spread_h, g->height, g->taps_h, &low, &high);
-        const float *x = g->x + (row + low * g->spread_h) * g->x_row, *w = t->w + low * t->w_row;
-        float *y = g->y + i * g->y_row;
-        const float *residual = t->residual ? t->residual + i * g->y_row : NULL;
+        const fc_item *x = image + (row + low * g->spread_h) * g->x_row;
+        const float *w = t->w + low * t->w_row;
+        fc_item *y = (fc_item *)g->y + i * g->y_row;
+        const fc_item *residual = add ? add + i * g->y_row : NULL;
         if (!slide) depthwise_pixels(t, x, w, high - low, y, residual);
         for (int64_t j = 0; slide && j < g->columns; j += block) {
             const int64_t from = j + block <= g->columns ? j : g->columns - block;
@@ -214,11 +219,13 @@ static void fc_depthwise_run(const fc_depthwise *t) {
             b.residual = residual ? residual + from * g->y_pixel : NULL;
             fc_inside(column, 1, g->width, (block - 1) * g->step_w + g->taps_w, &b.left, &b.right);
             if (t->channels == g->x_pixel)
-                b.ahead = g->x + (row + (g->taps_h - 1) * g->spread_h + 1) * g->x_row +
+                b.ahead = image + (row + (g->taps_h - 1) * g->spread_h + 1) * g->x_row +
                           (column + g->taps_w - 1) * g->x_pixel;
             slide(t, &b);
         }
-        fc_activate_rows(y, NULL, g->y_pixel, g->columns, t->channels, t->activation);
+        /* Not of bfloat16, which would be rounded twice. */
+        if (sizeof(fc_item) == sizeof(float))
+            fc_activate_rows((float *)y, NULL, g->y_pixel, g->columns, t->channels, t->activation);
         if (t->means) depthwise_mean(t, y, t->means + i * t->means_row);
     }
 }
@@ -249,8 +256,8 @@ FC_INLINE void depthwise_outer(const fc_depthwise *t, const depthwise_run *r, in
     if (r->ahead) {
         const int64_t length = r->end - r->from;
         for (int64_t h = 0; h < g->step_h; h++)
-            depthwise_fetch(r->ahead + h * g->x_row + c * length * g->step_w, length * g->step_w);
-        depthwise_fetch(r->dy + r->from * g->y_pixel + g->y_row + c * length, length);
+            depthwise_fetch((const fc_item *)(r->ahead + h * g->x_row + c * length * g->step_w), length * g->step_w);
+        depthwise_fetch((const fc_item *)(r->dy + r->from * g->y_pixel + g->y_row + c * length), length);
     }
     const float *x = r->x + r->from * x_step + c, *dy = r->dy + r->from * g->y_pixel + c;
     for (int64_t j = r->from; j < r->end; j++, x += x_step, dy += g->y_pixel) {

@@ -11,6 +11,23 @@ FC_INLINE void v_store_some(float *p, vf v, int64_t n) {
     else v_store(p, v);
 }
 
+/* What activations are stored as: float32, or bfloat16 in kernels that are compiled once more for that (bfloat16.h). */
+#ifndef FC_PAIRS
+typedef float fc_item;
+FC_INLINE vf v_read(const fc_item *p) { return v_load(p); }
+FC_INLINE vf v_read_n(const fc_item *p, int64_t n) { return v_load_n(p, n); }
+FC_INLINE void v_write(fc_item *p, vf v) { v_store(p, v); }
+FC_INLINE void v_write_n(fc_item *p, vf v, int64_t n) { v_store_n(p, v, n); }
+#endif
+FC_INLINE vf v_read_some(const fc_item *p, int64_t n) {
+    if (n < FC_VL) return v_read_n(p, n);
+    return v_read(p);
+}
+FC_INLINE void v_write_some(fc_item *p, vf v, int64_t n) {
+    if (n < FC_VL) v_write_n(p, v, n);
+    else v_write(p, v);
+}
+
 /* y[i] = ((x0[i] + x1[i]) + x2[i]) + ... for start <= i < start + n. */
 static void fc_add_n(const float *const *x, int64_t count, float *y, int64_t start, int64_t n) {
     int64_t i = start;

@@ -30,6 +30,14 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
         FC_UNROLL for (int v = 0; v < V; v++) (IN_BLOCKS ? total : sum)[m][v] = v_zero();
 
     const int64_t *offsets = t->y_rows + row;
+#ifdef FC_PAIRS
+    uint16_t *const half = t->last ? t->half : NULL;
+    const int64_t *half_rows = half ? t->half_rows + row : NULL;
+    if (half)
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int n = 0; n < V * FC_VL; n += 2 * FC_LINE) __builtin_prefetch(half + half_rows[m] + n, 1, 3);
+    else
+#endif
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int n = 0; n < V * FC_VL; n += FC_LINE) __builtin_prefetch(t->y + offsets[m] + n, 1, 3);
     if (t->add && t->add != t->y)
@@ -84,6 +92,14 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
             sum[m][v] += full ? v_load(add) : v_load_n(add, left[v]);
         }
     }
+#ifdef FC_PAIRS
+    if (half && t->half_add)
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int v = 0; v < V; v++) {
+            const uint16_t *add = t->half_add + half_rows[m] + v * FC_VL;
+            sum[m][v] += full ? v_read(add) : v_read_n(add, left[v]);
+        }
+#endif
     if (t->last) {
         if (t->bias) {
             FC_UNROLL for (int v = 0; v < V; v++) {
@@ -99,6 +115,16 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
                 FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_clip(sum[m][v], t->activation.alpha, t->activation.beta);
         }
     }
+#ifdef FC_PAIRS
+    if (half && t->activation.function <= FC_ACT_CLIP) {
+        FC_UNROLL for (int m = 0; m < M; m++)
+            FC_UNROLL for (int v = 0; v < V; v++) {
+            if (full) v_write(half + half_rows[m] + v * FC_VL, sum[m][v]);
+            else v_write_n(half + half_rows[m] + v * FC_VL, sum[m][v], left[v]);
+        }
+        return;
+    }
+#endif
     if (full) {
         FC_UNROLL for (int m = 0; m < M; m++)
             FC_UNROLL for (int v = 0; v < V; v++) v_store(t->y + offsets[m] + v * FC_VL, sum[m][v]);
@@ -108,6 +134,9 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
     }
     if (t->last && t->activation.function > FC_ACT_CLIP)
         fc_activate_rows(t->y, offsets, 0, M, t->columns, t->activation);
+#ifdef FC_PAIRS
+    for (int m = 0; half && m < M; m++) fc_round(t->y + offsets[m], 0, half + half_rows[m], 0, 1, t->columns);
+#endif
 }
 
 #define FC_TILE(name, m, panels, vectors) \

@@ -11,23 +11,23 @@
 /* Vectors that a block of channels holds at once: independent chains, and fewer loops around them. */
 enum { FC_POOL_UNROLL = 4 };
 
-FC_INLINE vf pool_load(const float *p, int64_t n) {
-    if (n == FC_VL) return v_load(p);
-    return (vf)v_load_n(p, n);
+FC_INLINE vf pool_load(const fc_item *p, int64_t n) {
+    if (n == FC_VL) return v_read(p);
+    return (vf)v_read_n(p, n);
 }
-FC_INLINE void pool_store(float *p, vf v, int64_t n) {
-    if (n == FC_VL) v_store(p, v);
-    else v_store_n(p, v, n);
+FC_INLINE void pool_store(fc_item *p, vf v, int64_t n) {
+    if (n == FC_VL) v_write(p, v);
+    else v_write_n(p, v, n);
 }
 
 /* Of n elements, none to many, the first vector. */
-FC_INLINE vf pool_load_first(const float *p, int64_t n) {
-    if (n >= FC_VL) return v_load(p);
-    return n > 0 ? (vf)v_load_n(p, n) : v_zero();
+FC_INLINE vf pool_load_first(const fc_item *p, int64_t n) {
+    if (n >= FC_VL) return v_read(p);
+    return n > 0 ? (vf)v_read_n(p, n) : v_zero();
 }
-FC_INLINE void pool_store_first(float *p, vf v, int64_t n) {
-    if (n >= FC_VL) v_store(p, v);
-    else if (n > 0) v_store_n(p, v, n);
+FC_INLINE void pool_store_first(fc_item *p, vf v, int64_t n) {
+    if (n >= FC_VL) v_write(p, v);
+    else if (n > 0) v_write_n(p, v, n);
 }
 
 FC_INLINE vi pool_load_index(const void *index, int64_t offset, int64_t n, int wide) {
@@ -113,9 +113,9 @@ FC_INLINE void pool_cover_next(const fc_pool *p, pool_cover *at) {
 FC_INLINE int pool_apart(const fc_pool *p) { return p->pool_h <= p->stride_h && p->pool_w <= p->stride_w; }
 
 /* Zero the row where windows leave pixels out; tells whether any window covers some of it. */
-FC_INLINE int pool_clear(const fc_pool *p, const pool_cover *at, float *dx) {
+FC_INLINE int pool_clear(const fc_pool *p, const pool_cover *at, fc_item *dx) {
     int64_t end = (p->out_width - 1) * p->stride_w - p->pad_left + p->pool_w;
     if (at->oh0 > at->oh1 || p->pool_w < p->stride_w || end < p->width)
-        memset(dx, 0, p->width * p->channels * sizeof(float));
+        memset(dx, 0, p->width * p->channels * sizeof(fc_item));
     return at->oh0 <= at->oh1;
 }

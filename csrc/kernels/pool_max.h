@@ -33,8 +33,8 @@ FC_INLINE void max_next(max_state *m, vf value, int64_t tap, int index, int care
  * whoever calls sees whether a careful second try is needed. */
 typedef struct {
     const fc_pool *p;
-    const float *x;
-    float *y;
+    const fc_item *x;
+    fc_item *y;
     void *index;
     int64_t tap, rows, c0, c1;
     vf finite;
@@ -42,13 +42,13 @@ typedef struct {
 
 /* ---- one window: its `columns` columns from x on, `vectors` vectors of channels, n elements in each */
 
-FC_INLINE void max_block(max_row *row, const float *x, int64_t tap, int64_t taps_w, int64_t rows, int64_t columns,
+FC_INLINE void max_block(max_row *row, const fc_item *x, int64_t tap, int64_t taps_w, int64_t rows, int64_t columns,
                          int64_t offset, int vectors, int64_t n, int index, int careful) {
     const fc_pool *p = row->p;
     max_state m[FC_POOL_UNROLL];
     for (int v = 0; v < vectors; v++) max_first(&m[v], pool_load(x + v * FC_VL, n), tap);
     for (int64_t r = 0; r < rows; r++) {
-        const float *line = x + r * p->width * p->channels;
+        const fc_item *line = x + r * p->width * p->channels;
         for (int64_t s = r == 0; s < columns; s++)
             for (int v = 0; v < vectors; v++)
                 max_next(&m[v], pool_load(line + s * p->channels + v * FC_VL, n), tap + r * taps_w + s, index, careful);
@@ -61,7 +61,7 @@ FC_INLINE void max_block(max_row *row, const float *x, int64_t tap, int64_t taps
 }
 
 /* The channels of one window that this call does; its first position inside the image is tap `tap`. */
-FC_INLINE void max_window(max_row *row, const float *x, int64_t tap, int64_t taps_w, int64_t rows, int64_t columns,
+FC_INLINE void max_window(max_row *row, const fc_item *x, int64_t tap, int64_t taps_w, int64_t rows, int64_t columns,
                           int64_t offset, int index, int careful) {
     int64_t c = row->c0;
     for (; c + FC_POOL_UNROLL * FC_VL <= row->c1; c += FC_POOL_UNROLL * FC_VL)
@@ -79,7 +79,7 @@ FC_INLINE void max_windows(max_row *row, int64_t from, int64_t to, int indexed, 
     for (int64_t ow = from; ow < to; ow++) {
         pool_inside(ow * p->stride_w - p->pad_left, p->pool_w, p->width, &s0, &s1);
         const int64_t columns = s1 - s0, offset = ow * p->channels, tap = row->tap + s0;
-        const float *x = row->x + (ow * p->stride_w - p->pad_left + s0) * p->channels;
+        const fc_item *x = row->x + (ow * p->stride_w - p->pad_left + s0) * p->channels;
         const int whole = row->rows == p->pool_h && columns == p->pool_w && p->pool_h == p->pool_w;
         if (p->wide_index) max_window(row, x, tap, p->pool_w, row->rows, columns, offset, MAX_WIDE, careful);
         else if (whole && columns == 2) max_window(row, x, 0, 2, 2, 2, offset, narrow, careful);
@@ -99,7 +99,7 @@ FC_INLINE void max_narrow(max_row *row, int64_t from, int64_t to, int indexed, i
         const int64_t n = pool_least(p->narrow, to - ow) * p->channels;
         max_state m = {v_zero(), v_zero(), v_seti(0)};
         for (int64_t r = 0; r < row->rows; r++) {
-            const float *x = row->x + r * line + start;
+            const fc_item *x = row->x + r * line + start;
             vf a = pool_load_first(x, line - start), b = pool_load_first(x + FC_VL, line - start - FC_VL);
             for (int64_t s = 0; s < p->pool_w; s++) {
                 vf value = __builtin_shuffle(a, b, lanes + v_seti((int32_t)(s * p->channels)));
@@ -124,7 +124,7 @@ FC_INLINE void max_make_row(max_row *row, int indexed, int careful) {
     max_windows(row, p->full1, p->out_width, indexed, careful);
 }
 
-static void fc_max_pool(const fc_pool *p, const float *x, float *y, void *index, int64_t oh, int64_t c0, int64_t c1) {
+static void fc_max_pool(const fc_pool *p, const fc_item *x, fc_item *y, void *index, int64_t oh, int64_t c0, int64_t c1) {
     int64_t h0 = oh * p->stride_h - p->pad_top, r0, r1;
     pool_inside(h0, p->pool_h, p->height, &r0, &r1);
     max_row row = {.p = p, .x = x + (h0 + r0) * p->width * p->channels, .y = y, .index = index, .tap = r0 * p->pool_w,
@@ -140,8 +140,8 @@ static void fc_max_pool(const fc_pool *p, const float *x, float *y, void *index,
 
 /* ---- backward, windows apart: `count` pixels from dx on, which one window covers from position `tap` on */
 
-FC_INLINE void max_apart_block(const fc_pool *p, const float *dy, const void *index, int64_t offset, int64_t tap,
-                               int64_t count, float *dx, int vectors, int64_t n, int wide) {
+FC_INLINE void max_apart_block(const fc_pool *p, const fc_item *dy, const void *index, int64_t offset, int64_t tap,
+                               int64_t count, fc_item *dx, int vectors, int64_t n, int wide) {
     vf g[FC_POOL_UNROLL];
     vi at[FC_POOL_UNROLL];
     for (int v = 0; v < vectors; v++) {
@@ -155,14 +155,14 @@ FC_INLINE void max_apart_block(const fc_pool *p, const float *dy, const void *in
     }
 }
 
-FC_INLINE void max_apart_row(const fc_pool *p, const pool_cover *at, const float *dy, const void *index, float *dx,
+FC_INLINE void max_apart_row(const fc_pool *p, const pool_cover *at, const fc_item *dy, const void *index, fc_item *dx,
                              int wide) {
     int64_t row = (at->position_h - at->oh0 * p->stride_h) * p->pool_w, s0, s1;
     for (int64_t ow = 0; ow < p->out_width; ow++) {
         int64_t w0 = ow * p->stride_w - p->pad_left, c = 0;
         int64_t offset = (at->oh0 * p->out_width + ow) * p->channels;
         pool_inside(w0, p->pool_w, p->width, &s0, &s1);
-        float *pixel = dx + (w0 + s0) * p->channels;
+        fc_item *pixel = dx + (w0 + s0) * p->channels;
         int64_t tap = row + s0, count = s1 - s0;
         for (; c + FC_POOL_UNROLL * FC_VL <= p->channels; c += FC_POOL_UNROLL * FC_VL)
             max_apart_block(p, dy, index, offset + c, tap, count, pixel + c, FC_POOL_UNROLL, FC_VL, wide);
@@ -176,8 +176,8 @@ FC_INLINE void max_apart_row(const fc_pool *p, const pool_cover *at, const float
 /* ---- backward, any windows: one pixel */
 
 /* `rows` by `columns` windows from offset `first` on; the pixel is tap `tap` of the first of them. */
-FC_INLINE void max_backward_block(const fc_pool *p, const float *dy, const void *index, int64_t first, int64_t tap,
-                                  int64_t rows, int64_t columns, float *dx, int vectors, int64_t n, int wide) {
+FC_INLINE void max_backward_block(const fc_pool *p, const fc_item *dy, const void *index, int64_t first, int64_t tap,
+                                  int64_t rows, int64_t columns, fc_item *dx, int vectors, int64_t n, int wide) {
     vf sum[FC_POOL_UNROLL];
     for (int v = 0; v < vectors; v++) sum[v] = v_zero();
     for (int64_t r = 0; r < rows; r++) {
@@ -193,7 +193,7 @@ FC_INLINE void max_backward_block(const fc_pool *p, const float *dy, const void 
     for (int v = 0; v < vectors; v++) pool_store(dx + v * FC_VL, sum[v], n);
 }
 
-FC_INLINE void max_backward_pixel(const fc_pool *p, const pool_cover *at, const float *dy, const void *index, float *dx,
+FC_INLINE void max_backward_pixel(const fc_pool *p, const pool_cover *at, const fc_item *dy, const void *index, fc_item *dx,
                                   int64_t rows, int64_t columns, int wide) {
     int64_t c = 0, first = (at->oh0 * p->out_width + at->ow0) * p->channels;
     int64_t tap = (at->position_h - at->oh0 * p->stride_h) * p->pool_w + at->position_w - at->ow0 * p->stride_w;
@@ -206,14 +206,14 @@ FC_INLINE void max_backward_pixel(const fc_pool *p, const pool_cover *at, const 
 }
 
 /* The columns [from, to) of dx, in unrolled loops where few windows cover a pixel. */
-static void max_backward_pixels(const fc_pool *p, const float *dy, const void *index, float *dx, int64_t ih,
+static void max_backward_pixels(const fc_pool *p, const fc_item *dy, const void *index, fc_item *dx, int64_t ih,
                                    int64_t from, int64_t to) {
     if (from == to) return;
     pool_cover at = pool_cover_before(p, ih, from);
     for (int64_t iw = from; iw < to; iw++) {
         pool_cover_next(p, &at);
         const int64_t rows = at.oh1 - at.oh0 + 1, columns = at.ow1 - at.ow0 + 1;
-        float *pixel = dx + iw * p->channels;
+        fc_item *pixel = dx + iw * p->channels;
         if (p->wide_index) max_backward_pixel(p, &at, dy, index, pixel, rows, columns, 1);
         else if (rows == 1 && columns == 1) max_backward_pixel(p, &at, dy, index, pixel, 1, 1, 0);
         else if (rows == 1 && columns == 2) max_backward_pixel(p, &at, dy, index, pixel, 1, 2, 0);
@@ -224,7 +224,7 @@ static void max_backward_pixels(const fc_pool *p, const float *dy, const void *i
 }
 
 /* Few channels: the columns that groups make. A lane asks, one after the other, the windows that may cover it. */
-FC_INLINE void max_backward_narrow(const fc_pool *p, const float *dy, const void *index, float *dx, int64_t ih) {
+FC_INLINE void max_backward_narrow(const fc_pool *p, const fc_item *dy, const void *index, fc_item *dx, int64_t ih) {
     const pool_cover at = pool_cover_before(p, ih, p->dx0);
     const int64_t size = p->group * p->stride_w * p->channels;
     int64_t left = (p->dx1 - p->dx0) * p->channels;
@@ -249,7 +249,7 @@ FC_INLINE void max_backward_narrow(const fc_pool *p, const float *dy, const void
     }
 }
 
-static void fc_max_pool_backward(const fc_pool *p, const float *dy, const void *index, float *dx, int64_t ih) {
+static void fc_max_pool_backward(const fc_pool *p, const fc_item *dy, const void *index, fc_item *dx, int64_t ih) {
     if (p->narrow) {
         max_backward_pixels(p, dy, index, dx, ih, 0, p->dx0);
         max_backward_narrow(p, dy, index, dx, ih);

@@ -114,12 +114,12 @@ FC_INLINE void winograd_b(const vf d[6], vf v[6], const int M) {
 }
 
 /* `count` rows of B^T d B from `row` on: what they read stays in registers, not so all 36. */
-FC_INLINE void winograd_input_rows(const float *const *d, int64_t c, int64_t n, float *v, int64_t matrix, const int row,
+FC_INLINE void winograd_input_rows(const fc_item *const *d, int64_t c, int64_t n, float *v, int64_t matrix, const int row,
                                    const int count, const int H, const int W) {
     vf t[2][6];
     FC_UNROLL for (int j = 0; j < W + 2; j++) {
         vf column[6], image[6];
-        FC_UNROLL for (int i = 0; i < H + 2; i++) column[i] = v_load_some(d[i * (W + 2) + j] + c, n);
+        FC_UNROLL for (int i = 0; i < H + 2; i++) column[i] = v_read_some(d[i * (W + 2) + j] + c, n);
         winograd_b(column, image, H);
         FC_UNROLL for (int r = 0; r < count; r++) t[r][j] = image[row + r];
     }
@@ -131,7 +131,7 @@ FC_INLINE void winograd_input_rows(const float *const *d, int64_t c, int64_t n, 
 }
 
 /* `ahead`: from this tile's last columns of pixels to those of a tile that comes soon. */
-FC_INLINE void winograd_input_vector(const float *const *d, int64_t ahead, int64_t c, int64_t n, float *v,
+FC_INLINE void winograd_input_vector(const fc_item *const *d, int64_t ahead, int64_t c, int64_t n, float *v,
                                      int64_t matrix, const int H, const int W) {
     FC_UNROLL for (int r = 0; r < H + 2; r++)
         FC_UNROLL for (int j = 2; j < W + 2; j++) __builtin_prefetch(d[r * (W + 2) + j] + ahead + c);
@@ -142,10 +142,11 @@ FC_INLINE void winograd_input_vector(const float *const *d, int64_t ahead, int64
 
 /* d[r][c]: the pixel of x that row r, column c of the rows x columns reads of a tile of H x W outputs is. */
 FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, const int H, const int W, const int rows,
-                               const int columns, const float **d) {
+                               const int columns, const fc_item **d) {
     const int64_t n = at.image, row = t->first_row + H * at.row, column = t->first_column + W * at.column;
+    const fc_item *x = (const fc_item *)t->x, *zero = (const fc_item *)t->zero;
     if (row >= 0 && row + rows <= t->height && column >= 0 && column + columns <= t->width) {
-        const float *first = t->x + ((n * t->height + row) * t->width + column) * t->x_pixel;
+        const fc_item *first = x + ((n * t->height + row) * t->width + column) * t->x_pixel;
         for (int r = 0; r < rows; r++, first += t->width * t->x_pixel)
             for (int c = 0; c < columns; c++) d[r * columns + c] = first + c * t->x_pixel;
         return;
@@ -154,7 +155,7 @@ FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, con
         for (int c = 0; c < columns; c++) {
             const int64_t h = row + r, w = column + c;
             const int inside = h >= 0 && h < t->height && w >= 0 && w < t->width;
-            d[r * columns + c] = inside ? t->x + ((n * t->height + h) * t->width + w) * t->x_pixel : t->zero;
+            d[r * columns + c] = inside ? x + ((n * t->height + h) * t->width + w) * t->x_pixel : zero;
         }
     }
 }
@@ -164,7 +165,7 @@ FC_INLINE void winograd_input(const fc_winograd_input *t, const int H, const int
     const int64_t ahead = W * t->x_pixel * ((FC_WINOGRAD_AHEAD - 1) / (W * t->channels) + 1);
     winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
-        const float *d[36];
+        const fc_item *d[36];
         winograd_pixels(t, at, H, W, H + 2, W + 2, d);
         float *v = t->v + i * t->v_tile;
         for (int64_t c = 0; c < whole; c += FC_VL) winograd_input_vector(d, ahead, c, FC_VL, v + c, t->v_matrix, H, W);
@@ -237,16 +238,17 @@ FC_INLINE void winograd_output(const fc_winograd_output *t, const int H, const i
             const vf bias = t->bias ? v_load_some(t->bias + v * FC_VL, left) : v_zero();
             const vf scale = t->scale ? v_load_some(t->scale + v * FC_VL, left) : v_zero();
             const vf shift = t->scale ? v_load_some(t->shift + v * FC_VL, left) : v_zero();
-            float *y = t->y + at + v * FC_VL;
+            fc_item *y = (fc_item *)t->y + at + v * FC_VL;
+            const fc_item *residual = t->residual ? (const fc_item *)t->residual + at + v * FC_VL : NULL;
             FC_UNROLL for (int r = 0; r < H; r++) {
                 FC_UNROLL for (int c = 0; c < W; c++) {
                     if (r >= rows || c >= columns) continue;
                     const int64_t to = r * y_row + c * pixel;
                     vf z = out[r][c];
-                    if (t->residual) z += v_load_some(t->residual + at + v * FC_VL + to, left);
+                    if (residual) z += v_read_some(residual + to, left);
                     z = v_finish(z + bias, &t->activation);
                     if (t->scale) z = z * scale + shift;
-                    if (!t->pool) v_store_some(y + to, z, left);
+                    if (!t->pool) v_write_some(y + to, z, left);
                     out[r][c] = z;
                 }
             }
@@ -256,11 +258,12 @@ FC_INLINE void winograd_output(const fc_winograd_output *t, const int H, const i
                     if (r >= rows || c >= columns) continue;
                     vf best = v_larger(out[r][c + 1], out[r][c]);
                     best = v_larger(out[r + 1][c + 1], v_larger(out[r + 1][c], best));
-                    v_store_some(y + r / 2 * y_row + c / 2 * pixel, best, left);
+                    v_write_some(y + r / 2 * y_row + c / 2 * pixel, best, left);
                 }
-            if (t->activation.function <= FC_ACT_CLIP) continue;
+            /* Of bfloat16 there are none: they would be rounded twice. */
+            if (t->activation.function <= FC_ACT_CLIP || sizeof *y != sizeof(float)) continue;
             for (int64_t r = 0; r < rows; r++)
-                fc_activate_rows(y + r * y_row, NULL, pixel, columns, left < FC_VL ? left : FC_VL, t->activation);
+                fc_activate_rows((float *)y + r * y_row, NULL, pixel, columns, left < FC_VL ? left : FC_VL, t->activation);
         }
     }
 }
@@ -285,9 +288,9 @@ FC_INLINE void winograd_gradient_row(vf first, vf second, float *z, int64_t matr
     v_store(z + 3 * matrix, -second);
 }
 
-FC_INLINE void winograd_gradient_vector(const float *const *d, int64_t c, int64_t n, float *z, int64_t matrix) {
-    vf a = v_load_some(d[0] + c, n), b = v_load_some(d[1] + c, n);
-    vf e = v_load_some(d[2] + c, n), f = v_load_some(d[3] + c, n);
+FC_INLINE void winograd_gradient_vector(const fc_item *const *d, int64_t c, int64_t n, float *z, int64_t matrix) {
+    vf a = v_read_some(d[0] + c, n), b = v_read_some(d[1] + c, n);
+    vf e = v_read_some(d[2] + c, n), f = v_read_some(d[3] + c, n);
     winograd_gradient_row(a, b, z, matrix);
     winograd_gradient_row(a + e, b + f, z + 4 * matrix, matrix);
     winograd_gradient_row(a - e, b - f, z + 8 * matrix, matrix);
@@ -298,7 +301,7 @@ static void fc_winograd_gradient_run(const fc_winograd_input *t) {
     const int64_t whole = t->channels / FC_VL * FC_VL, padded = (t->channels + FC_NR - 1) / FC_NR * FC_NR;
     winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
-        const float *d[4];
+        const fc_item *d[4];
         winograd_pixels(t, at, 2, 2, 2, 2, d);
         float *z = t->v + i * t->v_tile;
         for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(d, c, FC_VL, z + c, t->v_matrix);

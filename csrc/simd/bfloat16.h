@@ -6,6 +6,8 @@
 
 #include "vector.h"
 
+typedef uint16_t fc_item; /* in the place of eltwise.h's */
+
 /* sum + both products of each pair. Products of bfloat16 are exact in float32; denormals count as zero. */
 FC_INLINE vf v_add_pairs(vf sum, vi a, vi b) {
 #ifdef __AVX512BF16__
@@ -40,7 +42,7 @@ FC_INLINE vi v_round(vf x) {
 FC_INLINE vi v_pairs(vf x0, vf x1) { return v_round(x0) | v_round(x1) << 16; }
 
 /* FC_VL neighbours, or the first n <= FC_VL of them: the rest read as zero and are not stored. */
-FC_INLINE vf v_load_half(const uint16_t *p) {
+FC_INLINE vf v_read(const fc_item *p) {
 #ifdef __AVX512BF16__
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
 #else
@@ -49,7 +51,7 @@ FC_INLINE vf v_load_half(const uint16_t *p) {
     return (vf)v;
 #endif
 }
-FC_INLINE vf v_load_half_n(const uint16_t *p, int64_t n) {
+FC_INLINE vf v_read_n(const fc_item *p, int64_t n) {
 #ifdef __AVX512BF16__
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p)), 16);
 #else
@@ -58,7 +60,7 @@ FC_INLINE vf v_load_half_n(const uint16_t *p, int64_t n) {
     return (vf)v;
 #endif
 }
-FC_INLINE void v_store_half(uint16_t *p, vf x) {
+FC_INLINE void v_write(fc_item *p, vf x) {
 #ifdef __AVX512BF16__
     _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v_hold(x)));
 #else
@@ -66,13 +68,27 @@ FC_INLINE void v_store_half(uint16_t *p, vf x) {
     for (int i = 0; i < FC_VL; i++) p[i] = (uint16_t)v[i];
 #endif
 }
-FC_INLINE void v_store_half_n(uint16_t *p, vf x, int64_t n) {
+FC_INLINE void v_write_n(fc_item *p, vf x, int64_t n) {
 #ifdef __AVX512BF16__
     _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)v_hold(x)));
 #else
     const vi v = v_round(x);
     for (int i = 0; i < n; i++) p[i] = (uint16_t)v[i];
 #endif
+}
+
+static void fc_round(const float *x, int64_t x_row, fc_item *y, int64_t y_row, int64_t rows, int64_t columns) {
+    for (int64_t r = 0; r < rows; r++, x += x_row, y += y_row) {
+        int64_t i = 0;
+        for (; i + FC_VL <= columns; i += FC_VL) v_write(y + i, v_load(x + i));
+        if (i < columns) v_write_n(y + i, v_load_n(x + i, columns - i), columns - i);
+    }
+}
+
+static void fc_widen(const fc_item *x, float *y, int64_t n) {
+    int64_t i = 0;
+    for (; i + FC_VL <= n; i += FC_VL) v_store(y + i, v_read(x + i));
+    if (i < n) v_store_n(y + i, v_read_n(x + i, n - i), n - i);
 }
 
 #endif

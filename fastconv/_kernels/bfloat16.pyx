@@ -33,7 +33,7 @@ cdef struct RoundArgs:
 cdef void round_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const RoundArgs *args = <const RoundArgs *>raw
     cdef int64_t start = chunk * CHUNK
-    args.k.round(args.x + start, args.y + start, min(CHUNK, args.size - start))
+    args.k.round(args.x + start, 0, args.y + start, 0, 1, min(CHUNK, args.size - start))
 
 
 def round(str x, str y, int64_t size):

@@ -14,7 +14,7 @@ Of bfloat16 the walk sees words of two channels, wherever the float32 one sees a
 There are up to three spatial axes: an image is a stack of planes, one plane in 1-D and 2-D, of one row in 1-D. A tap
 along the depth picks the plane whose pixels the pointers of a band go to.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
@@ -49,6 +49,7 @@ cdef struct ConvolveArgs:
     fc_activation activation
     const fc_kernels *k
     void (*tile)(const fc_tile *) noexcept nogil
+    bint half                           # y and the residual are bfloat16
     # followed by tap_d, tap_h and tap_w
 
 
@@ -84,7 +85,7 @@ cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, i
 cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ConvolveArgs *args = <const ConvolveArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, taps = args.taps_d * args.taps_h * args.taps_w, panel, group, column, tap, start
+    cdef int64_t nr = k.nr, taps = args.taps_d * args.taps_h * args.taps_w, panel, group, column, tap, start, row
     cdef int64_t block = chunk % args.panel_blocks, panel_first = block * args.panel_block
     cdef int64_t first = chunk // args.panel_blocks * args.band, left = args.pixels - first
     cdef int64_t count = min(args.band, left), known = min(args.pointers, left)
@@ -92,6 +93,8 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef const float **a = <const float **>scratch
     cdef int64_t *y_rows = <int64_t *>(scratch + align(8 * taps * args.pointers))
     cdef float *zero = <float *>(<char *>y_rows + align(8 * args.pointers))
+    cdef float *sums = zero + align(4 * args.depth * args.groups) // 4
+    cdef int64_t *sum_rows = <int64_t *>(sums + args.band * nr)
     cdef fc_gather g
     cdef fc_tile t
 
@@ -102,14 +105,24 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     gather_band(args, &g, a, y_rows, first, known)
     t.a_tap, t.b_tap = args.pointers, args.depth * nr
     t.y_rows, t.rows, t.activation = y_rows, count, args.activation
+    t.half, t.half_add, t.half_rows = NULL, NULL, y_rows
+    if args.half:
+        t.y_rows = sum_rows
+        for row in range(count):
+            sum_rows[row] = row * nr
     for panel in range(panel_first, min(args.panels * args.groups, panel_first + args.panel_block)):
         group, column = panel // args.panels, panel % args.panels * nr
         packed = args.packed + panel * taps * t.b_tap
         t.columns = min(nr, args.columns - column)
         column += group * args.y_group
-        t.y = args.y + args.y_offset + column
-        t.add = args.residual + args.y_offset + column if args.residual != NULL else NULL
         t.bias = args.bias + column if args.bias != NULL else NULL
+        if args.half:
+            t.y, t.add, t.half = sums, NULL, <uint16_t *>args.y + args.y_offset + column
+            if args.residual != NULL:
+                t.half_add = <const uint16_t *>args.residual + args.y_offset + column
+        else:
+            t.y = args.y + args.y_offset + column
+            t.add = args.residual + args.y_offset + column if args.residual != NULL else NULL
         # Only the first panel meets rows that are not in the cache yet.
         t.known_rows = known if panel == panel_first else 0
         tap = start = 0
@@ -151,7 +164,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
     depth, columns
         Input channels that a group reads, output channels that it writes.
     pairs
-        Whether x and the panels hold bfloat16; `depth` is even then.
+        Whether x and the panels hold bfloat16; `depth` is even then. Whether y and the residual do, `epilogue` says.
 
     A `residual`, laid out as y, may be y: it is read in the first block of the reduction.
     """
@@ -189,6 +202,9 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
     scratch = align(8 * taps * args.pointers) + align(8 * args.pointers) + 4 * depth * groups
     tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_d, *tap_h, *tap_w))
     args.activation = activation_of(epilogue)
+    args.half = epilogue is not None and epilogue.bfloat16
+    if args.half:
+        scratch = align(scratch) + args.band * (4 * k.nr + 8)
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False),

@@ -14,7 +14,7 @@ The gradient of the kernel sums outer products over the same boxes: what an outp
 from itertools import product
 from math import prod
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
@@ -24,7 +24,7 @@ from fastconv._kernels.gemm import chunk_flops, microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.image cimport align
-from fastconv._kernels.table cimport fc_activation, fc_outer
+from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_shallow:
@@ -43,6 +43,7 @@ cdef extern from "fastconv.h" nogil:
         float *pairs
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
+        const fc_bfloat16 *bfloat16
         void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows,
                             int64_t start, float *out, int64_t out_row) noexcept nogil
         void (*shallow)(const fc_shallow *) noexcept nogil
@@ -153,7 +154,8 @@ cdef struct ConvolveArgs:
     float *y
     Boxes boxes
     int64_t depth, columns, y_pixel, pool       # 1, or 2: so many rows and columns of results make one of y
-    int64_t copy                                # bytes
+    int64_t copy, pairs                         # bytes
+    bint half                                   # y is bfloat16
     fc_activation activation
     const fc_kernels *k
     # followed by the offsets of the reduction
@@ -166,7 +168,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef int64_t y_height = args.boxes.out_height // args.pool, y_width = args.boxes.out_width // args.pool
     cdef int64_t first = ((box.plane * y_height + box.row // args.pool) * y_width
                           + box.column // args.pool) * args.y_pixel
-    cdef int64_t panel, column
+    cdef int64_t panel, column, row
     cdef fc_shallow t
     t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
     t.depth, t.height, t.width = args.depth, box.height, box.width
@@ -176,17 +178,25 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         column = panel * k.nr
         t.b, t.bias = args.packed + column * args.depth, args.bias + column if args.bias != NULL else NULL
         t.y, t.columns = args.y + first + column, min(k.nr, args.columns - column)
+        if args.half:
+            t.y = <float *>(scratch + args.copy + args.pairs)
+            t.y_pixel, t.y_row = k.nr, box.width // args.pool * k.nr
         t.residual = args.residual + first + column if args.residual != NULL else NULL
         t.scale = args.scale + column if args.scale != NULL else NULL
         t.shift = args.shift + column if args.scale != NULL else NULL
         k.shallow(&t)
+        for row in range(box.height // args.pool if args.half else 0):
+            k.bfloat16.round(t.y + row * t.y_row, k.nr,
+                             <uint16_t *>args.y + first + row * y_width * args.y_pixel + column, args.y_pixel,
+                             box.width // args.pool, t.columns)
 
 
 def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channels, out_size, padding, strides,
              dilations, kernel_size, columns, epilogue=None, scale=None, shift=None, pool=False):
     """Return the step of a convolution whose kernel is packed as one tap, all the elements of its reduction.
 
-    `scale`, `shift` and `pool` are as in `winograd.convolve`.
+    `scale`, `shift` and `pool` are as in `winograd.convolve`. There is no residual where y is bfloat16, as `epilogue`
+    says.
     """
     cdef ConvolveArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
@@ -199,7 +209,9 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
     args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
                      chunk_flops(2 * args.depth * elements) // (2 * args.depth * columns), args.pool)
     args.copy = copy_bytes(&args.boxes)
-    pairs = align(4 * 2 * args.boxes.box_width * k.nr) if pool else 0
+    args.pairs = align(4 * 2 * args.boxes.box_width * k.nr) if pool else 0
+    args.half = epilogue is not None and epilogue.bfloat16
+    rounded = 4 * args.boxes.box_height * args.boxes.box_width * k.nr if args.half else 0
     args.activation = activation_of(epilogue)
     return Step("convolve_shallow", <size_t>&convolve_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
@@ -210,7 +222,8 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
                  (<char *>&args.shift - <char *>&args, shift, False),
                  (<char *>&args.y - <char *>&args, y, True)),
                 images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks if elements else 0,
-                scratch=args.copy + pairs, cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
+                scratch=args.copy + args.pairs + rounded,
+                cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
 
 
 # ---- the gradient of the kernel

@@ -4,7 +4,7 @@ A chunk is a band of rows of one image and a block of its channels, few enough t
 first-level cache. More than one output per input channel is rare: then the chunk works on a copy of its rows of x with
 each channel repeated, or adds neighbouring channels of the gradient that it made.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
@@ -26,8 +26,11 @@ cdef extern from "fastconv.h" nogil:
         float *dbias
         int64_t w_row, w_tap, w_depth, means_row, channels, depth
         fc_activation activation
+    ctypedef struct fc_bfloat16:
+        void (*depthwise)(const fc_depthwise *) noexcept nogil
     ctypedef struct fc_kernels:
         int64_t vector_length
+        const fc_bfloat16 *bfloat16
         void (*depthwise)(const fc_depthwise *) noexcept nogil
         void (*depthwise_backward_kernel)(const fc_depthwise *) noexcept nogil
         void (*repeat)(const float *x, float *y, int64_t n, int64_t count) noexcept nogil
@@ -57,6 +60,7 @@ cdef struct DepthwiseArgs:
     int64_t w_offset, y_offset, x_image, y_image
     int64_t rows_total, band, bands, block, blocks, parts
     int64_t repeat, fold        # x has so many times fewer channels, or y
+    bint half                   # x, y and the residual are bfloat16; neither repeated nor folded then
     const fc_kernels *k
 
 
@@ -69,11 +73,16 @@ cdef void narrow(const DepthwiseArgs *args, fc_depthwise *t, int64_t image, int6
     t.channels = args.block if block + 1 < args.blocks else args.t.channels - channel
     g.first_h += row * g.step_h
     g.rows = rows
-    g.x = args.x + image * args.x_image + channel
-    first = args.y_offset + image * args.y_image + row * g.y_row + channel
-    g.y, t.residual = args.y + first, args.residual + first if args.residual != NULL else NULL
     first = (image * args.t.window.rows + row) * args.t.channels + channel
     t.means = args.means + first if args.means != NULL else NULL
+    first = args.y_offset + image * args.y_image + row * g.y_row + channel
+    if args.half:
+        g.x = <const float *>(<const uint16_t *>args.x + image * args.x_image + channel)
+        g.y = <float *>(<uint16_t *>args.y + first)
+        t.residual = <const float *>(<const uint16_t *>args.residual + first) if args.residual != NULL else NULL
+        return
+    g.x = args.x + image * args.x_image + channel
+    g.y, t.residual = args.y + first, args.residual + first if args.residual != NULL else NULL
     if args.repeat > 1:
         first = max(g.first_h, 0)
         last = min(g.first_h + (rows - 1) * g.step_h + (g.taps_h - 1) * g.spread_h + 1, g.height)
@@ -95,6 +104,9 @@ cdef void depthwise_chunk(const void *raw, int64_t chunk, char *scratch) noexcep
     narrow(args, &t, chunk // (args.blocks * args.bands), row, min(args.band, args.rows_total - row), block, scratch)
     t.w = args.kernel + args.w_offset + block * args.block
     t.bias = args.bias + block * args.block if args.bias != NULL else NULL
+    if args.half:
+        args.k.bfloat16.depthwise(&t)
+        return
     if args.fold == 1:
         args.k.depthwise(&t)
         return
@@ -149,7 +161,7 @@ cdef _fill(DepthwiseArgs *args, channels, x_size, steps, taps, out_size, y_strid
     args.x, args.kernel, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL
     args.means, args.dkernel, args.dbias = NULL, NULL, NULL
     args.t.channels, args.t.depth, args.t.w_depth, args.t.means_row = channels, depth, channels, channels
-    args.repeat, args.fold = repeat, fold
+    args.repeat, args.fold, args.half = repeat, fold, False
     g.height, g.width = x_size
     g.x_row, g.x_pixel = g.width * channels, channels
     args.x_image = g.height * g.x_row // repeat
@@ -202,13 +214,13 @@ def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_s
     means : str, optional
         (images, rows, channels): of y over the pixels of each row, where y is not folded.
 
-    The rest is as in `conv.convolve`.
+    The rest is as in `conv.convolve`; x is bfloat16 if y is, as `epilogue` says.
     """
     cdef DepthwiseArgs args
     scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, y_offset, repeat, fold, depth,
                     LEAST_CHUNKS, images)
     args.rows_total, args.parts = args.t.window.rows, 1
-    args.t.activation = activation_of(epilogue)
+    args.t.activation, args.half = activation_of(epilogue), epilogue is not None and epilogue.bfloat16
     return Step("depthwise", <size_t>&depthwise_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.kernel - <char *>&args, kernel, False),
                  (<char *>&args.bias - <char *>&args, bias, False),

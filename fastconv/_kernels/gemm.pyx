@@ -220,7 +220,7 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
         rows[row] = strip + row * args.strip_row if args.strip_row else a + row * args.a_row
         y_rows[row] = row * args.y_row
     t.a, t.a_tap, t.b_tap, t.b_panel, t.taps, t.known_rows = rows, 0, 0, args.depth * nr, 1, 0
-    t.y_rows, t.activation = y_rows, args.activation
+    t.y_rows, t.activation, t.half, t.half_add = y_rows, args.activation, NULL, NULL
     while True:
         t.depth = min(args.depth_block, args.depth - start)
         t.last = start + t.depth == args.depth

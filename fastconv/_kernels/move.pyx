@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 from fastconv._kernels import runtime
-from fastconv.op import ITEM_SIZE
+from fastconv.op import STORED_SIZE
 
 Step = runtime.Step
 
@@ -112,7 +112,7 @@ def copy(str x, str y, shape, x_strides, y_strides, int64_t x_start=0, int64_t y
     None means that more axes are left than the loops have.
     """
     cdef MoveArgs args
-    cdef int64_t i, item = ITEM_SIZE[dtype], outer = 1, last, together = 1
+    cdef int64_t i, item = STORED_SIZE[dtype], outer = 1, last, together = 1
     order = sorted(range(len(shape)), key=lambda axis: -y_strides[axis])
     sizes, (xs, ys) = collapse([shape[i] for i in order], [[s[i] for i in order] for s in (x_strides, y_strides)])
     while len(sizes) < 2:
@@ -209,7 +209,7 @@ def cast(str x, str y, int64_t size, str source, str target):
     cdef CastArgs args
     args.x, args.y, args.k, args.size = NULL, NULL, table(), size
     args.source, args.target = TYPES[source], TYPES[target]
-    args.source_item, args.target_item = ITEM_SIZE[source], ITEM_SIZE[target]
+    args.source_item, args.target_item = STORED_SIZE[source], STORED_SIZE[target]
     return Step("cast", <size_t>&cast_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
                 (size + CHUNK - 1) // CHUNK, cost=size * 5e-4)

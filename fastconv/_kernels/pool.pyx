@@ -1,5 +1,5 @@
 """Steps of max, average and sum pooling: chunks are runs of rows, or parts of the channels where rows are few."""
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 
 from fastconv._kernels import runtime
 
@@ -10,7 +10,13 @@ cdef extern from "fastconv.h" nogil:
         int64_t height, width, channels, out_height, out_width
         int64_t pool_h, pool_w, stride_h, stride_w, pad_top, pad_left
         int average, wide_index
+    ctypedef struct fc_bfloat16:
+        void (*max_pool)(const fc_pool *, const uint16_t *x, uint16_t *y, void *index, int64_t oh, int64_t c0,
+                         int64_t c1) noexcept nogil
+        void (*sum_pool)(const fc_pool *, const uint16_t *x, uint16_t *y, int64_t oh, int64_t c0,
+                         int64_t c1) noexcept nogil
     ctypedef struct fc_kernels:
+        const fc_bfloat16 *bfloat16
         void (*pool_prepare)(fc_pool *) noexcept nogil
         void (*max_pool)(const fc_pool *, const float *x, float *y, void *index, int64_t oh, int64_t c0,
                          int64_t c1) noexcept nogil
@@ -33,6 +39,7 @@ cdef struct PoolArgs:
     int64_t rows_per_chunk
     int64_t parts           # parts of the channels
     int64_t channels_per_part
+    bint half               # x and y are bfloat16
     const fc_kernels *k
 
 
@@ -42,12 +49,17 @@ cdef void forward_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
     cdef int64_t first = chunk // args.parts * args.rows_per_chunk
     cdef int64_t c0 = chunk % args.parts * args.channels_per_part
     cdef int64_t c1 = min(c0 + args.channels_per_part, p.channels)
-    cdef int64_t width = p.out_width * p.channels, row, oh
+    cdef int64_t width = p.out_width * p.channels, row, oh, image
     cdef const float *x
     for row in range(first, min(first + args.rows_per_chunk, args.rows)):
-        oh = row % p.out_height
-        x = args.x + row // p.out_height * p.height * p.width * p.channels
-        if not args.maximum:
+        oh, image = row % p.out_height, row // p.out_height * p.height * p.width * p.channels
+        x = args.x + image
+        if args.half and args.maximum:
+            args.k.bfloat16.max_pool(p, <const uint16_t *>args.x + image, <uint16_t *>args.y + row * width, NULL, oh,
+                                     c0, c1)
+        elif args.half:
+            args.k.bfloat16.sum_pool(p, <const uint16_t *>args.x + image, <uint16_t *>args.y + row * width, oh, c0, c1)
+        elif not args.maximum:
             args.k.sum_pool(p, x, args.y + row * width, oh, c0, c1)
         elif args.index == NULL:
             args.k.max_pool(p, x, args.y + row * width, NULL, oh, c0, c1)
@@ -72,7 +84,7 @@ cdef void backward_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
 
 cdef PoolArgs arguments(str kind, x_shape, y_shape, pool_size, strides, pads, bint wide_index):
     cdef PoolArgs args
-    args.x, args.y, args.index, args.maximum = NULL, NULL, NULL, kind == "max"
+    args.x, args.y, args.index, args.maximum, args.half = NULL, NULL, NULL, kind == "max", False
     _, args.pool.height, args.pool.width, args.pool.channels = x_shape
     _, args.pool.out_height, args.pool.out_width, _ = y_shape
     args.pool.pool_h, args.pool.pool_w = pool_size
@@ -84,7 +96,8 @@ cdef PoolArgs arguments(str kind, x_shape, y_shape, pool_size, strides, pads, bi
     return args
 
 
-def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides, pads, bint wide_index=False):
+def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides, pads, bint wide_index=False,
+         dtype="float32"):
     """Return the step that pools.
 
     Parameters
@@ -97,9 +110,12 @@ def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides
     pads : ((top, bottom), (left, right))
     wide_index : bool
         `index` is int32 instead of uint8.
+    dtype : {"float32", "bfloat16"}
+        Of x and y; no index is made of bfloat16.
     """
     cdef PoolArgs args = arguments(kind, x_shape, y_shape, pool_size, strides, pads, wide_index)
     cdef fc_pool *p = &args.pool
+    args.half = dtype == "bfloat16"
     # What one row of y reads; where that is a lot (global pooling), its channels are shared out.
     cdef int64_t row_bytes = 4 * p.channels * min(p.out_width * p.pool_w * p.pool_h, p.width * p.pool_h)
     cdef int64_t blocks = max(1, (p.channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK)

@@ -22,6 +22,9 @@ cdef extern from "fastconv.h" nogil:
         fc_activation activation
         const float *next_b
         int64_t known_rows
+        uint16_t *half
+        const uint16_t *half_add
+        const int64_t *half_rows
     ctypedef struct fc_outer:
         const float *x
         const float *dy
@@ -51,8 +54,8 @@ cdef extern from "fastconv.h" nogil:
         void (*tile)(const fc_tile *) noexcept nogil
         void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                            float *out) noexcept nogil
-        void (*round)(const float *x, uint16_t *y, int64_t n) noexcept nogil
-        void (*widen)(const uint16_t *x, float *y, int64_t n) noexcept nogil
+        void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,
+                      int64_t columns) noexcept nogil
     ctypedef struct fc_amx_tile:
         const char *const *a
         const int64_t *a_row

@@ -13,9 +13,11 @@ The weights are transformed ahead, from the same packed panels that the plain co
 the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed again the plain
 way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not; and so
 where a tile with a side of 4 has pixels much smaller than others, which would keep the rounding errors of those.
+
+x, and y with the residual, may be stored as bfloat16; transforms and products are float32.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memset
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
 from fastconv._kernels.eltwise import activation_of
@@ -50,8 +52,15 @@ cdef extern from "fastconv.h" nogil:
         void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
         void (*input)(const fc_winograd_input *) noexcept nogil
         void (*output)(const fc_winograd_output *) noexcept nogil
+    ctypedef struct fc_bfloat16:
+        void (*tile)(const fc_tile *) noexcept nogil
+        void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,
+                      int64_t columns) noexcept nogil
+        void (*widen)(const uint16_t *x, float *y, int64_t n) noexcept nogil
+        fc_winograd winograd_2x2, winograd_2x4, winograd_4x4
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
+        const fc_bfloat16 *bfloat16
         void (*tile)(const fc_tile *) noexcept nogil
         void (*tile_blocks)(const fc_tile *, int64_t block) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
@@ -74,10 +83,13 @@ cdef enum:
 MIN_COLUMNS = 64
 
 
-cdef const fc_winograd *transforms(const fc_kernels *k, side) except NULL:
+cdef const fc_winograd *transforms(const fc_kernels *k, side, bint half=False) except NULL:
+    """Return those of tiles of `side` = (rows, columns), of x or y in float32 or (half) bfloat16."""
     if side == (4, 4):
-        return &k.winograd_4x4
-    return &k.winograd_2x2 if side == (2, 2) else &k.winograd_2x4
+        return &k.bfloat16.winograd_4x4 if half else &k.winograd_4x4
+    if side == (2, 4):
+        return &k.bfloat16.winograd_2x4 if half else &k.winograd_2x4
+    return &k.bfloat16.winograd_2x2 if half else &k.winograd_2x2
 
 
 cdef int64_t products(side):
@@ -133,16 +145,23 @@ cdef struct WinogradArgs:
     const float *scale
     const float *shift
     float *y
-    bint pool
+    bint pool, half_x, half_y                           # x is bfloat16; y and the residual are
     float share
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
     int64_t v_tile, v_matrix, depth_block
+    int64_t v_size                                      # of all that a chunk has, or, later, one tile of x as floats
     int64_t matrices                                    # products of a tile
     fc_activation activation
     const fc_kernels *k
-    const fc_winograd *winograd
+    const fc_winograd *winograd                         # its transform of x, and the size of a tile
+    void (*output)(const fc_winograd_output *) noexcept nogil
+
+
+cdef inline const float *element(const float *p, int64_t index, bint half) noexcept nogil:
+    """Return where element `index` of an array of float32, or bfloat16, is."""
+    return <const float *>(<const uint16_t *>p + index) if half else p + index
 
 
 cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
@@ -171,7 +190,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     plain = <float *>scratch
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
     source.v = <float *>scratch
-    scratch += align(4 * args.matrices * args.v_matrix)
+    scratch += align(4 * args.v_size)
     m = <float *>scratch
     memset(zero, 0, 4 * args.depth)
 
@@ -208,89 +227,117 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     out.activation, out.pool, out.share = args.activation, args.pool, args.share
     for panel in range(first_panel, end_panel):
         out.m = m + (panel - first_panel) * args.matrices * args.block * nr
-        out.y = args.y + panel * nr
-        out.residual = args.residual + panel * nr if args.residual != NULL else NULL
+        out.y = <float *>element(args.y, panel * nr, args.half_y)
+        out.residual = element(args.residual, panel * nr, args.half_y) if args.residual != NULL else NULL
         out.bias = args.bias + panel * nr if args.bias != NULL else NULL
         out.scale = args.scale + panel * nr if args.scale != NULL else NULL
         out.shift = args.shift + panel * nr if args.scale != NULL else NULL
         out.columns = min(nr, args.columns - panel * nr)
-        args.winograd.output(&out)
+        args.output(&out)
         for tile in range(out.count):
             if out.suspect[tile]:
-                convolve_tile(args, out.first + tile, panel, out.suspect[tile], zero, plain)
+                convolve_tile(args, out.first + tile, panel, out.suspect[tile], zero, source.v, plain)
 
 
 cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, int64_t vectors, const float *zero,
-                        float *plain) noexcept nogil:
-    """Sum one tile the plain way: those vectors of a panel whose bits are set. `plain` holds the results of one while
-    more is to be done with them."""
+                        float *wide, float *plain) noexcept nogil:
+    """Sum one tile the plain way: those vectors of a panel whose bits are set. `wide` has room for its pixels of x,
+    where these are bfloat16; `plain` holds the results of one vector while more is to be done with them."""
     cdef const fc_kernels *k = args.k
-    cdef int64_t per_image = args.tiles_h * args.tiles_w, image = tile // per_image, first, r, i, v
+    cdef int64_t per_image = args.tiles_h * args.tiles_w, image = tile // per_image, pixel, first, r, i, v
     cdef int64_t width = args.winograd.columns, row = args.winograd.rows * (tile % per_image // args.tiles_w)
     cdef int64_t column = width * (tile % args.tiles_w), rows = min(args.winograd.rows, args.out_height - row)
-    cdef bint more = args.pool or args.scale != NULL
+    cdef bint more = args.pool or args.scale != NULL or args.half_y
     cdef int64_t[3] tap_h
     cdef int64_t[3] tap_w
     cdef int64_t[MAX_OUTPUTS] y_rows
     cdef const float *a[9 * MAX_OUTPUTS]
     cdef fc_gather g
     cdef fc_tile t
+    # Of x all of the image, or what the tile sees of it; of the outputs the tile.
+    if args.half_x:
+        widen_tile(args, image, args.first_row + row, args.first_column + column, wide)
+        g.x, g.height, g.width = wide, args.winograd.rows + 2, width + 2
+    else:
+        g.x, g.height, g.width = args.x + image * args.height * args.width * args.depth, args.height, args.width
     for i in range(3):
-        tap_h[i], tap_w[i] = args.first_row + i, args.first_column + i
-    g.x, g.zero, g.height, g.width = args.x, zero, args.height, args.width
-    g.x_image, g.x_row, g.x_pixel = args.height * args.width * args.depth, args.width * args.depth, args.depth
+        tap_h[i] = i if args.half_x else args.first_row + row + i
+        tap_w[i] = i if args.half_x else args.first_column + column + i
+    g.zero, g.x_image, g.x_row, g.x_pixel = zero, 0, g.width * args.depth, args.depth
     g.step_h, g.step_w, g.taps_h, g.taps_w, g.tap_h, g.tap_w = 1, 1, 3, 3, tap_h, tap_w
-    g.out_height, g.out_width = args.out_height, args.out_width
-    g.y_image, g.y_row = args.out_height * args.out_width * args.y_pixel, args.out_width * args.y_pixel
-    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = (args.y_pixel, min(width, args.out_width - column), a,
-                                                  MAX_OUTPUTS, y_rows)
+    g.out_height, g.out_width = rows, min(width, args.out_width - column)
+    g.y_image, g.y_row = 0, args.out_width * args.y_pixel
+    g.y_pixel, g.count, g.a, g.a_tap, g.y_rows = args.y_pixel, g.out_width, a, MAX_OUTPUTS, y_rows
     t.a, t.a_tap, t.a_offset, t.taps, t.depth, t.b_tap = a, MAX_OUTPUTS, 0, 9, args.depth, args.depth * k.nr
     t.y_rows, t.rows, t.last, t.activation, t.known_rows = y_rows, g.count, 1, args.activation, 0
     for v in range(k.nr // k.vector_length):
         if not vectors >> v & 1:
             continue
         first = panel * k.nr + v * k.vector_length
+        pixel = ((image * args.out_height + row) * args.out_width + column) * args.y_pixel + first
         t.b = t.next_b = args.packed + panel * 9 * t.b_tap + v * k.vector_length
         t.columns = min(k.vector_length, args.columns - first)
         t.bias = args.bias + first if args.bias != NULL else NULL
-        t.add = args.residual + first if args.residual != NULL else NULL
+        t.y, t.add = args.y + pixel, args.residual + pixel if args.residual != NULL else NULL
         for r in range(rows):
-            g.first = (image * args.out_height + row + r) * args.out_width + column
+            g.first = r * g.count
             k.gather(&g)
-            t.y = args.y + first
             if more:
                 t.y = plain + width * r * k.vector_length
-                for i in range(g.count):
-                    y_rows[i] = i * k.vector_length
+            for i in range(g.count if more else 0):
+                if args.half_y and args.residual != NULL:
+                    t.add = t.y
+                    k.bfloat16.widen(<const uint16_t *>args.residual + pixel + y_rows[i], t.y + i * k.vector_length,
+                                     t.columns)
+                y_rows[i] = i * k.vector_length
             k.tile(&t)
         if more:
             finish_tile(args, image, row, column, rows, g.count, first, t.columns, plain)
 
 
+cdef void widen_tile(const WinogradArgs *args, int64_t image, int64_t row, int64_t column, float *wide) noexcept nogil:
+    """Write as float32 what a tile sees of x, from (row, column) on; zeros where that is outside."""
+    cdef int64_t edge = args.winograd.columns + 2, i, h, w
+    for i in range(args.matrices):
+        h, w = row + i // edge, column + i % edge
+        if 0 <= h < args.height and 0 <= w < args.width:
+            args.k.bfloat16.widen(
+                <const uint16_t *>args.x + ((image * args.height + h) * args.width + w) * args.depth,
+                wide + i * args.depth, args.depth)
+        else:
+            memset(wide + i * args.depth, 0, 4 * args.depth)
+
+
 cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int64_t column, int64_t rows,
-                      int64_t columns, int64_t first, int64_t count, const float *plain) noexcept nogil:
+                      int64_t columns, int64_t first, int64_t count, float *plain) noexcept nogil:
     """Scale, shift and pool what `convolve_tile` left in `plain`, as C does with tiles that are finite; store it:
     `count` channels from `first` on of the outputs at (row, column)."""
     cdef int64_t window = 2 if args.pool else 1, n, r, c, i, j, pixel
-    cdef int64_t height = args.out_height // window, width = args.out_width // window
+    cdef int64_t height = args.out_height // window, width = args.out_width // window, length = args.k.vector_length
     cdef float value, best
-    for n in range(first, first + count):
-        for r in range(rows // window):
-            for c in range(columns // window):
+    for r in range(rows // window):
+        for c in range(columns // window):
+            for n in range(count):
                 best = 0
                 for i in range(window):
                     for j in range(window):
                         pixel = (r * window + i) * args.winograd.columns + c * window + j
-                        value = plain[pixel * args.k.vector_length + n - first]
+                        value = plain[pixel * length + n]
                         if args.scale != NULL:
-                            value = value * args.scale[n] + args.shift[n]
+                            value = value * args.scale[first + n] + args.shift[first + n]
                         if i + j == 0 or value > best or value != value:
                             best = value
-                args.y[((image * height + row // window + r) * width + column // window + c) * args.y_pixel + n] = best
+                plain[(r * window * args.winograd.columns + c * window) * length + n] = best
+            pixel = ((image * height + row // window + r) * width + column // window + c) * args.y_pixel + first
+            if args.half_y:
+                args.k.bfloat16.round(plain + (r * window * args.winograd.columns + c * window) * length, 0,
+                                      <uint16_t *>args.y + pixel, 0, 1, count)
+            else:
+                memcpy(args.y + pixel, plain + (r * window * args.winograd.columns + c * window) * length, 4 * count)
 
 
 def convolve(str x, str packed, str transformed, bias, residual, str y, *, side, depth_block, share, images, x_size,
-             first, out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False):
+             first, out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False, half=False):
     """Return the step of a 3x3 convolution of stride 1.
 
     Parameters
@@ -313,12 +360,16 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
         A number per column: y * scale + shift is stored, of a short activation's y.
     pool : bool
         The largest of 2 x 2 outputs is stored: y has half as many rows and columns, what is odd is left out.
+    half : bool
+        x is bfloat16; whether y and the residual are, `epilogue` says.
     """
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
-    args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, pool, k, transforms(k, side)
+    args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, pool, k, transforms(k, side, half)
     args.share = share
+    args.half_x, args.half_y = half, epilogue is not None and epilogue.bfloat16
+    args.output = transforms(k, side, args.half_y).output
     if pool:
         out_size = [n // 2 * 2 for n in out_size]
     args.matrices, args.depth_block = products(side), depth_block
@@ -336,13 +387,14 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, -(-args.tiles // CHUNKS))),
                                8 if depth_block < depth else 1)
     args.v_matrix = args.block * args.v_tile | 16
+    args.v_size = args.matrices * max(args.v_matrix, depth)
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
         args.panels, max(-(-args.panels * blocks // LEAST_CHUNKS), -(-MIN_COLUMNS // k.nr)))
     args.activation = activation_of(epilogue)
     scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
-    scratch += 4 * args.matrices * (args.v_matrix + args.block * args.panel_block * k.nr) + 64
+    scratch += align(4 * args.v_size) + 4 * args.matrices * args.block * args.panel_block * k.nr + 64
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, False),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from ..autograd.eager import lower
-from ..op import ITEM_SIZE
+from ..op import STORED_SIZE
 from .schedule import Place
 
 ALIGNMENT = 64
@@ -246,7 +246,7 @@ class MemoryPlan:
         self.graph.nodes[position] = replace(node, attrs=attrs)
         self.plans[position] = lower(node.op, node.specs, attrs, saving=node.saving)
         *rows, channels = value.spec.shape
-        part.nbytes = ((prod(rows) - 1) * pitch + channels) * ITEM_SIZE[value.spec.dtype]
+        part.nbytes = ((prod(rows) - 1) * pitch + channels) * STORED_SIZE[value.spec.dtype]
         return True
 
     def _give_slots_to_outputs(self):

@@ -5,7 +5,8 @@ from math import prod
 from .._kernels import depthwise as kernels
 from ..op import Plan
 from . import _convolution as common
-from ._epilogue import after_epilogue, plan_epilogue_backward
+from ._epilogue import SHORT, after_epilogue, plan_epilogue_backward
+from ._pairs import storing
 
 
 def _lower(x, kernel, attrs):
@@ -32,7 +33,13 @@ def _forward_grid(x, geometry, channels, attrs, depth):
     }
 
 
+def bfloat16(multiplier, attrs):
+    """Return the operands that may be bfloat16, with so many outputs for a channel: see `Op.bfloat16`."""
+    return [("x", "residual", "y")] if multiplier == 1 and attrs.epilogue.activation in SHORT else []
+
+
 def plan_forward(specs, multiplier, attrs, depth=1, means=None):
+    epilogue = storing(specs, attrs.epilogue)
     x, kernel, attrs = _lower(specs["x"].shape, specs["kernel"].shape, attrs)
     # y may not take over the memory of a residual: blocks of a row overlap, and compute some outputs twice.
     step = kernels.depthwise(
@@ -41,7 +48,7 @@ def plan_forward(specs, multiplier, attrs, depth=1, means=None):
         "bias" if "bias" in specs else None,
         "residual" if "residual" in specs else None,
         "y",
-        epilogue=attrs.epilogue,
+        epilogue=epilogue,
         means=means,
         **_forward_grid(x, common.geometry(x, kernel, attrs), x[3] * multiplier, attrs, depth),
     )

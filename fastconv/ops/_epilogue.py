@@ -8,6 +8,9 @@ from ..op import Epilogue
 from ._activations import TABLE, activate, activate_backward, check_numbers
 from ._checks import check_shape
 
+# Activations that an instruction or two make, in registers.
+SHORT = (None, "relu", "relu6", "clip")
+
 
 def epilogue_of(activation):
     """Return the `Epilogue` for the `activation` argument of a public function."""

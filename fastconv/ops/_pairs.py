@@ -11,9 +11,17 @@ from .._kernels import bfloat16
 MIN_DEPTH = 16
 
 
-def multiplies_pairs(depth):
-    """Tell whether a sum over `depth` neighbours, of one tap or several, multiplies bfloat16 pairs; else float32."""
-    return config.get_precision() == "medium" and bfloat16.available() and depth % 2 == 0 and depth >= MIN_DEPTH
+def enabled():
+    """Tell whether the precision in force, the build and the CPU have products of bfloat16."""
+    return config.get_precision() == "medium" and bfloat16.available()
+
+
+def multiplies_pairs(depth, stored=False):
+    """Tell whether a sum over `depth` neighbours, of one tap or several, multiplies bfloat16 pairs; else float32.
+
+    `stored`: x need not be rounded, it is bfloat16 already.
+    """
+    return stored or (enabled() and depth % 2 == 0 and depth >= MIN_DEPTH)
 
 
 def rounded(x, size, pairs):
@@ -22,3 +30,13 @@ def rounded(x, size, pairs):
         return x, (), {}
     name = f"{x}_bfloat16"
     return name, ((bfloat16.round(x, name, size),),), {name: 2 * size}
+
+
+def is_stored(specs, name):
+    """Tell whether an operand is bfloat16, see `Op.bfloat16`."""
+    return name in specs and specs[name].dtype == "bfloat16"
+
+
+def storing(specs, epilogue):
+    """Return the epilogue of a plan whose y is bfloat16 if `specs` say so."""
+    return epilogue._replace(bfloat16=True) if is_stored(specs, "y") else epilogue

@@ -97,7 +97,13 @@ def index_dtype(attrs):
 
 def plan(specs, attrs, kind, wide_index=None):
     """Return the forward plan of `kind`: "max" (which saves `index`), "average" or "sum"."""
-    return Plan(phases=((kernels.pool(*_arguments(kind, "x", "y", specs, attrs, wide_index)),),))
+    dtype = specs["x"].dtype
+    return Plan(phases=((kernels.pool(*_arguments(kind, "x", "y", specs, attrs, wide_index), dtype=dtype),),))
+
+
+def bfloat16(specs, attrs):
+    """Return the operands that may be bfloat16, where no index is saved: see `Op.bfloat16`."""
+    return [("x", "y")]
 
 
 # Windows of at least so many positions are pooled along rows, then along columns, where no index is wanted.
@@ -106,16 +112,17 @@ SEPARABLE = 16
 
 def plan_inference(specs, attrs):
     """Return the plan of max pooling that makes no index."""
-    x, y = specs["x"].shape, infer(specs, attrs, "max pooling").shape
-    _, (vertical, horizontal) = geometry(x, attrs)
+    x, dtype = specs["x"]
+    out, (vertical, horizontal) = geometry(x, attrs)
+    y = (x[0], *out, x[-1])
     (kh, kw), (sh, sw) = attrs.pool_size, attrs.strides
     if min(kh, kw) == 1 or kh * kw < SEPARABLE:
-        step = kernels.pool("max", "x", "y", "", x, y, (kh, kw), (sh, sw), (vertical, horizontal))
+        step = kernels.pool("max", "x", "y", "", x, y, (kh, kw), (sh, sw), (vertical, horizontal), dtype=dtype)
         return Plan(phases=((step,),))
     rows = (*x[:2], *y[2:])
-    along_rows = kernels.pool("max", "x", "rows", "", x, rows, (1, kw), (1, sw), ((0, 0), horizontal))
-    along_columns = kernels.pool("max", "rows", "y", "", rows, y, (kh, 1), (sh, 1), (vertical, (0, 0)))
-    return Plan(phases=((along_rows,), (along_columns,)), workspace={"rows": 4 * prod(rows)})
+    along_rows = kernels.pool("max", "x", "rows", "", x, rows, (1, kw), (1, sw), ((0, 0), horizontal), dtype=dtype)
+    along_columns = kernels.pool("max", "rows", "y", "", rows, y, (kh, 1), (sh, 1), (vertical, (0, 0)), dtype=dtype)
+    return Plan(phases=((along_rows,), (along_columns,)), workspace={"rows": Spec(rows, dtype).nbytes})
 
 
 def plan_backward(specs, attrs, kind, wide_index=None):

@@ -50,6 +50,7 @@ OP = register(
         plan_backward=plan_backward,
         differentiable=frozenset({"x"}),
         linear=("x",),
+        bfloat16=_pooling.bfloat16,
         cases=_pooling.CASES,
         flops=_pooling.flops,
         reduction=_pooling.reads_per_pixel,

@@ -8,7 +8,7 @@ from .. import shapes
 from .._kernels import move
 from ..autograd import apply, as_tensor
 from ..errors import ArgumentError, DTypeError, ShapeError
-from ..op import ITEM_SIZE, Case, Op, Part, Plan, Spec, register
+from ..op import STORED_SIZE, Case, Op, Part, Plan, Spec, register
 
 
 class Attrs(NamedTuple):
@@ -77,7 +77,7 @@ def _plan(specs, attrs):
         for name, shape, start, strides in _parts(specs, attrs)
     )
     # Whoever makes an input can write it where it lies in y: one run of bytes if y's rows are whole, else runs of channels.
-    rows, item = shapes.size(specs["x0"].shape[: attrs.axis]), ITEM_SIZE[dtype]
+    rows, item = shapes.size(specs["x0"].shape[: attrs.axis]), STORED_SIZE[dtype]
     parts, last = {}, attrs.axis == len(specs["x0"].shape) - 1
     for name, _, start, strides in _parts(specs, attrs) if rows == 1 or last else ():
         parts[name] = Part("y", item * start, 0 if rows == 1 else strides[-2])
@@ -108,6 +108,7 @@ OP = register(
         plan=_plan,
         plan_backward=_plan_backward,
         differentiable=frozenset({"*x"}),
+        bfloat16=lambda specs, attrs: [(*_inputs(specs), "y")],
         attrs=Attrs,
         cases=(
             _case(0, (1,)),

@@ -20,7 +20,7 @@ from ._epilogue import (
     finish,
     plan_epilogue_backward,
 )
-from ._pairs import multiplies_pairs, rounded
+from ._pairs import is_stored, multiplies_pairs, rounded
 from ._product import pack_right
 
 
@@ -81,9 +81,10 @@ def plan(specs, attrs):
         operands = dict(rows=_rows(x), bias=bias, residual=residual, epilogue=attrs.epilogue)
         step = _tiles.product("x", right, "y", inputs, units, terms=terms, **operands)
         return Plan(phases=((step,),), packed=right.sizes, prologue=right.phases, inplace=inplace)
-    pairs = multiplies_pairs(inputs)
+    stored = is_stored(specs, "x")
+    pairs = multiplies_pairs(inputs, stored)
     packed, pack, nbytes = pack_right("kernel", inputs, units, False, pairs=pairs)
-    a, rounding, workspace = rounded("x", x.size, pairs)
+    a, rounding, workspace = rounded("x", x.size, pairs and not stored)
     step = gemm.product(
         a,
         packed,
@@ -105,6 +106,12 @@ def plan(specs, attrs):
         prologue=((pack,),),
         inplace=inplace,
     )
+
+
+def bfloat16(specs, attrs):
+    """Return the operands that may be bfloat16: see `Op.bfloat16`."""
+    inputs, units = specs["kernel"].shape
+    return [] if inputs % 2 or _tiles.terms(inputs, units) else [("x",)]
 
 
 # y = activation(z), z = x kernel + bias + residual, so
@@ -183,6 +190,7 @@ OP = register(
         plan=plan,
         plan_backward=plan_backward,
         cases=CASES,
+        bfloat16=bfloat16,
         flops=flops,
         reduction=reduction,
         **DECLARATION,

@@ -13,7 +13,7 @@ from ..errors import ShapeError
 from ..op import Epilogue, Op, register
 from . import _convolution as common
 from ._convolution import Attrs, attributes
-from ._depthwise import plan_forward, plan_gradients
+from ._depthwise import bfloat16, plan_forward, plan_gradients
 from ._epilogue import DECLARATION, check_residual, epilogue_backward, finish
 
 
@@ -109,6 +109,7 @@ def declare(name, cases):
             plan=plan,
             plan_backward=plan_backward,
             cases=cases,
+            bfloat16=lambda specs, attrs: bfloat16(specs["kernel"].shape[-1], attrs),
             flops=flops,
             reduction=reduction,
             **DECLARATION,

@@ -119,6 +119,7 @@ def _declare(kind, rank, **more):
             differentiable=frozenset({"x"}),
             cases=tuple(Case({"x": Spec(shape)}, Attrs(keepdims)) for shape, keepdims in _CASES[rank]),
             flops=lambda specs, attrs: math.prod(specs["x"].shape),
+            bfloat16=_pooling.bfloat16,
             **more,
         )
     )

@@ -57,6 +57,7 @@ OP = register(
         reference_backward=reference_backward,
         plan=plan,
         plan_inference=_pooling.plan_inference,
+        bfloat16=_pooling.bfloat16,
         plan_backward=plan_backward,
         keeps=lambda attrs, needs: ("index",),
         differentiable=frozenset({"x"}),

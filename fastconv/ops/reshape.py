@@ -61,6 +61,7 @@ def _make(name, infer, attrs_type, linear_cases):
             plan_backward=lambda specs, attrs, needs: Plan(alias={"dx": "dy"}),
             attrs=attrs_type,
             differentiable=frozenset({"x"}),
+            bfloat16=lambda specs, attrs: [("x", "y")],
             linear=("x",),
             cases=linear_cases,
         )

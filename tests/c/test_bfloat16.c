@@ -96,15 +96,16 @@ static void test_pack_panel(void) {
 
 static void test_conversions(void) {
     FOR_EACH_LENGTH (n) {
-        float *x = random_floats(n, -1e30f, 1e30f), *back = fresh(4 * (n + 1));
+        float *x = random_floats(n, -1e30f, 1e30f);
         uint16_t *got = fresh(2 * (n + 1)), *want = fresh(2 * (n + 1));
         const float special[] = {INFINITY, -INFINITY, NAN, 3.4e38f, -0.0f};
         for (int64_t i = 0; i < least(n, 5); i++) x[n - 1 - i] = special[i];
         for (int64_t i = 0; i < n; i++) want[i] = nearest(x[i]);
         got[n] = want[n] = 0x1234;
         testing("bfloat16_round");
-        k->bfloat16->round(x, got, n);
+        k->bfloat16->round(x, 0, got, 0, 1, n);
         expect_equal(got, want, 2 * (n + 1));
+        float *back = fresh(4 * (n + 1));
         for (int64_t i = 0; i < n; i++) x[i] = value(want[i]);
         back[n] = 5;
         testing("bfloat16_widen");
@@ -115,9 +116,80 @@ static void test_conversions(void) {
     }
 }
 
+/* Each against its twin of float32, given the same numbers: one rounding apart. */
+static void expect_rounded(const uint16_t *got, const float *want, int64_t n) {
+    output y = new_output(n);
+    for (int64_t i = 0; i < n; i++) y.got[i] = value(got[i]), put(y, i, want[i], fabs(want[i]) + 1e-6);
+    expect(y, 0x1p16 + 64);
+}
+
+static uint16_t *halves(const float *x, int64_t n) {
+    uint16_t *y = fresh(2 * n);
+    for (int64_t i = 0; i < n; i++) y[i] = nearest(x[i]);
+    return y;
+}
+
+static float *random_halves(int64_t n) {
+    float *x = random_floats(n, -1, 1);
+    for (int64_t i = 0; i < n; i++) x[i] = value(nearest(x[i]));
+    return x;
+}
+
+static void test_half_pools(void) {
+    FOR_EACH (channels, 1, 3, VL, 2 * VL + 5)
+        for (int average = 0; average < 2; average++) {
+            fc_pool p = {.height = 7, .width = 9, .channels = channels, .out_height = 4, .out_width = 5, .pool_h = 3,
+                         .pool_w = 3, .stride_h = 2, .stride_w = 2, .pad_top = 1, .pad_left = 1, .average = average};
+            const int64_t n = p.out_width * channels;
+            const float *x = random_halves(7 * 9 * channels);
+            const uint16_t *half = halves(x, 7 * 9 * channels);
+            float *want = fresh(4 * n);
+            uint16_t *got = fresh(2 * n);
+            k->pool_prepare(&p);
+            for (int64_t row = 0; row < p.out_height; row++) {
+                testing("bfloat16_max_pool");
+                k->max_pool(&p, x, want, NULL, row, 0, channels);
+                k->bfloat16->max_pool(&p, half, got, NULL, row, 0, channels);
+                expect_equal(got, halves(want, n), 2 * n);
+                testing("bfloat16_sum_pool");
+                k->sum_pool(&p, x, want, row, 0, channels);
+                k->bfloat16->sum_pool(&p, half, got, row, 0, channels);
+                expect_rounded(got, want, n);
+            }
+            release();
+        }
+}
+
+static void test_half_depthwise(void) {
+    testing("bfloat16_depthwise");
+    FOR_EACH (channels, 1, VL, 2 * VL + 3)
+        for (int64_t step = 1; step < 3; step++) {
+            const int64_t size = 9, out = 8 / step, n = out * out * channels;
+            float *x = random_halves(size * size * channels), *add = random_halves(n), *want = fresh(4 * n);
+            uint16_t *got = fresh(2 * n);
+            fc_depthwise t = {
+                .window = {.x = x, .height = size, .width = size, .x_row = size * channels, .x_pixel = channels,
+                           .first_h = -1, .first_w = -1, .step_h = step, .step_w = step, .spread_h = 1, .spread_w = 1,
+                           .taps_h = 3, .taps_w = 3, .y = want, .rows = out, .columns = out, .y_row = out * channels,
+                           .y_pixel = channels},
+                .w = random_floats(9 * channels, -1, 1), .bias = random_floats(channels, -1, 1), .residual = add,
+                .w_row = 3 * channels, .w_tap = channels, .w_depth = channels, .channels = channels, .depth = 1,
+                .activation = {FC_ACT_CLIP, -0.5f, 1},
+            };
+            k->depthwise(&t);
+            t.window.x = (float *)halves(x, size * size * channels), t.residual = (float *)halves(add, n);
+            t.window.y = (float *)got;
+            k->bfloat16->depthwise(&t);
+            expect_rounded(got, want, n);
+            release();
+        }
+}
+
 void test_bfloat16(void) {
     if (!k->bfloat16) return;
     test_tile();
     test_pack_panel();
     test_conversions();
+    test_half_pools();
+    test_half_depthwise();
 }

@@ -15,6 +15,7 @@ from .merge_equal import merge_equal
 from .remove_dead_nodes import remove_dead_nodes
 from .remove_identities import remove_identities
 from .squeeze_excite import squeeze_excite
+from .store_bfloat16 import store_bfloat16
 from .unfold_blocks import unfold_blocks
 
 PASSES = (
@@ -31,6 +32,7 @@ PASSES = (
     squeeze_excite,
     fuse_block,
     fuse_norm,
+    store_bfloat16,
 )
 
 

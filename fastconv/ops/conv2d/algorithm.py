@@ -6,8 +6,9 @@ gradient of the kernel, a sum over the images, may follow their number.
 Winograd's F(2x2, 3x3) takes 16 multiplications for a tile of 2 x 2 outputs, where the plain sum takes 36, and pays with
 transforms of inputs and outputs, whose share falls as channels grow, and with 16/9 of the weights to read, which small
 maps use too seldom. F(2x4, 3x3) takes 24 where the plain sum takes 72, F(4x4, 3x3) 36 where it takes 144. They read more
-weights and are less exact: under "highest" they run where sums in short blocks make up for that. docs/adr/0005-winograd.md
-and 0007-winograd-4x4.md have the measurements behind the bounds.
+weights and are less exact: under "highest" they run where sums in short blocks make up for that. Under "medium" a plain sum of bfloat16
+products takes the place of F(2x2, 3x3), which is no faster in float32, and not exact enough over such products.
+docs/adr/0005-winograd.md and 0007-winograd-4x4.md have the measurements behind the bounds.
 """
 
 import os
@@ -17,6 +18,7 @@ from ... import config
 from ..._kernels import conv_shallow, depthwise
 from ...errors import ConfigError
 from .. import _tiles
+from .._pairs import multiplies_pairs
 
 # Whether Winograd's algorithm may be chosen at all.
 _asked = os.environ.get("FASTCONV_WINOGRAD", "1")
@@ -77,12 +79,14 @@ def tile(depth, columns, out):
     wanted = prod(out)
     if not WINOGRAD or min(depth, columns) < MIN_CHANNELS or not MIN_OUTPUTS <= wanted >= _computed(out) / MAX_WASTE:
         return None
-    sides = [side for side in EFFORT if side == (2, 2) or _suits(side, depth, columns, out)]
-    return min(sides, key=lambda side: EFFORT[side] * _computed(out, side))
+    sides = [side for side in EFFORT if _suits(side, depth, columns, out)]
+    return min(sides, key=lambda side: EFFORT[side] * _computed(out, side), default=None)
 
 
 def _suits(side, depth, columns, out):
-    """Tell whether tiles larger than 2 x 2 may make `out` pixels."""
+    """Tell whether such tiles may make `out` pixels."""
+    if side == (2, 2):
+        return not multiplies_pairs(depth)
     exact = depth >= MIN_EXACT[side][min(out) < LARGE_MAP] or config.get_precision() != "highest"
     few_weights = 4 * (side[0] + 2) * (side[1] + 2) * depth * columns <= MAX_WEIGHTS
     return (

@@ -13,14 +13,14 @@ import numpy as np
 from ...errors import ArgumentError, ShapeError
 from ...op import Case, Epilogue, Op, Spec, register
 from .. import _convolution as common
+from .._epilogue import SHORT
+from .._pairs import storing
 from . import family
-from .plan import call_of, forward
+from .plan import bfloat16, call_of, forward
 from .reference import reference as convolution
 
 # Those whose last step can do it.
 ALGORITHMS = ("shallow", "winograd_2x2", "winograd_2x4", "winograd_4x4")
-# Activations that an instruction or two make, in registers.
-SHORT = (None, "relu", "relu6", "clip")
 VECTORS = ("scale", "shift")
 
 
@@ -74,7 +74,8 @@ def plan(specs, attrs):
     if call.algorithm not in ALGORITHMS:
         return None
     bias, scale, shift = (name if name in specs else None for name in ("bias", *VECTORS))
-    return forward(call, "x", "y", bias, None, attrs.conv.epilogue, scale=scale, shift=shift, pool=attrs.pool)
+    epilogue = storing(specs, attrs.conv.epilogue)
+    return forward(call, "x", "y", bias, None, epilogue, scale=scale, shift=shift, pool=attrs.pool)
 
 
 def _case(x, kernel, padding="same", activation="relu", bias=True, affine=True, pool=True, **attrs):
@@ -116,6 +117,7 @@ OP = register(
         reference=reference,
         plan=plan,
         cases=CASES,
+        bfloat16=lambda specs, attrs: bfloat16(specs, attrs.conv),
         flops=lambda specs, attrs: family.flops(specs, attrs.conv),
         reduction=lambda specs, attrs: int(np.prod(specs["kernel"].shape[:-1])) + 2,
     )

@@ -9,7 +9,7 @@ from ...op import Op, register
 from .. import _convolution as common
 from .._convolution import Attrs, attributes
 from .._epilogue import DECLARATION, check_residual
-from .plan import pitched, plan, plan_backward
+from .plan import bfloat16, pitched, plan, plan_backward
 from .reference import reference, reference_backward
 
 
@@ -26,6 +26,7 @@ def declare(name, cases):
             plan_backward=plan_backward,
             pitched=pitched,
             cases=cases,
+            bfloat16=bfloat16,
             flops=flops,
             reduction=reduction,
             **DECLARATION,

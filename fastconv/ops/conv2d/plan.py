@@ -10,8 +10,8 @@ from ..._kernels import conv, conv_backward, conv_shallow, gemm
 from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
-from .._epilogue import after_epilogue, plan_epilogue_backward
-from .._pairs import multiplies_pairs, rounded
+from .._epilogue import SHORT, after_epilogue, plan_epilogue_backward
+from .._pairs import is_stored, multiplies_pairs, rounded, storing
 from . import tiles, winograd
 from .algorithm import choose, choose_vectors, suits_kernel_gradient
 
@@ -24,6 +24,7 @@ class Call(NamedTuple):
     outputs: int
     geometry: common.Geometry
     attrs: common.Attrs
+    stored: bool = False  # x is bfloat16 already
 
     @property
     def algorithm(self):
@@ -55,7 +56,7 @@ class Call(NamedTuple):
 def call_of(specs, attrs):
     """Return the `Call` of operands by name."""
     x, kernel = specs["x"].shape, specs["kernel"].shape
-    return Call(x[0], x[-1], kernel[-1], common.geometry(x, kernel, attrs), attrs)
+    return Call(x[0], x[-1], kernel[-1], common.geometry(x, kernel, attrs), attrs, is_stored(specs, "x"))
 
 
 def _window(call):
@@ -76,7 +77,22 @@ def plan(specs, attrs):
         return depthwise.plan_forward(specs, 1, attrs, call.depth)
     bias, residual = (name if name in specs else None for name in ("bias", "residual"))
     inplace = {"y": "residual"} if residual else {}
-    return forward(call, "x", "y", bias, residual, attrs.epilogue)._replace(inplace=inplace)
+    return forward(call, "x", "y", bias, residual, storing(specs, attrs.epilogue))._replace(inplace=inplace)
+
+
+def bfloat16(specs, attrs):
+    """Return the operands that may be bfloat16: see `Op.bfloat16`."""
+    call = call_of(specs, attrs)
+    if call.algorithm in ("depthwise", "grouped"):
+        return depthwise.bfloat16(call.columns if call.algorithm == "depthwise" else 1, attrs)
+    if call.algorithm == "amx":
+        return []
+    x = [("x",)] if call.depth % 2 == 0 else []
+    if call.algorithm.startswith("winograd"):
+        return [*x, ("residual", "y")] if attrs.epilogue.activation in SHORT else x
+    if call.algorithm == "shallow":
+        return [] if "residual" in specs else [("y",)]
+    return x if call.is_product else [*x, ("residual", "y")]
 
 
 def pitched(specs, attrs):
@@ -132,8 +148,8 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
     taps, length = prod(geometry.kernel), depth
     if shallow := call.algorithm == "shallow":
         taps, length = 1, taps * depth
-    pairs = not shallow and multiplies_pairs(depth)
-    x, phases, workspace = rounded(x, call.images * prod(geometry.size) * call.channels, pairs)
+    pairs = not shallow and multiplies_pairs(depth, call.stored)
+    x, phases, workspace = rounded(x, call.images * prod(geometry.size) * call.channels, pairs and not call.stored)
     pack = gemm.pack(
         "kernel",
         "packed",

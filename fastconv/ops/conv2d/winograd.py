@@ -26,6 +26,7 @@ def forward(call, x, y, bias, residual, epilogue, **finish):
         y,
         epilogue,
         side=tile(call.channels, call.outputs, call.geometry.out),
+        stored=call.stored,
         images=call.images,
         x_size=call.geometry.size,
         first=(-top, -left),
@@ -49,6 +50,7 @@ def backward_data(call, dy, dx, bias, epilogue):
         dx,
         epilogue,
         side=tile(call.outputs, call.channels, call.geometry.size) or (2, 2),
+        stored=False,
         images=call.images,
         x_size=call.geometry.out,
         first=(top - 2, left - 2),
@@ -78,7 +80,7 @@ def backward_kernel(call, x, dy, dkernel, plain):
     )
 
 
-def _convolve(x, bias, residual, y, epilogue, *, side, depth, columns, taps, b_k, b_n, **arguments):
+def _convolve(x, bias, residual, y, epilogue, *, side, stored, depth, columns, taps, b_k, b_n, **arguments):
     pack = gemm.pack(
         "kernel",
         "packed",
@@ -106,6 +108,7 @@ def _convolve(x, bias, residual, y, epilogue, *, side, depth, columns, taps, b_k
         depth=depth,
         columns=columns,
         epilogue=epilogue,
+        half=stored,
         **arguments,
     )
     packed = {
