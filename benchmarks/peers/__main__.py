@@ -39,7 +39,9 @@ def main():
         "--match", default="", help="only layers or networks whose name matches this regular expression"
     )
     parser.add_argument("--engines", type=words, help="only these engines")
-    parser.add_argument("--precision", type=words, default=[], help="`layers`: fastconv at these precisions too")
+    parser.add_argument(
+        "--precision", type=words, default=[], help="`layers`: fastconv at these too; `inference`: medium"
+    )
     parser.add_argument("--directions", type=words, default=["forward", "both"])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")
     parser.add_argument("--optimizer", choices=("adam", "sgd"), default="adam", help="of training steps")

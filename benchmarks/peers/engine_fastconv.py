@@ -6,6 +6,7 @@ from layers import from_job
 from fastconv import config
 from fastconv._kernels import runtime
 from fastconv.autograd.eager import backward_results, infer, lower, spec_of
+from fastconv.op import Spec
 from fastconv.ops import _pooling
 from fastconv.ops._convolution import Attrs as ConvAttrs
 from fastconv.ops.avg_pool2d import OP as AVERAGE
@@ -28,13 +29,13 @@ def start(threads):
 def prepare(variant, job):
     """Return a function that runs the job once, or None where there is nothing to run.
 
-    `variant` "high" or "medium" is the precision; "denormal" makes x and the weights so small that most are denormal; "direct", a process
-    in which FASTCONV_WINOGRAD=0, runs dense layers only, all others being the same; "high" and "medium" are precisions.
+    `variant` "denormal" makes x and the weights so small that most are denormal; "direct", a process in which
+    FASTCONV_WINOGRAD=0, runs dense layers only, all others being the same; "high" and "medium" are precisions, and in
+    the latter x and y are bfloat16 where a program would store them so.
     """
     if job is None:
         return None
     layer, direction = from_job(job)
-    config.set_precision(variant if variant in config.PRECISIONS else "highest")
     if variant == "direct" and layer.group != "dense":
         return None
     config.set_precision(variant if variant in config.PRECISIONS else "highest")
@@ -42,7 +43,8 @@ def prepare(variant, job):
     if variant == "denormal":
         inputs = {name: array * np.float32(1e-39) for name, array in inputs.items()}
     memory = {name: _aligned(array) for name, array in inputs.items()}
-    forward = _bind(op, memory, attrs, None, hoist=direction == "forward")
+    stored = _stored(op, memory, attrs) if variant == "medium" and direction == "forward" else ()
+    forward = _bind(op, memory, attrs, None, hoist=direction == "forward", stored=stored)
     if direction == "forward":
         return forward
     needs = {"x", "kernel", "bias", "gamma", "beta", "a", "b"} & inputs.keys()
@@ -60,6 +62,15 @@ def prepare(variant, job):
         backward()
 
     return both
+
+
+def _stored(op, memory, attrs):
+    """Return the operands that a program stores as bfloat16, those among `memory` made so."""
+    specs = {name: spec_of(array) for name, array in memory.items()}
+    names = {name for group in (op.bfloat16(specs, attrs) if op.bfloat16 else ()) for name in group}
+    for name in names & memory.keys():
+        memory[name] = _aligned((memory[name].view(np.uint32) >> 16).astype(np.uint16))
+    return names
 
 
 def _aligned(array):
@@ -92,12 +103,18 @@ def _operation(layer):
     return op, {"x": x}, _pooling.attributes(layer.kernel, layer.stride, sides)
 
 
-def _bind(op, memory, attrs, needs, hoist):
-    """Lower an op, allocate its results in `memory`, and return a function that runs its steps."""
-    specs = {name: spec_of(array) for name, array in memory.items()}
+def _bind(op, memory, attrs, needs, hoist, stored=()):
+    """Lower an op, allocate its results in `memory`, and return a function that runs its steps; `stored` are bfloat16."""
+    specs = {name: Spec(array.shape) if name in stored else spec_of(array) for name, array in memory.items()}
     results = infer(op, specs, attrs) if needs is None else backward_results(specs, needs)
+    for name in stored:
+        known = specs if name in specs else results
+        if name in known:
+            specs[name] = known[name]._replace(dtype="bfloat16")
     plan = lower(op, specs, attrs, needs)
-    memory |= {name: runtime.empty(spec.shape, spec.dtype) for name, spec in results.items()}
+    memory |= {
+        name: runtime.empty(spec.shape, "uint16" if name in stored else spec.dtype) for name, spec in results.items()
+    }
     arrays = dict(memory)
     for name, nbytes in (*plan.packed.items(), *plan.workspace.items()):
         arrays[name] = runtime.empty((nbytes,), "uint8")

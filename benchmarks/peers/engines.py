@@ -25,16 +25,21 @@ ENGINES = (
 def start(names, threads, isa, what="engine", precisions=()):
     """Start the engines called `names` (None: all) that are installed and have a module ``<what>_<engine>.py``.
 
-    "fastconv high" and the like, one for each of `precisions`, are fastconv at another precision.
+    "fastconv high" and the like, one for each of `precisions`, are fastconv at another precision; beside "medium" there is
+    "torch bfloat16".
 
     Keras runs in the Python that FASTCONV_KERAS_PYTHON names, if that is set: TensorFlow pins other versions.
     """
     ours, theirs = ({"FASTCONV_ISA": isa} if isa else {}), PEER_ISA.get(isa, {})
     started = []
-    others = tuple((f"fastconv {precision}", "fastconv", "fastconv", precision) for precision in precisions)
+    others = [(f"fastconv {precision}", "fastconv", "fastconv", precision) for precision in precisions]
+    if "medium" in precisions:
+        others.append(("torch bfloat16", "torch", "torch", "bfloat16"))
     for name, package, module, variant in (*ENGINES, *others):
         python = os.environ.get("FASTCONV_KERAS_PYTHON") if package == "tensorflow" else None
-        if (names and name not in names and variant not in precisions) or not (python or find_spec(package)):
+        if (names and name not in names and (name, package, module, variant) not in others) or not (
+            python or find_spec(package)
+        ):
             continue
         path = HERE / f"{what}_{module}.py"
         if not path.exists():

@@ -22,8 +22,14 @@ from fastconv.cli.peers.turns import rounds_of
 
 RESULTS = HERE.parent / "results"
 DIFFERENCE = 1e-3  # the most that engines may differ, of the largest output
+ROUNDED = 5e-2  # the same where both may round to bfloat16
 NCNN = Peer("ncnn", "ncnn", HERE / "inference_ncnn.py")
 WORDS = {"fastconv": (OURS,), **PEERS, "ncnn": (NCNN,)}
+# What --precision medium compares: engines that may round to bfloat16.
+MEDIUM = {
+    "fastconv": (OURS._replace(variant="medium"),),
+    "openvino": (PEERS["openvino"][0]._replace(name="OpenVINO default", variant="default"),),
+}
 BATCHES = (1, 2, 3, 4, 5)  # of `flat`
 RUNS = (100, 900)
 
@@ -35,10 +41,11 @@ def python_of(peer):
 
 def choose(args):
     """Return the engines that the command line asks for and that are installed."""
-    unknown = set(args.engines or ()) - set(WORDS)
+    words = MEDIUM if "medium" in args.precision else WORDS
+    unknown = set(args.engines or ()) - set(words)
     if unknown:
-        sys.exit(f"--engines: unknown {', '.join(sorted(unknown))}; there are {', '.join(WORDS)}")
-    chosen = [peer for word in args.engines or WORDS for peer in WORDS[word]]
+        sys.exit(f"--engines: unknown {', '.join(sorted(unknown))}; there are {', '.join(words)}")
+    chosen = [peer for word in args.engines or words for peer in words[word]]
     absent = [peer.name for peer in chosen if not (python_of(peer) or find_spec(peer.package))]
     if absent:
         print(f"not installed: {', '.join(absent)}")
@@ -69,7 +76,7 @@ def inputs_of(path, batch):
 
 
 def start(peer, threads, isa):
-    environment = ({"FASTCONV_ISA": isa} if isa else {}) if peer is OURS else PEER_ISA.get(isa, {})
+    environment = ({"FASTCONV_ISA": isa} if isa else {}) if peer.package == OURS.package else PEER_ISA.get(isa, {})
     return peer.start(threads, environment=environment, python=python_of(peer))
 
 
@@ -89,7 +96,7 @@ def prepared(peers, job, threads, isa, folder):
         expected = expected or outputs
         for ours, theirs in zip(expected, outputs, strict=True):
             difference = np.abs(ours.astype("f8") - theirs).max() / max(np.abs(ours).max(), 1e-30)
-            if difference > DIFFERENCE:
+            if difference > (ROUNDED if peer.variant == "default" else DIFFERENCE):
                 print(f"  {peer.name}: differs from {able[0].name} by {difference:.1g} of the largest output")
         able.append(engine)
     return able

@@ -45,7 +45,7 @@ def run(args):
     print(summary)
     title = f"{args.isa or 'best instruction set'}, {args.threads} thread(s); {roof.describe(args.threads)}"
     RESULTS.mkdir(exist_ok=True)
-    stem = RESULTS / f"layers-{args.isa or 'best'}-{args.threads}"
+    stem = RESULTS / "-".join(["layers", args.isa or "best", str(args.threads), *args.precision])
     stem.with_suffix(".md").write_text("\n".join([f"# Layers\n\n{title}\n", *lines, "", summary, ""]))
     draw(rows, names, title, stem)
 
@@ -66,8 +66,13 @@ class Row:
         return self.amount / self.times[name] / 1e9
 
     def ratio(self, peer, ours=OURS):
-        """The time of the fastest engine whose name begins with `peer` over that of `ours`."""
-        peers = [t for name, t in self.times.items() if name.startswith(peer) and not name.startswith(OURS)]
+        """The time of the fastest engine whose name begins with `peer` over that of `ours`, in bfloat16 where `ours` may be."""
+        medium = ours.endswith(" medium")
+        peers = [
+            t
+            for name, t in self.times.items()
+            if name.startswith(peer) and not name.startswith(OURS) and name.endswith(" bfloat16") == medium
+        ]
         return min(peers) / self.times[ours] if peers and ours in self.times else math.nan
 
     def markdown(self, names, precisions=()):

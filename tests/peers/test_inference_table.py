@@ -38,6 +38,7 @@ def args(tmp_path):
         engines=["fastconv"],
         rounds=1,
         isa=None,
+        precision=[],
     )
 
 

@@ -1,6 +1,6 @@
 """fastconv: an `InferenceSession`."""
 
-from fastconv import InferenceSession, config
+from fastconv import InferenceSession, SessionOptions, config
 
 
 def start(threads):
@@ -8,6 +8,8 @@ def start(threads):
 
 
 def load(variant, path, shapes):
-    """Return a function that runs the file."""
-    session = InferenceSession(path)
+    """Return a function that runs the file; `variant` is a precision, or "" for the one in force."""
+    options = SessionOptions()
+    options.precision = variant or None
+    session = InferenceSession(path, options)
     return lambda feeds: session.run(None, feeds)
