@@ -17,7 +17,7 @@ import math
 
 import numpy as np
 
-from . import config
+from . import config, named
 from .errors import ArgumentError
 
 # Standard deviation of a unit normal cut off at +-2: dividing by it restores the variance that was asked for.
@@ -300,10 +300,4 @@ def serialize(initializer):
 
 def deserialize(config):
     """Return an initializer from what `serialize` returned, looked up by name among those of this module."""
-    name = config.get("class_name")
-    if not isinstance(name, str) or name not in CLASSES:
-        raise ArgumentError(f"no initializer has the class name {name!r}; known are {', '.join(CLASSES)}")
-    try:
-        return CLASSES[name].from_config(config.get("config", {}))
-    except TypeError as error:
-        raise ArgumentError(f"initializer {name}: {error}") from error
+    return named.deserialize("initializer", config, CLASSES.values())

@@ -17,7 +17,7 @@ PACKAGE = Path(fastconv.__file__).parent
 
 # Top to bottom; a module imports only what stands above its own line. Neighbours on a line never import each other.
 LAYERS = [
-    ["errors", "shapes", "config", "op", "lazy"],
+    ["errors", "shapes", "config", "op", "lazy", "named"],
     ["_kernels"],
     ["autograd"],
     ["ops"],
@@ -34,7 +34,14 @@ LAYERS = [
 ]
 LEAVES = LAYERS[0]
 # Among the leaves: the order in which they may use each other.
-LEAF_IMPORTS = {"errors": [], "shapes": ["errors"], "config": ["errors"], "op": ["shapes", "errors"], "lazy": []}
+LEAF_IMPORTS = {
+    "errors": [],
+    "shapes": ["errors"],
+    "config": ["errors"],
+    "op": ["shapes", "errors"],
+    "lazy": [],
+    "named": ["errors"],
+}
 LEVEL = {name: i for i, line in enumerate(LAYERS) for name in line}
 
 

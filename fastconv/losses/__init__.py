@@ -4,9 +4,11 @@ A loss is named by string (``"sparse_categorical_crossentropy"``, ``"mse"``), cl
 (y_true, y_pred) made of fastconv operations.
 """
 
+from .. import named
 from ..errors import ArgumentError
+from ..named import snake_case
 from .crossentropy import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
-from .loss import Loss, LossFunction, snake_case
+from .loss import Loss, LossFunction
 from .regression import MeanSquaredError
 
 __all__ = [
@@ -87,14 +89,9 @@ def get(identifier):
 
 def serialize(loss):
     """Return a loss as {"class_name": ..., "config": ...}, or None where it is a user's own."""
-    if type(loss) not in _CLASSES:
-        return None
-    return {"class_name": type(loss).__name__, "config": loss.get_config()}
+    return named.serialize(loss, _CLASSES)
 
 
 def deserialize(config):
     """Return a loss from what `serialize` returned."""
-    try:
-        return _BY_NAME[config["class_name"]].from_config(config.get("config", {}))
-    except (KeyError, TypeError) as error:
-        raise ArgumentError(f"loss: cannot make a loss from {config!r}: {error}") from error
+    return named.deserialize("loss", config, _CLASSES)

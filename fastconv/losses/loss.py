@@ -1,19 +1,13 @@
 """The protocol of a loss, checks of labels, and losses from a user's function."""
 
-import re
-
 import numpy as np
 
 from ..autograd import Tensor, as_tensor
 from ..errors import ArgumentError, ShapeError, UnsupportedOpError
+from ..named import snake_case
 
 BLOCK = 1 << 16  # labels looked at in one go: checking a memory-mapped array needs no copy of it
 _MEANS = ("sum_over_batch_size", "mean")
-
-
-def snake_case(name):
-    """Return ``"snake_case"`` for ``"SnakeCase"``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def blocks(array):

@@ -3,7 +3,9 @@
 A metric is named by string (``"accuracy"``), class, object, or is any function of (y_true, y_pred).
 """
 
+from .. import named
 from ..errors import ArgumentError
+from ..named import snake_case
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -16,7 +18,7 @@ from .accuracy import (
     sparse_categorical_accuracy,
     sparse_top_k_categorical_accuracy,
 )
-from .metric import Mean, MeanMetric, Metric, snake_case
+from .metric import Mean, MeanMetric, Metric
 from .regression import MeanAbsoluteError, MeanSquaredError, mean_absolute_error, mean_squared_error
 
 __all__ = [
@@ -92,14 +94,9 @@ def get(identifier, true_shape=None, pred_shape=None):
 
 def serialize(metric):
     """Return a metric as {"class_name": ..., "config": ...}, or None where it is a user's own."""
-    if type(metric) not in _CLASSES:
-        return None
-    return {"class_name": type(metric).__name__, "config": metric.get_config()}
+    return named.serialize(metric, _CLASSES)
 
 
 def deserialize(config):
     """Return a metric from what `serialize` returned."""
-    try:
-        return _BY_NAME[config["class_name"]].from_config(config.get("config", {}))
-    except (KeyError, TypeError) as error:
-        raise ArgumentError(f"metrics: cannot make a metric from {config!r}: {error}") from error
+    return named.deserialize("metrics", config, _CLASSES)

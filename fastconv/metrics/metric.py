@@ -1,15 +1,9 @@
 """The protocol of a metric, and the running mean that all of the others are."""
 
-import re
-
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
-
-
-def snake_case(name):
-    """Return ``"snake_case_of_a_name"`` for ``"SnakeCaseOfAName"``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+from ..named import snake_case
 
 
 class Metric:

@@ -1,5 +1,6 @@
 """Optimizers: how weights follow gradients. Named by string (``"adam"``), class or object."""
 
+from .. import named
 from ..errors import ArgumentError
 from .adam import Adam, AdamW
 from .optimizer import Optimizer
@@ -35,14 +36,9 @@ def get(identifier):
 
 def serialize(optimizer):
     """Return an optimizer as {"class_name": ..., "config": ...}, or None where it is a user's own."""
-    if type(optimizer) not in _CLASSES:
-        return None
-    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+    return named.serialize(optimizer, _CLASSES)
 
 
 def deserialize(config):
     """Return an optimizer from what `serialize` returned."""
-    try:
-        return _BY_NAME[config["class_name"].lower()].from_config(config.get("config", {}))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArgumentError(f"optimizer: cannot make an optimizer from {config!r}: {error}") from error
+    return named.deserialize("optimizer", config, _CLASSES)

@@ -10,6 +10,7 @@ import pytest
 import fastconv as fc
 from fastconv import layers
 from fastconv.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, UnsupportedOpError
+from fastconv.named import snake_case
 
 
 class Scale(layers.Layer):
@@ -119,9 +120,9 @@ def test_automatic_names():
     first, second = MyLayer2D(1.0), MyLayer2D(1.0)
     assert first.name.startswith("my_layer2d")
     assert first.name != second.name
-    assert layers.naming.to_snake_case("GlobalAveragePooling2D") == "global_average_pooling2d"
-    assert layers.naming.to_snake_case("ReLU") == "re_lu"
-    assert layers.naming.to_snake_case("DepthwiseConv2D") == "depthwise_conv2d"
+    assert snake_case("GlobalAveragePooling2D") == "global_average_pooling2d"
+    assert snake_case("ReLU") == "re_lu"
+    assert snake_case("DepthwiseConv2D") == "depthwise_conv2d"
     assert Scale(1.0, name="mine").name == "mine"
     for wrong in ("", "a/b", 3):
         with pytest.raises(ArgumentError, match="name"):
