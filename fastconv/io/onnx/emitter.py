@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import UnsupportedOpError
 from . import proto
 from .tensors import from_array
 
@@ -34,7 +33,7 @@ class Emitter:
     ----------
     opset : int
     shapes : dict of Value -> tuple
-        For values of the traced graph: None for a dimension that depends on the batch.
+        For values of the traced graph: None for a dimension that depends on what the model leaves open.
     names : dict of int -> str
         Names of variables, by the id of the array that they hold.
     """
@@ -72,7 +71,7 @@ class Emitter:
         return None if value.tensor is None else value.tensor.data
 
     def shape(self, value):
-        """Return the shape of a value, None for a dimension that depends on the batch."""
+        """Return the shape of a value, None for a dimension that depends on what the model leaves open."""
         return self.shapes.get(value, value.shape)
 
     def tensor(self, value, order=None):
@@ -153,12 +152,6 @@ class Emitter:
         for node in self.nodes:
             node.input = [new if name == old else name for name in node.input]
             node.output = [new if name == old else name for name in node.output]
-
-    def static(self, value, what):
-        """Return the shape of a value, which must not depend on the batch but for its first dimension."""
-        if None in self.shape(value)[1:]:
-            raise UnsupportedOpError(f"{what} of the shape {self.shape(value)}, where more than the batch is open")
-        return self.shape(value)
 
 
 def _attribute(name, value):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import shapes
 from ...errors import UnsupportedOpError
-from ...ops import _convolution, _transposed
+from ...ops import _transposed
 from ...ops.getitem import Array, Slice
 from .emitter import channels_first_order, same_order
 
@@ -115,6 +115,13 @@ def _flat_pads(pairs):
     return [before for before, _ in pairs] + [after for _, after in pairs]
 
 
+def _padding(e, x, attrs, kernel, dilations=None):
+    """Return the attribute that says where a window goes; "same" needs no sizes but where it takes strides."""
+    if attrs.padding == "same" and None in e.shape(x)[1:-1] and max(attrs.strides) > 1:
+        return {"auto_pad": "SAME_UPPER"}
+    return {"pads": _flat_pads(shapes.resolve_padding(attrs.padding, x.shape[1:-1], kernel, attrs.strides, dilations))}
+
+
 def _bias(e, node):
     return e.tensor(node.inputs["bias"]) if "bias" in node.inputs else None
 
@@ -142,7 +149,6 @@ def _depthwise(e, node):
 
 def _write_conv(e, node, x, weight, size, groups):
     attrs, order = node.attrs, channels_first_order(x.ndim)
-    geometry = _convolution.geometry(e.static(x, "a convolution"), (*size, 0, 0), attrs)
     name = e.node(
         "Conv",
         e.tensor(x, order),
@@ -151,8 +157,8 @@ def _write_conv(e, node, x, weight, size, groups):
         kernel_shape=list(size),
         strides=list(attrs.strides),
         dilations=list(attrs.dilation_rate),
-        pads=_flat_pads(geometry.padding),
         group=groups,
+        **_padding(e, x, attrs, size, attrs.dilation_rate),
     )
     _finish(e, node, name, order)
 
@@ -161,7 +167,7 @@ def _write_conv(e, node, x, weight, size, groups):
 def _conv_transpose(e, node):
     x, kernel, attrs = node.inputs["x"], node.inputs["kernel"], node.attrs
     rank, order = kernel.ndim - 2, channels_first_order(x.ndim)
-    geometry = _transposed.geometry(e.static(x, "a convolution"), kernel.shape, attrs)
+    geometry = _transposed.geometry(x.shape, kernel.shape, attrs)  # its paddings are the same for all sizes
     before = [pair[0] for pair in geometry.padding]
     after, more = [], []
     for axis, (n, size) in enumerate(zip(geometry.out, geometry.size, strict=True)):
@@ -243,14 +249,12 @@ def _softmax(e, node):
 def _pool(e, node):
     x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
     order, kind = channels_first_order(x.ndim), node.op.name[:3]
-    size = e.static(x, "a pooling")[1:-1]
-    pads = shapes.resolve_padding(attrs.padding, size, attrs.pool_size, attrs.strides)
     name = e.node(
         "MaxPool" if kind == "max" else "AveragePool",
         e.tensor(x, order),
         kernel_shape=list(attrs.pool_size),
         strides=list(attrs.strides),
-        pads=_flat_pads(pads),
+        **_padding(e, x, attrs, attrs.pool_size),
         count_include_pad={"max": None, "avg": 0, "sum": 1}[kind],
     )
     if kind == "sum":
@@ -374,11 +378,13 @@ def _reduce(e, node):
 def _reshape(e, node):
     x, y = node.inputs["x"], node.outputs["y"]
     old, new = e.shape(x), e.shape(y)
-    if new.count(None) > 1:
-        raise UnsupportedOpError(f"a reshape of {old} to {new}, in which several dimensions depend on the batch")
     # 0 copies a dimension, which leaves no doubt; -1 is what is left.
-    same_batch = old[:1] == new[:1] == (None,)
-    target = [0 if i == 0 and same_batch else -1 if n is None else n for i, n in enumerate(new)]
+    target = [-1 if n is None else n for n in new]
+    for i in range(min(x.ndim, y.ndim)):
+        if old[i] is new[i] is None and x.shape[i] == y.shape[i]:
+            target[i] = 0
+    if target.count(-1) > 1:
+        raise UnsupportedOpError(f"a reshape of {old} to {new}, in which several dimensions depend on what is open")
     e.define(y, e.node("Reshape", e.flat(x), e.integers(target)))
 
 

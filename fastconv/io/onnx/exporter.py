@@ -18,6 +18,10 @@ from .reexport import loaded
 from .tensors import value_info
 
 MIN_OPSET = 13
+# What open dimensions are while a model is traced: its sizes may have to be multiples of a power of 2.
+BATCH, SIZE, ODD_SIZE, OTHER_SIZE = 2, 256, 391, 384
+GIVE_NUMBERS = "save it for one size, by input_shape with numbers"
+_AXES = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
 MAX_BYTES = (1 << 31) - 1  # of a protobuf message, hence of a file
 # The oldest version of the file format that may hold an opset.
 _IR_VERSIONS = {13: 7, 14: 7, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12, 25: 13, 26: 13, 27: 13, 28: 14}
@@ -27,7 +31,8 @@ def save(model, path, input_shape=None, opset=17):
     """Save a model as an ONNX file, for ONNX Runtime and other engines.
 
     The file takes what the model takes: images stay (N, H, W, C), transposed once on their way in. It computes what the
-    model computes in inference. The batch stays open where the model leaves it open.
+    model computes in inference. What the model leaves open stays open: the batch, and the sizes of images where no layer
+    needs them.
 
     Parameters
     ----------
@@ -36,8 +41,8 @@ def save(model, path, input_shape=None, opset=17):
     path : str or os.PathLike
         What stood there is replaced as a whole, or left whole if anything fails.
     input_shape : tuple, or list or dict of tuples, optional
-        Batch first; None leaves the batch open. Needed where the model does not know it, or leaves other dimensions open.
-        A model loaded from ONNX keeps its file's shapes.
+        Batch first; None leaves a dimension open. Needed where the model does not know its shape; else it may fix what the
+        model leaves open. A model loaded from ONNX keeps its file's shapes.
     opset : int
         The version of ONNX's operators, 13 or later. A model loaded from ONNX keeps its own.
 
@@ -84,7 +89,7 @@ def to_proto(model, input_shape=None, opset=17):
 
 
 def _inputs(model, given):
-    """Return the shapes of a model's inputs, batch first, None for an open batch, as the model takes them."""
+    """Return the shapes of a model's inputs, batch first, None for what is open, as the model takes them."""
     shapes = given
     if shapes is None:
         if not model.built:
@@ -95,10 +100,8 @@ def _inputs(model, given):
     found = []
 
     def check(shape):
-        if not is_shape(shape) or not shape or None in shape[1:]:
-            raise ShapeError(
-                f"input_shape must tell all but the batch, which comes first and may be None; got {shape!r}"
-            )
+        if not is_shape(shape) or not shape:
+            raise ShapeError(f"input_shape must be a shape, batch first, None for what is open; got {shape!r}")
         found.append(shape)
         return shape
 
@@ -109,18 +112,22 @@ def _inputs(model, given):
 
 
 def _trace(model, inputs):
-    """Return (graph, shapes of its values, None for what depends on the batch).
+    """Return (graph, shapes of its values, None for what depends on what is open).
 
-    The model is traced for two sizes of the batch. What differs depends on it.
+    The model is traced for two sizes of the batch and of all else that is open. What differs depends on those.
     """
-    open_batch = any(shape[0] is None for shape in _leaves(inputs))
-    graph = _trace_for(model, inputs, 2)
-    if not open_batch:
+    try:
+        graph = _trace_for(model, inputs, BATCH, SIZE)
+    except ShapeError as error:
+        if any(None in shape[1:] for shape in _leaves(inputs)):
+            raise ShapeError(f"{model._title()} does not take inputs of any size: {error}; {GIVE_NUMBERS}") from error
+        raise
+    if not any(None in shape for shape in _leaves(inputs)):
         return graph, {}
-    other = _trace_for(model, inputs, 3)
+    other = _trace_again(model, inputs)
     problems, shapes = [], {}
     if [node.title for node in graph.nodes] != [node.title for node in other.nodes]:
-        raise UnsupportedOpError(f"{model._title()} does different things for different batches: {_give_a_batch()}")
+        raise UnsupportedOpError(f"{model._title()} does different things for different sizes: {GIVE_NUMBERS}")
     pairs = list(zip(graph.inputs.values(), other.inputs.values(), strict=True))
     for one, two in zip(graph.nodes, other.nodes, strict=True):
         if one.attrs != two.attrs and one.op.name != "reshape":
@@ -134,13 +141,17 @@ def _trace(model, inputs):
         shapes[one] = tuple(m if m == n else None for m, n in zip(one.shape, two.shape, strict=True))
     if problems:
         raise UnsupportedOpError(
-            f"some of {model._title()} is made for one batch size, {', '.join(problems)}: {_give_a_batch()}"
+            f"some of {model._title()} is made for one size of what is open, {', '.join(problems)}: {GIVE_NUMBERS}"
         )
     return graph, shapes
 
 
-def _give_a_batch():
-    return "save it for one, by input_shape with a number first"
+def _trace_again(model, inputs):
+    """Return the graph for another batch, and an odd size if the model takes one: it shows what even ones would hide."""
+    try:
+        return _trace_for(model, inputs, BATCH + 1, ODD_SIZE)
+    except ShapeError:
+        return _trace_for(model, inputs, BATCH + 1, OTHER_SIZE)
 
 
 def _leaves(inputs):
@@ -149,13 +160,14 @@ def _leaves(inputs):
     return found
 
 
-def _trace_for(model, inputs, batch):
+def _trace_for(model, inputs, batch, size):
     specs, count = {}, 0
 
     def name(shape):
         nonlocal count
         key, count = f"x{count}", count + 1
-        specs[key] = Spec(tuple(batch if n is None else n for n in shape), model.dtype)
+        opened = (size if i else batch for i in range(len(shape)))
+        specs[key] = Spec(tuple(m if n is None else n for n, m in zip(shape, opened, strict=True)), model.dtype)
         return key
 
     keys = map_shapes(name, inputs)
@@ -193,7 +205,7 @@ class _Export:
         for name, value in zip(names, graph.inputs.values(), strict=True):
             name = e.unique(name)
             e.define(value, name)
-            inputs.append(value_info(name, e.shape(value), value.dtype))
+            inputs.append(value_info(name, _dimensions(e.shape(value), f"{name}_" if inputs else ""), value.dtype))
         self.nodes()
         outputs = self.outputs()
         graph_proto = proto.Graph(
@@ -260,5 +272,15 @@ class _Export:
             else:
                 e.rename(old, name)
                 renamed[old] = name
-            infos.append(value_info(name, e.shape(value), value.dtype))
+            shape = e.shape(value)
+            if shape[:1] == (None,) and value.shape[0] != BATCH:  # several for each of the batch
+                shape = ("", *shape[1:])
+            infos.append(value_info(name, shape, value.dtype))
         return infos
+
+
+def _dimensions(shape, prefix):
+    """Return the shape of an input with names for what is open; None stays for the batch, which all inputs share."""
+    names = (None, *_AXES.get(len(shape), ()))
+    names += tuple(f"axis{i}" for i in range(len(names), len(shape)))
+    return tuple(name and prefix + name if n is None else n for n, name in zip(shape, names, strict=True))

@@ -193,9 +193,11 @@ def element_type(value):
 
 
 def value_info(name, shape, dtype):
-    """Return the ValueInfo of a tensor; None stands for a dimension that depends on the batch."""
+    """Return the ValueInfo of a tensor; a dimension that is open is a name, or None: without one, the first is the batch."""
     dims = [
-        proto.Dimension(dim_value=n) if n is not None else proto.Dimension(dim_param="" if i else "batch")
+        proto.Dimension(dim_value=n)
+        if isinstance(n, int)
+        else proto.Dimension(dim_param=("" if i else "batch") if n is None else n)
         for i, n in enumerate(shape)
     ]
     kind = proto.TensorType(elem_type=type_code(dtype), shape=proto.TensorShape(dim=dims))

@@ -374,11 +374,82 @@ def test_a_class_of_ones_own(tmp_path):
     assert_same(model, tmp_path, draw(2, 6, 6, 1), input_shape=(None, 6, 6, 1))
 
 
-def test_open_dimensions_need_a_shape(tmp_path):
+def encoder():
+    """What takes images of any size: windows that "same" pads by size, or not at all, and what makes images larger."""
+    x = layers.Input((None, None, 3), name="image")
+    y = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu")(x)
+    y = layers.BatchNormalization()(layers.DepthwiseConv2D(4, strides=(1, 2), padding="same")(y))
+    y = layers.MaxPooling2D(3, strides=2, padding="same")(y)
+    y = layers.AveragePooling2D(3, strides=2, padding="same")(y)
+    y = layers.Conv2D(5, 3, dilation_rate=2, padding="same")(layers.ZeroPadding2D(1)(y))
+    y = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(layers.UpSampling2D(2)(y))
+    y = layers.Concatenate()([y, layers.Conv2DTranspose(4, 3, padding="same", activation="silu")(y)])
+    return Model(x, [layers.Conv2D(2, 2)(y), layers.GlobalAveragePooling2D()(y), layers.Flatten()(y)])
+
+
+def skipping():
+    """Sizes that are no multiples of 4 do not fit."""
+    x = layers.Input((None, None, 2))
+    y = layers.Conv2D(4, 3, padding="same")(x)
+    z = layers.UpSampling2D(4)(layers.MaxPooling2D(4)(y))
+    return Model(x, layers.Softmax()(layers.Add()([y, z])))
+
+
+def of_two():
+    a, b = layers.Input((None, 3)), layers.Input((None, 3))
+    return Model([a, b], layers.Concatenate()([layers.Conv1D(4, 5, padding="causal")(x) for x in (a, b)]))
+
+
+class Places(layers.Layer):
+    """Every pixel of every image as a row: the first dimension is the batch no more."""
+
+    def call(self, inputs):
+        return ops.reshape(inputs, -1, inputs.shape[-1])
+
+
+def over_places():
+    return Sequential([layers.Conv2D(4, 3, input_shape=(None, None, 4)), Places(), layers.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    ("make", "shapes"),
+    [
+        (encoder, [(2, 16, 16, 3), (1, 33, 21, 3), (3, 9, 40, 3)]),
+        (skipping, [(2, 8, 12, 2), (1, 20, 4, 2)]),
+        (of_two, [(2, 9, 3), (1, 30, 3)]),
+        (over_places, [(2, 5, 9, 4), (1, 8, 3, 4)]),
+    ],
+)
+def test_open_dimensions_stay_open(tmp_path, make, shapes):
+    model = make()
+    randomise(model)
+    proto, data = export(model, tmp_path / "m.onnx")
+    for value in proto.graph.input:
+        *opened, channels = value.type.tensor_type.shape.dim
+        assert len({d.dim_param for d in opened}) == len(opened) and all(d.dim_param for d in opened)
+        assert channels.dim_value == shapes[0][-1]
+    named = [value.type.tensor_type.shape.dim[0].dim_param for value in proto.graph.output]
+    assert set(named) == ({""} if make is over_places else {"batch"})
+    for shape in shapes:
+        xs = [draw(*shape) for _ in proto.graph.input]
+        expected = model(xs if len(xs) > 1 else xs[0], training=False)
+        feeds = {value.name: x for value, x in zip(proto.graph.input, xs, strict=True)}
+        for results in (InferenceSession(data).run(None, feeds), run_onnx_runtime(data, feeds)):
+            for got, want in zip(results, expected if isinstance(expected, list) else [expected], strict=True):
+                assert got.shape == want.shape
+                np.testing.assert_allclose(got, want.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_open_dimensions_can_be_fixed(tmp_path):
     model = Sequential([layers.Conv2D(2, 3, input_shape=(None, None, 1)), layers.GlobalMaxPooling2D()])
-    with pytest.raises(errors.ShapeError, match="input_shape must tell all but the batch"):
-        fc.onnx.save(model, tmp_path / "m.onnx")
     assert_same(model, tmp_path, draw(2, 8, 7, 1), input_shape=(None, 8, 7, 1))
+
+
+def test_what_needs_sizes_says_so(tmp_path):
+    model = Own()
+    model(draw(2, 6, 6, 1))
+    with pytest.raises(errors.ShapeError, match="does not take inputs of any size: .*save it for one size"):
+        fc.onnx.save(model, tmp_path / "m.onnx", input_shape=(None, None, None, 1))
 
 
 def test_a_fixed_batch(tmp_path):
@@ -406,7 +477,7 @@ class Pairs(layers.Layer):
 def test_what_depends_on_the_batch(tmp_path):
     assert_same(Sequential([layers.InputLayer((4,)), Pairs()]), tmp_path, draw(3, 4))
     model = Sequential([layers.InputLayer((4,)), ByBatch()])
-    with pytest.raises(errors.UnsupportedOpError, match=r"a constant of shape \(2, 1\).*input_shape with a number"):
+    with pytest.raises(errors.UnsupportedOpError, match=r"a constant of shape \(2, 1\).*input_shape with numbers"):
         fc.onnx.save(model, tmp_path / "m.onnx")
 
 
