@@ -1,6 +1,7 @@
 """Names of a package that are imported when they are first asked for: importing the package loads nothing else."""
 
 import importlib
+import sys
 
 
 def attach(package, homes):
@@ -19,9 +20,11 @@ def attach(package, homes):
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]
         module = importlib.import_module(home or f".{name}", package)
-        return module if home is None else getattr(module, name)
+        found = module if home is None else getattr(module, name)
+        setattr(sys.modules[package], name, found)  # from now on Python finds it without asking
+        return found
 
     def names():
-        return sorted({*vars(importlib.import_module(package)), *homes})
+        return sorted({*vars(sys.modules[package]), *homes})
 
     return find, names, sorted(homes)

@@ -3,12 +3,12 @@
 An operation's file loads at the first use of its function. Loading this package gives `Tensor` its operators.
 """
 
-import importlib
 import sys
 import types
 
 from ..autograd import Tensor
 from ..autograd.tensor import OPERATORS
+from ..lazy import attach
 
 # File -> the public functions that live in it.
 _FILES = {
@@ -59,27 +59,17 @@ _FILES = {
 }
 FUNCTIONS = {function: file for file, functions in _FILES.items() for function in functions.split()}
 
-__all__ = sorted(FUNCTIONS)
+__getattr__, __dir__, __all__ = attach(__name__, {name: f".{file}" for name, file in FUNCTIONS.items()})
 
 
 class _Package(types.ModuleType):
     """This package. ``ops.transpose`` is the function, also after the file of that name was imported."""
-
-    def __getattr__(self, name):
-        if name not in FUNCTIONS:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        function = getattr(importlib.import_module(f"{self.__name__}.{FUNCTIONS[name]}"), name)
-        setattr(self, name, function)
-        return function
 
     def __setattr__(self, name, value):
         # The import system puts a loaded submodule here under its name, which a function may have.
         if isinstance(value, types.ModuleType) and name in FUNCTIONS:
             return
         super().__setattr__(name, value)
-
-    def __dir__(self):
-        return sorted({*super().__dir__(), *FUNCTIONS})
 
 
 _package = sys.modules[__name__]
