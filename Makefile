@@ -18,7 +18,7 @@ test: $(VENV)/.tests  ## build, install into .venv, run the whole test suite
 test-all: $(VENV)/.extras  ## the same with the extras (PyTorch, ONNX Runtime, Pillow, matplotlib), so that nothing skips for want of them
 	$(BIN)/pytest tests -rs
 
-lint: $(VENV)/.lint  ## ruff and cython-lint
+lint: $(VENV)/.lint  ## ruff and cython-lint (lines of C, long files: tests/test_architecture.py)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH=$(abspath $(BIN)):$$PATH cython-lint fastconv/_kernels

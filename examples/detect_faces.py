@@ -1,6 +1,6 @@
 """Find faces with an ONNX detector of the kind of UltraFace, and draw boxes around them.
 
-python examples/detect_faces.py                                   a small detector of bright spots, made here, on a drawn picture
+python examples/detect_faces.py                                   a detector of bright spots, made here, on a drawn picture
 python examples/detect_faces.py MODEL.onnx PICTURE --out FILE     version-RFB-320.onnx, say, on any picture (needs Pillow)
 
 The detector takes pixels as (x - 127) / 128 and gives scores (1, N, 2), of "nothing" and "face", and boxes (1, N, 4): left,

@@ -1,8 +1,8 @@
 /* The vector vocabulary that every kernel is written in, over the compiler's vector types.
  *
  * A simd/<isa>.h defines FC_ISA, FC_VL (floats per vector), FC_MR and FC_NRV (the tile: rows, vectors per row), and may
- * define FC_OWN_PARTIAL / FC_OWN_SELECT / FC_OWN_BYTES / FC_OWN_BITS / FC_OWN_SCALE to bring faster versions, before it includes this
- * file.
+ * define FC_OWN_PARTIAL / FC_OWN_SELECT / FC_OWN_BYTES / FC_OWN_BITS / FC_OWN_SCALE to bring faster versions, before it
+ * includes this file.
  * Arithmetic uses the ordinary operators; `a * b + c` contracts to a fused multiply-add where the set has one.
  */
 #ifndef FC_VECTOR_H

@@ -1,8 +1,9 @@
 """Models <-> files and pickles.
 
 A ``.fastconv`` file holds the variables by path (``model/conv2d_1/kernel``: the second layer of class Conv2D, whatever its
-name), those of the optimizer if asked for (``optimizer/...``), and as metadata the architecture and the compile settings as data. Loading builds the architecture without memory first (see
-`layers.context.skeleton`), compares it with the arrays of the file, and only then puts them in.
+name), those of the optimizer if asked for (``optimizer/...``), and as metadata the architecture and the compile settings
+as data. Loading builds the architecture without memory first (see `layers.context.skeleton`), compares it with the arrays
+of the file, and only then puts them in.
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""A plugin of pytest (-p tests.amx.everywhere): whatever can run on the tile unit does, the smallest cases of the registry too."""
+"""A plugin of pytest (-p tests.amx.everywhere): whatever can run on the tile unit does, also the registry's smallest cases."""
 
 from fastconv.ops import _tiles
 

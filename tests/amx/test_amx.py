@@ -1,4 +1,4 @@
-"""Products on the tile unit: their error, odd values, whose bits depend on what. Run by tools/emulate_amx where no CPU has it."""
+"""Products on the tile unit: their error, odd values, what bits depend on. tools/emulate_amx runs them where no CPU has it."""
 
 import importlib
 import io

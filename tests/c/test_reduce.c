@@ -34,7 +34,8 @@ void test_reduce(void) {
                             put(y, c, result, kind == FC_REDUCE_MAX || kind == FC_REDUCE_MIN ? 0 : scale);
                             if (accumulate) y.got[c] = before[c];
                         }
-                        fc_reduce call = {x, y.got, rows, columns, columns ? x_row : 0, (int32_t)accumulate, (fc_reduction)kind};
+                        fc_reduce call = {x, y.got, rows, columns, columns ? x_row : 0,
+                                          (int32_t)accumulate, (fc_reduction)kind};
                         k->reduce(&call);
                         expect(y, 2.0 * (double)rows + 4);
                         release();

@@ -1,4 +1,4 @@
-"""Every activation in every kernel that fuses one, with and without a residual; the rest of the registry knows a few of each."""
+"""Every activation in every kernel that fuses one, with and without a residual; the registry's cases know a few of each."""
 
 import importlib
 

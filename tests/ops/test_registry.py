@@ -1,4 +1,4 @@
-"""What holds for every operation, from its declaration alone: kernels against references, gradients, shapes, threads, batches."""
+"""What holds for every operation, by its declaration alone: kernels against references, gradients, shapes, threads, batch."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""NaN, infinities and numbers that some algorithm cannot hold: every mode gives them where IEEE float32 does, and nowhere else."""
+"""NaN, infinities and numbers that some algorithm cannot hold: every mode has them where IEEE float32 has, nowhere else."""
 
 import numpy as np
 import pytest

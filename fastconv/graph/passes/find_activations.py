@@ -39,7 +39,7 @@ def _replace(rewriter, old, x, name, *numbers):
 
 
 def _with_number(rewriter, node):
-    """Return (x, number) of a node with two operands of which one, the divisor of a division, is a number; else (None, None)."""
+    """Return (x, number) of a node with two operands of which one, of a division the divisor, is a number, or (None, None)."""
     a, b = node.inputs["a"], node.inputs["b"]
     for x, other in ((a, b), (b, a)) if node.op.name != "divide" else ((a, b),):
         if node.outputs["y"].spec == x.spec and not rewriter.is_constant(x):

@@ -102,7 +102,7 @@ def map_file(path):
 
 
 def let_go(arrays):
-    """Let the system take back the memory of files that arrays lie in, as `map_file` mapped them: they are read again if need be."""
+    """Let the system take back the memory of files that `map_file` mapped for these arrays: they are read again if need be."""
     maps = {}
     for array in arrays:
         while isinstance(array, (np.ndarray, memoryview)):
