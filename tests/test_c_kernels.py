@@ -112,6 +112,18 @@ def test_every_kernel_of_this_machine(native):
         assert tested & optional in (optional, set()), f"tests/c has no test of {sorted(optional - tested)} ({isa})"
 
 
+def test_a_field_and_its_function_have_one_name():
+    structs = set(re.findall(r"^} (fc_\w+);", (CSRC / "fastconv.h").read_text(), re.M))
+    tables = r"^(?:FC_PART\(\w+\)|const fc_(\w+) \w+) = {(.*?)^};"
+    text = "\n".join(path.read_text() for path in [*CSRC.glob("*/*.c"), *CSRC.glob("*/*.h")])
+    found = re.findall(tables, text, re.M | re.S)
+    assert len(found) > 5
+    for section, fields in found:
+        for field, function in re.findall(r"\.(\w+) = ([a-z]\w+),", fields):
+            names = [f"fc_{field}", f"fc_{section}_{field}"] if section else [f"fc_{field}"]
+            assert function in [name + "_run" * (name in structs) for name in names], f".{field} = {function}"
+
+
 def test_aarch64(aarch64):
     assert run([*aarch64, "--picked"]) == "neon neon\n"
     check(run(aarch64), ["neon", "baseline"])

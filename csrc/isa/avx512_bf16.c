@@ -16,7 +16,7 @@
 
 const fc_bfloat16 fc_bfloat16_avx512 = {
     .tile = fc_tile_run,
-    .pack_panel = fc_pack_pairs,
+    .pack_panel = fc_bfloat16_pack_panel,
     .round = fc_round,
     .widen = fc_widen,
     .winograd_2x2 = {2, 2, winograd_kernel_2x2, winograd_input_2x2, winograd_output_2x2},

@@ -268,7 +268,7 @@ static int64_t fc_amx_finish_run(const fc_amx_finish *f) {
     return suspects;
 }
 
-static const char *amx_compiled_for(void) {
+static const char *fc_amx_compiled_for(void) {
 #if defined(__AMX_TILE__) && defined(__AMX_BF16__)
     return "amx";
 #else
@@ -277,7 +277,7 @@ static const char *amx_compiled_for(void) {
 }
 
 const fc_amx fc_amx_bf16 = {
-    .compiled_for = amx_compiled_for,
+    .compiled_for = fc_amx_compiled_for,
     .split = fc_amx_split,
     .split_transposed = fc_amx_split_transposed,
     .pack = fc_amx_pack,

@@ -3,7 +3,7 @@
 /* How many k of a panel are packed as floats before they are rounded. */
 enum { FC_PACK_BLOCK = 64 };
 
-static void fc_pack_pairs(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
+static void fc_bfloat16_pack_panel(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                           float *out) {
     float block[FC_PACK_BLOCK * FC_NR];
     for (int64_t start = 0; start < depth; start += FC_PACK_BLOCK) {

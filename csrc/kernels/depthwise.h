@@ -330,7 +330,7 @@ FC_EACH_BOX(FC_BOX)
 /* Outputs of a run: few enough for the first-level cache to keep their lines while the boxes of taps pass. */
 enum { FC_RUN = 28 };
 
-static void fc_depthwise_backward_kernel_run(const fc_depthwise *t) {
+static void fc_depthwise_backward_kernel(const fc_depthwise *t) {
     const fc_window *g = &t->window;
     const int64_t runs = (g->columns + FC_RUN - 1) / FC_RUN;
     for (int64_t i = 0; i < g->rows; i++) {

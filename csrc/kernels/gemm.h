@@ -184,7 +184,7 @@ static void fc_tile_run(const fc_tile *t) {
         tile_panel(t, 0, 0);
 }
 
-static void fc_tile_blocks_run(const fc_tile *t, int64_t block) { tile_panel(t, block, 1); }
+static void fc_tile_blocks(const fc_tile *t, int64_t block) { tile_panel(t, block, 1); }
 
 /* ---- sums of outer products */
 

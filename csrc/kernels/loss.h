@@ -59,7 +59,7 @@ FC_INLINE double loss_as(fc_loss_kind kind, const fc_loss *a) {
     return total;
 }
 
-static double fc_loss_rows(const fc_loss *a) {
+static double fc_loss_run(const fc_loss *a) {
     switch (a->kind) {
     case FC_LOSS_SQUARED: return loss_as(FC_LOSS_SQUARED, a);
     case FC_LOSS_BINARY: return loss_as(FC_LOSS_BINARY, a);
@@ -93,7 +93,7 @@ FC_INLINE void loss_backward_as(fc_loss_kind kind, const fc_loss *a) {
         loss_backward_flat(kind, a, r * a->columns, a->columns, NULL, (float)(scale * a->weight[r]));
 }
 
-static void fc_loss_backward_rows(const fc_loss *a) {
+static void fc_loss_backward(const fc_loss *a) {
     switch (a->kind) {
     case FC_LOSS_SQUARED: loss_backward_as(FC_LOSS_SQUARED, a); break;
     case FC_LOSS_BINARY: loss_backward_as(FC_LOSS_BINARY, a); break;

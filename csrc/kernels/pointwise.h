@@ -32,7 +32,7 @@ FC_INLINE vf pointwise_sign(vf x) {
     return v_select(x > 0, v_set(1.0f), v_select(x < 0, v_set(-1.0f), zero_or_nan));
 }
 
-static void fc_unary_run(fc_unary_kind kind, const float *x, float *y, int64_t n) {
+static void fc_unary(fc_unary_kind kind, const float *x, float *y, int64_t n) {
     switch (kind) {
     case FC_EXP: POINTWISE_VECTORS(v_exp(v));
     case FC_LOG: POINTWISE_VECTORS(pointwise_log(v));

@@ -73,7 +73,7 @@ FC_INLINE void reduce_as(fc_reduction kind, const fc_reduce *p) {
     if (c < p->columns) reduce_columns(kind, p, c, 1, p->columns - c);
 }
 
-static void fc_reduce_call(const fc_reduce *p) {
+static void fc_reduce_run(const fc_reduce *p) {
     switch (p->kind) {
     case FC_REDUCE_SUM: reduce_as(FC_REDUCE_SUM, p); break;
     case FC_REDUCE_MAX: reduce_as(FC_REDUCE_MAX, p); break;

@@ -126,7 +126,7 @@ static void shallow_pool(const float *rows, int64_t row, int64_t width, float *y
     }
 }
 
-static void fc_shallow_forward(const fc_shallow *t) {
+static void fc_shallow_run(const fc_shallow *t) {
     if (!t->pairs) {
         shallow_rows(t);
         return;

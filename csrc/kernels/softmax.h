@@ -125,7 +125,7 @@ static double log_likelihood(const float *x, const float *t, int64_t columns, fl
     return total;
 }
 
-static double fc_softmax_loss_rows(const fc_softmax_loss *a) {
+static double fc_softmax_loss_run(const fc_softmax_loss *a) {
     const int64_t columns = a->columns;
     const float uniform = a->smoothing / (float)columns, keep = 1.0f - a->smoothing;
     double total = 0;
@@ -173,7 +173,7 @@ static double fc_softmax_loss_rows(const fc_softmax_loss *a) {
     return total;
 }
 
-static void fc_softmax_loss_backward_rows(const fc_softmax_loss *a) {
+static void fc_softmax_loss_backward(const fc_softmax_loss *a) {
     const int64_t columns = a->columns;
     const float uniform = a->smoothing / (float)columns, keep = 1.0f - a->smoothing;
     for (int64_t r = 0; r < a->rows; r++) {

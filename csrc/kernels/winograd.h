@@ -297,7 +297,7 @@ FC_INLINE void winograd_gradient_vector(const fc_item *const *d, int64_t c, int6
     winograd_gradient_row(-e, -f, z + 12 * matrix, matrix);
 }
 
-static void fc_winograd_gradient_run(const fc_winograd_input *t) {
+static void fc_winograd_gradient(const fc_winograd_input *t) {
     const int64_t whole = t->channels / FC_VL * FC_VL, padded = (t->channels + FC_NR - 1) / FC_NR * FC_NR;
     winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {

@@ -5,7 +5,7 @@
 
 FC_PART(depthwise) = {
     .depthwise = fc_depthwise_run,
-    .depthwise_backward_kernel = fc_depthwise_backward_kernel_run,
+    .depthwise_backward_kernel = fc_depthwise_backward_kernel,
     .repeat = fc_repeat,
     .fold = fc_fold,
 };

@@ -15,31 +15,31 @@
 #define FC_QUOTE_AS_IS(name) #name
 #define FC_QUOTE(name) FC_QUOTE_AS_IS(name)
 
-static const char *compiled_for(void) { return fc_compiled_for_macros(); }
+static const char *fc_compiled_for(void) { return fc_compiled_for_macros(); }
 
 FC_PART(rest) = {
     .isa = FC_QUOTE(FC_ISA),
     .vector_length = FC_VL,
     .mr = FC_MR,
     .nr = FC_NR,
-    .compiled_for = compiled_for,
+    .compiled_for = fc_compiled_for,
     .fma_peak = fc_fma_peak,
     .activate = fc_activate,
     .activate_backward = fc_activate_backward,
     .add_n = fc_add_n,
-    .reduce = fc_reduce_call,
+    .reduce = fc_reduce_run,
     .resample = fc_resample_run,
     .move = fc_move_run,
     .cast = fc_cast,
-    .unary = fc_unary_run,
+    .unary = fc_unary,
     .binary = fc_binary_run,
     .where = fc_where,
     .softmax = fc_softmax,
     .softmax_backward = fc_softmax_backward,
-    .softmax_loss = fc_softmax_loss_rows,
-    .softmax_loss_backward = fc_softmax_loss_backward_rows,
-    .loss = fc_loss_rows,
-    .loss_backward = fc_loss_backward_rows,
+    .softmax_loss = fc_softmax_loss_run,
+    .softmax_loss_backward = fc_softmax_loss_backward,
+    .loss = fc_loss_run,
+    .loss_backward = fc_loss_backward,
     .loss_mean = fc_loss_mean,
     .dropout = fc_dropout,
     .dropout_backward = fc_dropout_backward,
