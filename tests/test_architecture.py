@@ -86,6 +86,11 @@ def test_long_files_give_their_reason():
     assert not [name for name, lines in long.items() if "Over 500 lines: " not in "\n".join(lines[:30])]
 
 
+def test_cython_rounds_up_by_ceil_div():
+    """`-(-a // b)` is right or wrong by the types of a and b: `//` on C integers truncates."""
+    assert not [f"{name}:{i}" for name, lines in sources(".pyx") for i, s in enumerate(lines, 1) if "-(-" in s]
+
+
 def test_every_module_has_a_place():
     found = {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in modules()}
     assert found == set(LEVEL)

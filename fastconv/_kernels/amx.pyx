@@ -18,11 +18,11 @@ blocks, bands and panels. A tile configuration is loaded and released inside one
 from libc.stdint cimport int32_t, int64_t, uint16_t
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import microseconds, split
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import microseconds, split
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
     FC_AMX_COLUMNS, FC_AMX_DEPTH, FC_AMX_ROWS, FC_AMX_TILE, fc_activation, fc_amx, fc_amx_finish, fc_amx_tile, fc_tile,
 )
@@ -72,12 +72,12 @@ cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
 
 def blocks_of(depth):
     """Return how many blocks of a tile's depth a reduction takes."""
-    return -(-depth // FC_AMX_DEPTH)
+    return ceil_div(depth, FC_AMX_DEPTH)
 
 
 def tile_bytes(groups, taps, depth, columns, terms):
     """Return the size of the packed tiles."""
-    return groups * -(-columns // FC_AMX_COLUMNS) * taps * blocks_of(depth) * terms * 4 * FC_AMX_TILE
+    return groups * ceil_div(columns, FC_AMX_COLUMNS) * taps * blocks_of(depth) * terms * 4 * FC_AMX_TILE
 
 
 def pack(str packed, str tiles, *, groups, taps, depth, columns, terms):
@@ -85,7 +85,7 @@ def pack(str packed, str tiles, *, groups, taps, depth, columns, terms):
     cdef PackArgs args
     args.packed, args.tiles, args.k = NULL, NULL, kernels()
     args.depth, args.nbytes, args.terms = depth, blocks_of(depth) * terms * 4 * FC_AMX_TILE, terms
-    chunks = groups * -(-columns // FC_AMX_COLUMNS) * taps
+    chunks = groups * ceil_div(columns, FC_AMX_COLUMNS) * taps
     return Step("amx_pack", <size_t>&pack_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.tiles - <char *>&args, tiles, True)),
@@ -241,7 +241,7 @@ def product(str a, str packed, str tiles, bias, residual, str y, *, rows, depth,
     args.a_row, args.a_k = (1, a_row) if transposed else (a_row, 1)
     args.a_batch, args.packed_batch, args.y_batch = a_batch, packed_batch, y_batch
     args.tiles_batch = tile_bytes(1, 1, depth, columns, terms) if packed_batch else 0
-    args.panels = -(-columns // FC_AMX_COLUMNS)
+    args.panels = ceil_div(columns, FC_AMX_COLUMNS)
     args.bands, args.band = split(rows, BAND, 2 * FC_AMX_ROWS)
     together = panels_of_chunk(args.panels, args.bands * batches, args.band)
     args.panel_blocks, args.panel_block = split(args.panels, together)
@@ -261,4 +261,4 @@ def product(str a, str packed, str tiles, bias, residual, str y, *, rows, depth,
 
 def panels_of_chunk(panels, bands, band):
     """Return how many panels a chunk takes at most, of so many bands of rows."""
-    return max(1, min(max(-(-panels * bands // CHUNKS), MIN_PANELS), SUMS_BYTES // (band * 4 * FC_AMX_COLUMNS)))
+    return max(1, min(max(ceil_div(panels * bands, CHUNKS), MIN_PANELS), SUMS_BYTES // (band * 4 * FC_AMX_COLUMNS)))

@@ -18,11 +18,12 @@ from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import chunk_flops, microseconds, split
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import DEPTH_BLOCK, band_rows, chunk_flops, microseconds, split
+from fastconv._kernels.gemm import DEPTH_BLOCK, band_rows
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_gather, fc_tile
 
 cdef extern from "fastconv.h" nogil:
@@ -188,7 +189,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
     args.depth, args.taps_d, args.taps_h, args.taps_w = depth, len(tap_d), len(tap_h), len(tap_w)
     taps = len(tap_d) * len(tap_h) * len(tap_w)
     # Bands run over the borders of images, which keeps tiles full on small maps.
-    args.panels = -(-columns // k.nr)
+    args.panels = ceil_div(columns, k.nr)
     args.bands, args.band = split(args.pixels, band_rows(4 * groups * args.panels * k.nr * taps * depth), k.mr)
     args.pointers = args.band + k.mr
     args.panel_blocks, args.panel_block = split(

@@ -18,13 +18,13 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import microseconds, split
 from fastconv._kernels.amx import BAND, SPEED, blocks_of, panels_of_chunk, pixel_bytes
 from fastconv._kernels.conv import volume
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import microseconds, split
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
     FC_AMX_COLUMNS, FC_AMX_DEPTH, FC_AMX_ROWS, FC_AMX_TILE, fc_activation, fc_amx, fc_amx_finish, fc_amx_tile,
     fc_gather, fc_tile,
@@ -199,7 +199,7 @@ def convolve(str x, str terms_of, str packed, str tiles, bias, residual, str y, 
     args.taps_h, args.taps_w, args.channels = len(tap_h), len(tap_w), x_channels
     args.groups, args.depth, args.columns, args.terms, args.blocks = groups, depth, columns, terms, blocks_of(depth)
     args.pixels, args.pixel = images * args.out_height * args.out_width, pixel_bytes(groups, depth, terms)
-    args.panels = -(-columns // FC_AMX_COLUMNS)
+    args.panels = ceil_div(columns, FC_AMX_COLUMNS)
     taps = args.taps_h * args.taps_w
     wanted = min(BAND, COPIES_BYTES // args.pixel // (2 * FC_AMX_ROWS) * 2 * FC_AMX_ROWS)
     args.bands, args.band = split(args.pixels, max(wanted, 2 * FC_AMX_ROWS), 2 * FC_AMX_ROWS)

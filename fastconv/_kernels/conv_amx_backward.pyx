@@ -18,12 +18,12 @@ from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import microseconds, split, sum_parts
 from fastconv._kernels.amx import CHUNKS, SPEED
 from fastconv._kernels.conv import volume
-from fastconv._kernels.gemm import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
     FC_ACT_NONE, FC_AMX_COLUMNS, FC_AMX_DEPTH, FC_AMX_ROWS, FC_AMX_TILE, fc_amx, fc_amx_finish, fc_amx_tile,
     fc_outer,
@@ -232,17 +232,17 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, ker
     # the cache from channel to channel.
     reach = args.blocks * FC_AMX_DEPTH + (args.lines - args.out_height) * args.line + args.line - args.out_width
     args.pitch = max(reach, args.lines * args.line) + FC_AMX_DEPTH
-    args.row_tiles = -(-depth // FC_AMX_ROWS)
-    args.row = (-(-images * args.pitch // FC_AMX_DEPTH) | 1) * FC_AMX_DEPTH
+    args.row_tiles = ceil_div(depth, FC_AMX_ROWS)
+    args.row = (ceil_div(images * args.pitch, FC_AMX_DEPTH) | 1) * FC_AMX_DEPTH
     args.term = groups * args.row_tiles * FC_AMX_ROWS * args.row
     args.phase, args.phases_w = terms * args.term, min(args.step_w, reach_w + 1)
     phases = min(args.step_h, reach_h + 1) * args.phases_w
-    args.panels, taps = -(-columns // FC_AMX_COLUMNS), args.taps_h * args.taps_w
+    args.panels, taps = ceil_div(columns, FC_AMX_COLUMNS), args.taps_h * args.taps_w
     args.tile_blocks, args.tile_block = split(args.row_tiles, max(1, ROW_TILES // taps))
     sums = taps * args.tile_block * FC_AMX_ROWS * FC_AMX_COLUMNS * 4
     args.panel_blocks, args.panel_block = split(args.panels, max(1, SUMS_BYTES // sums))
     chunks = groups * args.tile_blocks * args.panel_blocks
-    args.parts, args.part = split(images, -(-images // min(images, -(-CHUNKS // chunks))))
+    args.parts, args.part = split(images, ceil_div(images, min(images, ceil_div(CHUNKS, chunks))))
     args.image_block = min(args.part, max(1, DEPTH_BLOCKS // args.blocks))
     _, args.depth_block = split(args.blocks, max(DEPTH_BLOCKS, args.blocks) if args.image_block > 1 else DEPTH_BLOCKS)
     planes, tiles, target = f"{x}_planes", f"{dy}_tiles", f"{dkernel}_parts" if args.parts > 1 else dkernel
@@ -277,4 +277,4 @@ def blocks_of_image(out_size, kernel_size, strides, dilations):
     """Return how many blocks of the reduction an image takes."""
     _, rows, columns = volume(out_size, 1)
     line = columns + (volume(kernel_size, 1)[2] - 1) * volume(dilations, 1)[2] // volume(strides, 1)[2]
-    return -(-((rows - 1) * line + columns) // FC_AMX_DEPTH)
+    return ceil_div((rows - 1) * line + columns, FC_AMX_DEPTH)

@@ -11,10 +11,10 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.gemm import microseconds, split, sum_parts
+from fastconv._kernels.chunks import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport fc_outer
 
 cdef extern from "fastconv.h" nogil:
@@ -243,8 +243,8 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     args.taps_d, args.taps_h, args.taps_w, args.groups, args.depth, args.columns = kd, kh, kw, groups, depth, columns
     args.box_planes = max(1, BOX // max(rows * cols, 1))
     args.row_blocks, args.box_rows = split(rows, max(1, BOX // max(cols, 1)))
-    args.plane_blocks = -(-out_planes // args.box_planes)
-    args.panels, args.tiles = -(-columns // k.nr), -(-depth // k.mr)
+    args.plane_blocks = ceil_div(out_planes, args.box_planes)
+    args.panels, args.tiles = ceil_div(columns, k.nr), ceil_div(depth, k.mr)
     boxes = args.samples * args.plane_blocks * args.row_blocks
     if boxes == 0 or size == 0:
         return (tuple(runtime.zero(name, 4 * n) for name, n in results.items()),), {}
@@ -254,15 +254,15 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     # strips of a box.
     args.tap_blocks, panel_block, tile_block = 1, groups * args.panels, args.tiles
     if size * 4 > SPLIT_BYTES:
-        args.tap_blocks, panel_block = min(kh, -(-kh * kw // 3)), 1
+        args.tap_blocks, panel_block = min(kh, ceil_div(kh * kw, 3)), 1
         if sparse:
             panel_block, tile_block = max(1, BLOCK_COLUMNS // k.nr), max(1, BLOCK_ROWS // k.mr)
     args.panel_blocks, args.panel_block = split(groups * args.panels, panel_block)
     args.tile_blocks, args.tile_block = split(args.tiles, tile_block)
     units = kd * args.tap_blocks * args.tile_blocks * args.panel_blocks
-    args.parts = max(1, min(-(-16 // units), boxes, int(flops / 1e6)))
+    args.parts = max(1, min(ceil_div(16, units), boxes, int(flops / 1e6)))
     args.dy_scratch = scratch = align(4 * args.panel_block * args.box_planes * args.box_rows * cols * k.nr)
-    span = (args.box_rows - 1) * args.step_h + (-(-kh // args.tap_blocks) - 1) * args.dilation_h + 1
+    span = (args.box_rows - 1) * args.step_h + (ceil_div(kh, args.tap_blocks) - 1) * args.dilation_h + 1
     args.ahead_x = not sparse
     # Tiles of x are made contiguous too, where they are used often enough.
     args.strip = kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks

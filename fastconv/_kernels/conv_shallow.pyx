@@ -18,12 +18,12 @@ from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import chunk_flops, microseconds, split, sum_parts
 from fastconv._kernels.conv import volume
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import chunk_flops, microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align
 from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer
 
 cdef extern from "fastconv.h" nogil:

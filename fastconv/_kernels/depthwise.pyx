@@ -8,11 +8,11 @@ from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import microseconds, split, sum_parts
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import microseconds, split, sum_parts
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align
 from fastconv._kernels.table cimport fc_activation, fc_window
 
 cdef extern from "fastconv.h" nogil:

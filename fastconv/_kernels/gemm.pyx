@@ -1,4 +1,4 @@
-"""Matrix products, and what they share with convolutions: packed panels, ordered sums, fused epilogues backwards.
+"""Matrix products, and what they share with convolutions: packed panels, fused epilogues backwards.
 
 The right operand is packed in panels of NR columns, `[group][panel][tap][k][NR]`, so that the inner loop reads it in
 one straight line. A product walks
@@ -19,9 +19,11 @@ rows (C: fc_outer).
 from libc.stdint cimport int64_t
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import CHUNK_FLOPS, microseconds, split, sum_parts
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
 
+from fastconv._kernels.chunks cimport ceil_div
 from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer, fc_tile
 
 cdef extern from "fastconv.h" nogil:
@@ -50,16 +52,10 @@ cdef extern from "fastconv.h" nogil:
                       int64_t out_pixel) noexcept nogil
         void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                            float *out) noexcept nogil
-        void (*sum_parts)(const float *parts, int64_t count, int64_t stride, int64_t size, float *out) noexcept nogil
         void (*epilogue_backward)(const fc_epilogue_backward *) noexcept nogil
 
 # The longest block of a reduction: its part of a panel streams through the first-level cache from the second.
 DEPTH_BLOCK = 640
-# Arithmetic of a chunk, about 40 microseconds on AVX2. Where the whole is little it is less, so that there are about so
-# many chunks for several threads to share, down to where claiming a chunk and filling its tables would show.
-CHUNK_FLOPS = 4_000_000
-LEAST_CHUNK_FLOPS = 200_000
-LEAST_CHUNKS = 8
 # How many chunks at most share the rows of a product.
 CHUNKS = 16
 # What a chunk reads at least of a matrix that is multiplied by a vector.
@@ -70,24 +66,6 @@ PANELS_STAY = 1 << 19
 
 cdef const fc_kernels *kernels() except NULL:
     return <const fc_kernels *><size_t>runtime.table()
-
-
-def microseconds(flops):
-    """Estimate the time of so much arithmetic in the tiles of the active instruction set."""
-    return flops / (kernels().vector_length * 1e4)
-
-
-def split(total, target, multiple=1):
-    """Return (parts, size): `total` in about equal parts of at most about `target`, the size a multiple."""
-    parts = max(1, -(-total // target))
-    size = -(-max(total, 1) // parts)
-    size = -(-size // multiple) * multiple
-    return max(1, -(-total // size)), size
-
-
-def chunk_flops(total):
-    """Return the arithmetic of a chunk, of so much in all."""
-    return int(min(max(total // LEAST_CHUNKS, LEAST_CHUNK_FLOPS), CHUNK_FLOPS))
 
 
 def band_rows(packed):
@@ -121,7 +99,7 @@ cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
 def packed_bytes(groups, taps, depth, columns, pairs=False):
     """Return the size of the packed panels, of float32 or in pairs of bfloat16."""
     nr = kernels().nr
-    return groups * -(-columns // nr) * taps * depth * nr * (2 if pairs else 4)
+    return groups * ceil_div(columns, nr) * taps * depth * nr * (2 if pairs else 4)
 
 
 def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k, b_n, pairs=False):
@@ -133,7 +111,7 @@ def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k
     cdef PackArgs args
     cdef const fc_kernels *k = kernels()
     args.b, args.packed, args.k = NULL, NULL, k
-    args.panels, args.taps, args.depth, args.columns = -(-columns // k.nr), len(taps), depth, columns
+    args.panels, args.taps, args.depth, args.columns = ceil_div(columns, k.nr), len(taps), depth, columns
     args.b_group, args.b_tap, args.b_k, args.b_n = b_group, b_tap, b_k, b_n
     args.packed_tap = depth * k.nr // (2 if pairs else 1)
     args.pack_panel = k.bfloat16.pack_panel if pairs else k.pack_panel
@@ -168,7 +146,7 @@ def scale_panels(str packed, str scale, str out, *, images, depth, columns):
     cdef ScaleArgs args
     cdef const fc_kernels *k = kernels()
     args.packed, args.scale, args.out, args.k = NULL, NULL, NULL, k
-    args.panels, args.depth = -(-columns // k.nr), depth
+    args.panels, args.depth = ceil_div(columns, k.nr), depth
     chunks = images * args.panels
     return Step("scale_panels", <size_t>&scale_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.packed - <char *>&args, packed, False),
@@ -254,7 +232,7 @@ def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a
     """
     cdef ProductArgs args
     cdef const fc_kernels *k = kernels()
-    panels = -(-columns // k.nr)
+    panels = ceil_div(columns, k.nr)
     if pairs:
         depth, a_row, a_batch, packed_batch = depth // 2, a_row // 2, a_batch // 2, packed_batch // 2
     args.a, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
@@ -347,7 +325,7 @@ def transposed_product(str a, str b, str y, *, depth, rows, columns, a_row, b_ro
     """Return the step y = a^T b: a is (depth, rows), b (depth, columns) or its packed panels, y (rows, columns)."""
     cdef TransposedArgs args
     cdef const fc_kernels *k = kernels()
-    panels = -(-columns // k.nr)
+    panels = ceil_div(columns, k.nr)
     args.a, args.b, args.y, args.k = NULL, NULL, NULL, k
     args.depth, args.rows, args.columns, args.a_row, args.y_row = depth, rows, columns, a_row, y_row
     args.a_batch, args.b_batch, args.y_batch = a_batch, b_batch, y_batch
@@ -367,32 +345,6 @@ def transposed_product(str a, str b, str y, *, depth, rows, columns, a_row, b_ro
                  (<char *>&args.y - <char *>&args, y, True)),
                 batches * args.row_blocks * args.panel_blocks, scratch=scratch,
                 cost=batches * microseconds(2.0 * rows * depth * columns) + rows * columns / 1e4)
-
-
-# ---- ordered sums
-
-cdef struct SumArgs:
-    const float *parts
-    float *out
-    int64_t count, stride, size
-    const fc_kernels *k
-
-
-cdef void sum_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
-    cdef const SumArgs *args = <const SumArgs *>raw
-    cdef int64_t start = chunk * 4096
-    args.k.sum_parts(args.parts + start, args.count, args.stride, min(args.size - start, 4096), args.out + start)
-
-
-def sum_parts(str parts, str out, int64_t count, int64_t size):
-    """Return the step that adds `count` partial results of `size` floats, in order."""
-    cdef SumArgs args
-    if count == 0:
-        return runtime.zero(out, 4 * size)
-    args.parts, args.out, args.count, args.stride, args.size, args.k = NULL, NULL, count, size, size, kernels()
-    return Step("sum_parts", <size_t>&sum_chunk, (<char *>&args)[:sizeof(args)],
-                ((<char *>&args.parts - <char *>&args, parts, False), (<char *>&args.out - <char *>&args, out, True)),
-                (size + 4095) // 4096, cost=count * size / 4e3)
 
 
 # ---- fused epilogues, backwards

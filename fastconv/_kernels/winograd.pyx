@@ -20,11 +20,11 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
+from fastconv._kernels.chunks import microseconds, split
 from fastconv._kernels.eltwise import activation_of
-from fastconv._kernels.gemm import microseconds, split
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation, fc_gather, fc_tile
 
 cdef extern from "fastconv.h" nogil:
@@ -117,14 +117,14 @@ cdef void kernel_chunk(const void *raw, int64_t chunk, char *scratch) noexcept n
 def transformed_bytes(side, depth, columns):
     """Return the size of the weights transformed for tiles of `side` = (rows, columns) outputs."""
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    return 4 * products(side) * -(-columns // k.nr) * depth * k.nr
+    return 4 * products(side) * ceil_div(columns, k.nr) * depth * k.nr
 
 
 def transform_kernel(str packed, str transformed, *, side, depth, columns):
     """Return the step that transforms packed 3x3 kernels, [panel][tap][k][NR] -> [matrix][panel][k][NR]."""
     cdef KernelArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
-    panels = -(-columns // k.nr)
+    panels = ceil_div(columns, k.nr)
     args.packed, args.transformed, args.winograd = NULL, NULL, transforms(k, side)
     args.panel, args.matrix = depth * k.nr, panels * depth * k.nr
     args.blocks, args.block = split(args.panel, 1024, k.nr)
@@ -375,22 +375,22 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     args.matrices, args.depth_block = products(side), depth_block
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
-    args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
+    args.depth, args.columns, args.panels = depth, columns, ceil_div(columns, k.nr)
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
-    args.tiles_h, args.tiles_w = -(-out_size[0] // side[0]), -(-out_size[1] // side[1])
+    args.tiles_h, args.tiles_w = ceil_div(out_size[0], side[0]), ceil_div(out_size[1], side[1])
     args.tiles = images * args.tiles_h * args.tiles_w
     # An odd number of lines from tile to tile, and from matrix to matrix: they spread over the sets of the caches.
     args.v_tile = align(4 * depth) // 4 | 16
     fit = TILE_BYTES // (4 * args.matrices * (args.v_tile + args.panels * k.nr))
     most = min(max(fit, GOOD_TILES), MAX_TILES)
     # GCC 12 spills in the AVX-512 loop of 4 to 7 rows in blocks: multiples of eight are never cut into so few.
-    blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, -(-args.tiles // CHUNKS))),
+    blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, ceil_div(args.tiles, CHUNKS))),
                                8 if depth_block < depth else 1)
     args.v_matrix = args.block * args.v_tile | 16
     args.v_size = args.matrices * max(args.v_matrix, depth)
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
-        args.panels, max(-(-args.panels * blocks // LEAST_CHUNKS), -(-MIN_COLUMNS // k.nr)))
+        args.panels, max(ceil_div(args.panels * blocks, LEAST_CHUNKS), ceil_div(MIN_COLUMNS, k.nr)))
     args.activation = activation_of(epilogue)
     scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)

@@ -12,10 +12,10 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.gemm import microseconds, split
+from fastconv._kernels.chunks import microseconds, split
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.image cimport align
+from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport chunk_fn, fc_outer
 
 cdef extern from "fastconv.h" nogil:
@@ -169,15 +169,15 @@ def backward_kernel(str x, str dy, str dkernel, plain, *, images, x_size, first,
     args.x, args.dy, args.sums, args.k = NULL, NULL, NULL, k
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
-    args.depth, args.columns, args.panels = depth, columns, -(-columns // k.nr)
-    args.tiles_h, args.tiles_w = -(-out_size[0] // 2), -(-out_size[1] // 2)
+    args.depth, args.columns, args.panels = depth, columns, ceil_div(columns, k.nr)
+    args.tiles_h, args.tiles_w = ceil_div(out_size[0], 2), ceil_div(out_size[1], 2)
     args.tiles = images * args.tiles_h * args.tiles_w
-    args.panel_blocks, args.panel_block = split(args.panels, -(-MIN_COLUMNS // k.nr))
+    args.panel_blocks, args.panel_block = split(args.panels, ceil_div(MIN_COLUMNS, k.nr))
     # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.
     args.v_tile, args.z_tile = align(4 * depth) // 4 | 16, align(4 * args.panel_block * k.nr) // 4 | 16
     args.blocks, args.block = split(args.tiles, BLOCK)
     size = MATRICES * depth * args.panels * k.nr
-    args.parts = max(1, min(args.blocks, -(-CHUNKS // args.panel_blocks), PART_BYTES // (4 * size)))
+    args.parts = max(1, min(args.blocks, ceil_div(CHUNKS, args.panel_blocks), PART_BYTES // (4 * size)))
     scratch = align(4 * max(depth, columns)) + 4 * MATRICES * args.block * (args.v_tile + args.z_tile)
     sums = Step("winograd_sums", <size_t>&sums_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
@@ -187,7 +187,7 @@ def backward_kernel(str x, str dy, str dkernel, plain, *, images, x_size, first,
     transform.sums, transform.dkernel, transform.suspect, transform.k = NULL, NULL, NULL, k
     transform.parts, transform.depth, transform.columns = args.parts, depth, columns
     transform.padded = args.panels * k.nr
-    chunks = -(-depth // ROWS)
+    chunks = ceil_div(depth, ROWS)
     back = Step("winograd_dkernel", <size_t>&transform_chunk, (<char *>&transform)[:sizeof(transform)],
                 ((<char *>&transform.sums - <char *>&transform, "winograd_sums", False),
                  (<char *>&transform.dkernel - <char *>&transform, dkernel, True),

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._kernels import gemm
+from .._kernels import chunks, gemm
 from ..autograd import apply
 from ..errors import ShapeError
 from ..op import Case, Op, Plan, Spec, register
@@ -101,7 +101,7 @@ def plan_backward(specs, attrs, needs):
         workspace.update(more)
         if not batched:
             workspace[target] = 4 * batches * m * n
-            phases = (*phases, (gemm.sum_parts(target, result, batches, m * n),))
+            phases = (*phases, (chunks.sum_parts(target, result, batches, m * n),))
         plans.append(phases)
 
     if "a" in needs and ta:
