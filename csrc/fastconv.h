@@ -125,7 +125,7 @@ typedef struct {
     const float *bias;              /* `columns` of them, or NULL */
     fc_activation activation;       /* a short one, where there is a scale */
     const float *scale, *shift;     /* `columns` of both, or NULL: y * scale + shift is stored */
-    float *pairs; /* not NULL: y[i][j] is the largest of 2 x 2 results, of which this takes two rows, [width][NR] */
+    float *unpooled; /* [2][width][NR], or NULL; with these two rows of results y[i][j] is the largest of 2 x 2 */
 } fc_shallow;
 
 /* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j) of

@@ -127,14 +127,14 @@ static void shallow_pool(const float *rows, int64_t row, int64_t width, float *y
 }
 
 static void fc_shallow_run(const fc_shallow *t) {
-    if (!t->pairs) {
+    if (!t->unpooled) {
         shallow_rows(t);
         return;
     }
     fc_shallow pair = *t;
-    pair.y = t->pairs, pair.y_pixel = FC_NR, pair.y_row = t->width * FC_NR, pair.height = 2;
+    pair.y = t->unpooled, pair.y_pixel = FC_NR, pair.y_row = t->width * FC_NR, pair.height = 2;
     for (int64_t i = 0; i < t->height; i += 2, pair.x += 2 * t->x_row) {
         shallow_rows(&pair);
-        shallow_pool(t->pairs, pair.y_row, t->width, t->y + i / 2 * t->y_row, t->y_pixel, t->columns);
+        shallow_pool(t->unpooled, pair.y_row, t->width, t->y + i / 2 * t->y_row, t->y_pixel, t->columns);
     }
 }

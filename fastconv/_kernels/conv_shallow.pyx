@@ -40,7 +40,7 @@ cdef extern from "fastconv.h" nogil:
         fc_activation activation
         const float *scale
         const float *shift
-        float *pairs
+        float *unpooled
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         const fc_bfloat16 *bfloat16
@@ -154,7 +154,7 @@ cdef struct ConvolveArgs:
     float *y
     Boxes boxes
     int64_t depth, columns, y_pixel, pool       # 1, or 2: so many rows and columns of results make one of y
-    int64_t copy, pairs                         # bytes
+    int64_t copy, unpooled                         # bytes
     bint half                                   # y is bfloat16
     fc_activation activation
     const fc_kernels *k
@@ -173,13 +173,13 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
     t.depth, t.height, t.width = args.depth, box.height, box.width
     t.y_row, t.y_pixel = y_width * args.y_pixel, args.y_pixel
-    t.activation, t.pairs = args.activation, <float *>(scratch + args.copy) if args.pool > 1 else NULL
+    t.activation, t.unpooled = args.activation, <float *>(scratch + args.copy) if args.pool > 1 else NULL
     for panel in range((args.columns + k.nr - 1) // k.nr):
         column = panel * k.nr
         t.b, t.bias = args.packed + column * args.depth, args.bias + column if args.bias != NULL else NULL
         t.y, t.columns = args.y + first + column, min(k.nr, args.columns - column)
         if args.half:
-            t.y = <float *>(scratch + args.copy + args.pairs)
+            t.y = <float *>(scratch + args.copy + args.unpooled)
             t.y_pixel, t.y_row = k.nr, box.width // args.pool * k.nr
         t.residual = args.residual + first + column if args.residual != NULL else NULL
         t.scale = args.scale + column if args.scale != NULL else NULL
@@ -209,7 +209,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
     args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
                      chunk_flops(2 * args.depth * elements) // (2 * args.depth * columns), args.pool)
     args.copy = copy_bytes(&args.boxes)
-    args.pairs = align(4 * 2 * args.boxes.box_width * k.nr) if pool else 0
+    args.unpooled = align(4 * 2 * args.boxes.box_width * k.nr) if pool else 0
     args.half = epilogue is not None and epilogue.bfloat16
     rounded = 4 * args.boxes.box_height * args.boxes.box_width * k.nr if args.half else 0
     args.activation = activation_of(epilogue)
@@ -222,7 +222,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
                  (<char *>&args.shift - <char *>&args, shift, False),
                  (<char *>&args.y - <char *>&args, y, True)),
                 images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks if elements else 0,
-                scratch=args.copy + args.pairs + rounded,
+                scratch=args.copy + args.unpooled + rounded,
                 cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
 
 

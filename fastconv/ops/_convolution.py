@@ -155,7 +155,7 @@ class Walk(NamedTuple):
     grid: dict  # arguments of the step: images, x_size, steps, out_size, y_strides, y_offset
 
 
-def _phases(geometry, attrs, axis):
+def _stride_phases(geometry, attrs, axis):
     """Return [(phase, taps, where each reads, number of positions)] of the backward-data pass along one axis.
 
     Phase f of the input positions, f + stride * b, is reached by the taps t with (f + before - t * dilation) divisible by
@@ -176,7 +176,7 @@ def backward_data_walks(geometry, attrs, images, channels):
     image, *pixel = pixel_strides(geometry.size, channels)
     tap_strides = pixel_strides(geometry.kernel, 1)[1:]
     walks = []
-    for phases in itertools.product(*(_phases(geometry, attrs, axis) for axis in range(rank))):
+    for phases in itertools.product(*(_stride_phases(geometry, attrs, axis) for axis in range(rank))):
         firsts, taps, reads, counts = zip(*phases, strict=True)
         numbers = [sum(t * s for t, s in zip(tap, tap_strides, strict=True)) for tap in itertools.product(*taps)]
         grid = {

@@ -65,8 +65,8 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs, depth=1):
     plans, packed, prologue = [], {}, ()
     if "kernel" in needs:
         grid = _forward_grid(x, geometry, channels, attrs, depth)
-        steps, more = kernels.backward_kernel("x", dz, "dkernel", "dbias" if sums_bias else None, **grid)
-        plans.append(steps)
+        kernel, more = kernels.backward_kernel("x", dz, "dkernel", "dbias" if sums_bias else None, **grid)
+        plans.append(kernel)
         workspace |= more
     if "x" in needs:
         weights = "kernel"

@@ -195,15 +195,15 @@ def plan(specs, attrs):
 def plan_backward(specs, attrs, needs):
     call = _call(specs, attrs)
     dz, epilogue, workspace, _ = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
-    phases, data = [], Plan()
+    plans, data = [], Plan()
     if "kernel" in needs:
-        steps, more = backward_kernel(call, dz, "x", "dkernel")
-        phases.append(steps)
+        kernel, more = backward_kernel(call, dz, "x", "dkernel")
+        plans.append(kernel)
         workspace |= more
     if "x" in needs:
         data = forward(call, dz, "dx")
-        phases.append(data.phases)
-    return data._replace(phases=after_epilogue(dz, epilogue, *phases), workspace={**workspace, **data.workspace})
+        plans.append(data.phases)
+    return data._replace(phases=after_epilogue(dz, epilogue, *plans), workspace={**workspace, **data.workspace})
 
 
 def flops(specs, attrs):

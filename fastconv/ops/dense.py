@@ -9,7 +9,7 @@ from .._kernels import gemm
 from ..autograd import apply
 from ..errors import ShapeError
 from ..op import Case, Epilogue, Op, Plan, Spec, register
-from . import _tiles
+from . import _amx
 from ._checks import check_floats, check_rank, check_shape
 from ._epilogue import (
     DECLARATION,
@@ -76,14 +76,14 @@ def plan(specs, attrs):
     x, (inputs, units) = specs["x"], specs["kernel"].shape
     bias, residual = (name if name in specs else None for name in ("bias", "residual"))
     inplace = {"y": "residual"} if residual else {}
-    if terms := _tiles.terms(inputs, units):
-        right = _tiles.pack_right("kernel", inputs, units, False, terms)
+    if terms := _amx.terms(inputs, units):
+        right = _amx.pack_right("kernel", inputs, units, terms)
         operands = dict(rows=_rows(x), bias=bias, residual=residual, epilogue=attrs.epilogue)
-        step = _tiles.product("x", right, "y", inputs, units, terms=terms, **operands)
+        step = _amx.product("x", right, "y", inputs, units, terms=terms, **operands)
         return Plan(phases=((step,),), packed=right.sizes, prologue=right.phases, inplace=inplace)
     stored = is_stored(specs, "x")
     pairs = multiplies_pairs(inputs, stored)
-    packed, pack, nbytes = pack_right("kernel", inputs, units, False, pairs=pairs)
+    packed, pack, nbytes = pack_right("kernel", inputs, units, pairs=pairs)
     a, rounding, workspace = rounded("x", x.size, pairs and not stored)
     step = gemm.product(
         a,
@@ -111,7 +111,7 @@ def plan(specs, attrs):
 def bfloat16(specs, attrs):
     """Return the operands that may be bfloat16: see `Op.bfloat16`."""
     inputs, units = specs["kernel"].shape
-    return [] if inputs % 2 or _tiles.terms(inputs, units) else [("x",)]
+    return [] if inputs % 2 or _amx.terms(inputs, units) else [("x",)]
 
 
 # y = activation(z), z = x kernel + bias + residual, so
@@ -122,13 +122,13 @@ def plan_backward(specs, attrs, needs):
     rows = _rows(x)
     dz, epilogue, workspace, alias = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     plans, packed, prologue = [], {}, ()
-    if "x" in needs and (terms := _tiles.terms(units, inputs)):
-        right = _tiles.pack_right("kernel", units, inputs, True, terms)
+    if "x" in needs and (terms := _amx.terms(units, inputs)):
+        right = _amx.pack_right("kernel", units, inputs, terms, transpose=True)
         packed, prologue = right.sizes, right.phases
-        plans.append(((_tiles.product(dz, right, "dx", units, inputs, terms=terms, rows=rows),),))
+        plans.append(((_amx.product(dz, right, "dx", units, inputs, terms=terms, rows=rows),),))
     elif "x" in needs:
         pairs = multiplies_pairs(units)
-        name, pack, nbytes = pack_right("kernel", units, inputs, True, pairs=pairs)
+        name, pack, nbytes = pack_right("kernel", units, inputs, transpose=True, pairs=pairs)
         packed, prologue = {name: nbytes}, ((pack,),)
         a, rounding, more = rounded(dz, rows * units, pairs)
         workspace |= more
@@ -136,8 +136,8 @@ def plan_backward(specs, attrs, needs):
             a, name, None, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs, pairs=pairs
         )
         plans.append((*rounding, (step,)))
-    if "kernel" in needs and (terms := _tiles.terms(rows, units)):
-        phases, more = _tiles.plan_product("x", dz, "dkernel", inputs, rows, units, terms, True, False, 1, True, True)
+    if "kernel" in needs and (terms := _amx.terms(rows, units)):
+        phases, more = _amx.plan_product("x", dz, "dkernel", inputs, rows, units, terms, transpose_a=True)
         plans.append(phases)
         workspace |= more
     elif "kernel" in needs:

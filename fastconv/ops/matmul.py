@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._kernels import chunks, gemm
+from .._kernels import chunks
 from ..autograd import apply
 from ..errors import ShapeError
 from ..op import Case, Op, Plan, Spec, register
@@ -78,8 +78,9 @@ def _sizes(specs, attrs):
 
 
 def plan(specs, attrs):
-    m, k, n, *batch = _sizes(specs, attrs)
-    phases, workspace = plan_product("a", "b", "y", m, k, n, attrs.transpose_a, attrs.transpose_b, *batch)
+    m, k, n, batches, a_batched, b_batched = _sizes(specs, attrs)
+    flags = attrs._asdict() | {"a_batched": a_batched, "b_batched": b_batched}
+    phases, workspace = plan_product("a", "b", "y", m, k, n, batches=batches, **flags)
     return Plan(phases=phases, workspace=workspace)
 
 
@@ -96,7 +97,17 @@ def plan_backward(specs, attrs, needs):
         target = result if batched else f"{result}_parts"
         flags = {"a": a_batched, "b": b_batched, "dy": True}
         phases, more = plan_product(
-            left, right, target, m, k, n, transpose_left, transpose_right, batches, flags[left], flags[right]
+            left,
+            right,
+            target,
+            m,
+            k,
+            n,
+            transpose_a=transpose_left,
+            transpose_b=transpose_right,
+            batches=batches,
+            a_batched=flags[left],
+            b_batched=flags[right],
         )
         workspace.update(more)
         if not batched:

@@ -1,5 +1,5 @@
 """A plugin of pytest (-p tests.amx.everywhere): whatever can run on the tile unit does, also the registry's smallest cases."""
 
-from fastconv.ops import _tiles
+from fastconv.ops import _amx
 
-_tiles.LEAST_USE = _tiles.LEAST_SUM = 0
+_amx.LEAST_USE = _amx.LEAST_SUM = 0

@@ -10,7 +10,7 @@ import fastconv
 from fastconv import config, ops
 from fastconv._kernels import runtime
 from fastconv.autograd import eager
-from fastconv.ops import _tiles
+from fastconv.ops import _amx
 
 from .model import flush, in_sequence
 
@@ -26,8 +26,8 @@ SAME = CONVOLUTION.attrs(padding="same")
 def on_tiles(monkeypatch):
     before = runtime.isa()
     runtime.select("amx")
-    monkeypatch.setattr(_tiles, "LEAST_USE", 0)
-    monkeypatch.setattr(_tiles, "LEAST_SUM", 0)
+    monkeypatch.setattr(_amx, "LEAST_USE", 0)
+    monkeypatch.setattr(_amx, "LEAST_SUM", 0)
     yield
     runtime.select(before)
 
@@ -71,7 +71,7 @@ DRAWS = {
 def test_highest_is_never_worse_than_summing_in_sequence(depth, draw, monkeypatch):
     """Where it is chosen, from a depth of 27 on."""
     monkeypatch.undo()
-    assert (_tiles.terms(depth, 32) == 3) == (depth >= 27)
+    assert (_amx.terms(depth, 32) == 3) == (depth >= 27)
     rng = np.random.default_rng(depth)
     a, b = DRAWS[draw](rng, (33, depth)), normal(rng, (depth, 32)) / 64
     got, simple = ops.matmul(a, b).numpy(), in_sequence(a, b)

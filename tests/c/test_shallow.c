@@ -74,7 +74,7 @@ static void pooled_case(int64_t width, int64_t columns) {
                 largest = fmaxf(largest, whole[((2 * i + q / 2) * width + 2 * j + q % 2) * columns + n]);
             put(y, i * y_row + j * y_pixel + n, largest, 0);
         }
-    t.y = y.got, t.y_row = y_row, t.y_pixel = y_pixel, t.pairs = fresh(2 * width * NR * 4);
+    t.y = y.got, t.y_row = y_row, t.y_pixel = y_pixel, t.unpooled = fresh(2 * width * NR * 4);
     k->shallow(&t);
     expect(y, 0);
     release();

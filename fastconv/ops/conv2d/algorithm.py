@@ -17,7 +17,7 @@ from math import prod
 from ... import config
 from ..._kernels import conv_shallow, depthwise
 from ...errors import ConfigError
-from .. import _tiles
+from .. import _amx
 from .._pairs import multiplies_pairs
 
 # Whether Winograd's algorithm may be chosen at all.
@@ -53,7 +53,7 @@ def choose(channels, outputs, geometry, attrs):
     depth, columns, taps = channels // groups, outputs // groups, prod(geometry.kernel)
     # Of the gradient of x a phase may see no more taps than that.
     fewest = max(1, taps // prod(attrs.strides))
-    return "amx" if _tiles.terms(depth, columns, taps) and _tiles.terms(columns, depth, fewest) else vectors
+    return "amx" if _amx.terms(depth, columns, taps) and _amx.terms(columns, depth, fewest) else vectors
 
 
 def choose_vectors(channels, outputs, geometry, attrs):
@@ -68,12 +68,16 @@ def choose_vectors(channels, outputs, geometry, attrs):
     touching = all(step <= size for step, size in zip(attrs.strides, geometry.kernel, strict=True))
     if touching and conv_shallow.suits(channels, outputs):
         return "shallow"
-    if geometry.kernel == (3, 3) and attrs.strides == (1, 1) and (side := tile(channels, outputs, geometry.out)):
+    if (
+        geometry.kernel == (3, 3)
+        and attrs.strides == (1, 1)
+        and (side := winograd_side(channels, outputs, geometry.out))
+    ):
         return "winograd_{}x{}".format(*side)
     return "direct"
 
 
-def tile(depth, columns, out):
+def winograd_side(depth, columns, out):
     """Return rows and columns of the tiles by which Winograd's algorithm shall make `out` pixels of `columns` channels from
     `depth` channels, or None where it shall not."""
     wanted = prod(out)

@@ -62,7 +62,7 @@ def plan(specs, attrs):
     images, *size, depth = specs["x"].shape
     columns, rows = specs["kernel"].shape[3], prod(size)
     bias, residual = (name if name in specs else None for name in ("bias", "residual"))
-    packed, pack, nbytes = pack_right("kernel", depth, columns, False)
+    packed, pack, nbytes = pack_right("kernel", depth, columns)
     scale = gemm.scale_panels(packed, "scale", "scaled", images=images, depth=depth, columns=columns)
     pitch = attrs.epilogue.pitch or columns
     step = gemm.product(

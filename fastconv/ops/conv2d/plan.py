@@ -12,7 +12,7 @@ from .. import _convolution as common
 from .. import _depthwise as depthwise
 from .._epilogue import SHORT, after_epilogue, plan_epilogue_backward
 from .._pairs import is_stored, multiplies_pairs, rounded, storing
-from . import tiles, winograd
+from . import amx, winograd
 from .algorithm import choose, choose_vectors, suits_kernel_gradient
 
 
@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
     @property
     def kernel_algorithm(self):
-        """The algorithm of the gradient of the kernel where tiles do not give it."""
+        """The algorithm of the gradient of the kernel where the tile unit does not give it."""
         return choose_vectors(self.channels, self.outputs, self.geometry, self.attrs)
 
     @property
@@ -119,19 +119,19 @@ def plan_backward(specs, attrs, needs):
         return depthwise.plan_gradients(x, kernel, 1, specs["y"], attrs, needs, call.depth)
     # Where dz is dy, the plain sweep over dy for the kernel's gradient sums the bias's too.
     fused = {"kernel", "bias"} <= needs and not attrs.epilogue.activation and len(call.geometry.size) < 3
-    fused = fused and not tiles.gives_kernel(call) and not _has_winograd_gradient(call)
+    fused = fused and not amx.gives_kernel(call) and not _has_winograd_gradient(call)
     dz, epilogue, workspace, alias = plan_epilogue_backward(
         specs["y"], attrs.epilogue, needs - {"bias"} if fused else needs
     )
-    phases, data = [], Plan()
+    plans, data = [], Plan()
     if "kernel" in needs:
-        steps, more = backward_kernel(call, "x", dz, "dkernel", "dbias" if fused else None)
-        phases.append(steps)
+        kernel, more = backward_kernel(call, "x", dz, "dkernel", "dbias" if fused else None)
+        plans.append(kernel)
         workspace |= more
     if "x" in needs:
         data = backward_data(call, dz, "dx")
-        phases.append(data.phases)
-    phases = after_epilogue(dz, epilogue, *phases)
+        plans.append(data.phases)
+    phases = after_epilogue(dz, epilogue, *plans)
     return data._replace(phases=phases, workspace={**workspace, **data.workspace}, alias=alias)
 
 
@@ -141,7 +141,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
     `finish`: what the steps of `block.ALGORITHMS` take beside, scale, shift and pool.
     """
     if call.algorithm == "amx":
-        return tiles.forward(call, x, y, bias, residual, epilogue)
+        return amx.forward(call, x, y, bias, residual, epilogue)
     if call.algorithm.startswith("winograd"):
         return winograd.forward(call, x, y, bias, residual, epilogue, **finish)
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
@@ -215,8 +215,8 @@ def _has_winograd_gradient(call):
 
 def backward_kernel(call, x, dy, dkernel, dbias=None):
     """Return (phases, workspace) of the buffer `dkernel`, and of `dbias` unless it is None."""
-    if tiles.gives_kernel(call):
-        return tiles.backward_kernel(call, x, dy, dkernel)
+    if amx.gives_kernel(call):
+        return amx.backward_kernel(call, x, dy, dkernel)
     arguments = {
         "images": call.images,
         "x_size": call.geometry.size,
@@ -237,7 +237,7 @@ def backward_kernel(call, x, dy, dkernel, dbias=None):
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     """Return the plan of the buffer `dx` from `dy`."""
     if call.algorithm == "amx":
-        return tiles.backward_data(call, dy, dx, bias, epilogue)
+        return amx.backward_data(call, dy, dx, bias, epilogue)
     if call.algorithm.startswith("winograd"):
         return winograd.backward_data(call, dy, dx, bias, epilogue)
     groups, depth, columns = call.attrs.groups, call.depth, call.columns

@@ -6,7 +6,7 @@ They are called as those of `plan`, by which they are chosen.
 from ... import config
 from ..._kernels import gemm, winograd, winograd_backward
 from ...op import Plan
-from .algorithm import tile
+from .algorithm import winograd_side
 
 TAPS = 9
 # Under "highest" products are summed in blocks of so many channels: few enough to be as exact as a plain sum.
@@ -25,7 +25,7 @@ def forward(call, x, y, bias, residual, epilogue, **finish):
         residual,
         y,
         epilogue,
-        side=tile(call.channels, call.outputs, call.geometry.out),
+        side=winograd_side(call.channels, call.outputs, call.geometry.out),
         stored=call.stored,
         images=call.images,
         x_size=call.geometry.size,
@@ -49,7 +49,7 @@ def backward_data(call, dy, dx, bias, epilogue):
         None,
         dx,
         epilogue,
-        side=tile(call.outputs, call.channels, call.geometry.size) or (2, 2),
+        side=winograd_side(call.outputs, call.channels, call.geometry.size) or (2, 2),
         stored=False,
         images=call.images,
         x_size=call.geometry.out,

@@ -4,15 +4,15 @@ from math import prod
 
 from ..._kernels import amx, conv, conv_amx, conv_amx_backward
 from ...op import Epilogue, Plan
+from .. import _amx
 from .. import _convolution as common
-from .. import _tiles
 from .._epilogue import side_by_side
 
 
 def _is_pointwise(call):
     """Whether every output reads one pixel, in turn: rows by a matrix."""
-    steps = {call.attrs.groups, *call.attrs.strides, *call.geometry.kernel}
-    return steps == {1} and not any(before or after for before, after in call.geometry.padding)
+    numbers = {call.attrs.groups, *call.attrs.strides, *call.geometry.kernel}
+    return numbers == {1} and not any(before or after for before, after in call.geometry.padding)
 
 
 def _split(call, x, size, depth, terms):
@@ -25,8 +25,8 @@ def _split(call, x, size, depth, terms):
 def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
     """Return the plan of the buffer `y` from `x`."""
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
-    terms = _tiles.terms(depth, columns, prod(geometry.kernel))
-    kernel = _tiles.pack(
+    terms = _amx.terms(depth, columns, prod(geometry.kernel))
+    kernel = _amx.pack(
         "kernel",
         range(prod(geometry.kernel)),
         terms=terms,
@@ -42,7 +42,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
     y_pixel = epilogue.pitch or call.outputs
     if _is_pointwise(call):
         rows = call.images * prod(geometry.out)
-        step = _tiles.product(x, kernel, y, depth, columns, rows=rows, y_row=y_pixel, **finish)
+        step = _amx.product(x, kernel, y, depth, columns, rows=rows, y_row=y_pixel, **finish)
         return Plan(phases=((step,),), packed=kernel.sizes, prologue=kernel.phases)
     name, split, nbytes = _split(call, x, geometry.size, depth, terms)
     step = conv_amx.convolve(
@@ -69,7 +69,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     """Return the plan of the buffer `dx` from `dy`."""
     groups, depth, columns = call.attrs.groups, call.depth, call.columns
-    terms = _tiles.terms(columns, depth, prod(call.geometry.kernel))
+    terms = _amx.terms(columns, depth, prod(call.geometry.kernel))
     finish = {"bias": bias, "epilogue": epilogue}
     name, split, nbytes = _split(call, dy, call.geometry.out, columns, terms)
     steps, prologues, packed = [], [], {}
@@ -78,7 +78,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
         if not walk.taps:
             steps.append(conv.convolve(dy, None, residual=None, y=dx, **grid, **finish))
             continue
-        kernel = _tiles.pack(
+        kernel = _amx.pack(
             "kernel",
             walk.taps,
             suffix=f"_{number}",
@@ -95,7 +95,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
         prologues.append(kernel.phases)
         if _is_pointwise(call):
             rows = call.images * prod(call.geometry.out)
-            step = _tiles.product(dy, kernel, dx, columns, depth, rows=rows, terms=terms, **finish)
+            step = _amx.product(dy, kernel, dx, columns, depth, rows=rows, terms=terms, **finish)
             return Plan(phases=((step,),), packed=packed, prologue=kernel.phases)
         operands = {"terms": terms, "residual": None, "y": dx}
         steps.append(conv_amx.convolve(dy, name, kernel.panels, kernel.tiles, **operands, **grid, **finish))
@@ -105,7 +105,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
 
 
 def gives_kernel(call):
-    """Tell whether the gradient of the kernel comes from tiles: their rows shall not be padding and gaps, mostly.
+    """Tell whether the gradient of the kernel comes from the tile unit: the rows of its tiles shall not be padding and gaps, mostly.
 
     It is a sum over the images: their number may have a say.
     """
@@ -114,8 +114,8 @@ def gives_kernel(call):
         return False
     geometry, attrs = call.geometry, call.attrs
     blocks = conv_amx_backward.blocks_of_image(geometry.out, geometry.kernel, attrs.strides, attrs.dilation_rate)
-    use = pixels / (blocks * _tiles.BLOCK)
-    return use >= _tiles.LEAST_USE and _tiles.terms(call.depth, call.columns, call.images * pixels) > 0
+    use = pixels / (blocks * _amx.BLOCK)
+    return use >= _amx.LEAST_USE and _amx.terms(call.depth, call.columns, call.images * pixels) > 0
 
 
 def backward_kernel(call, x, dy, dkernel):
@@ -134,5 +134,5 @@ def backward_kernel(call, x, dy, dkernel):
         groups=call.attrs.groups,
         depth=call.depth,
         columns=call.columns,
-        terms=_tiles.terms(call.depth, call.columns, call.images * prod(call.geometry.out)),
+        terms=_amx.terms(call.depth, call.columns, call.images * prod(call.geometry.out)),
     )

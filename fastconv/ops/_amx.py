@@ -48,7 +48,7 @@ def pack(b, numbers, *, suffix="", terms, groups, depth, columns, **strides):
     return Packed(panels, tiles, ((panel,), (tile,)), sizes)
 
 
-def pack_right(b, k, n, transpose, terms, batches=1):
+def pack_right(b, k, n, terms, *, transpose=False, batches=1):
     """Return the `Packed` of a right operand (k, n), or (n, k) where transposed."""
     # Both gradients may pack the same operand, one of them transposed.
     return pack(
@@ -85,9 +85,11 @@ def product(a, packed, y, k, n, *, terms, rows, bias=None, residual=None, **argu
     )
 
 
-def plan_product(a, b, y, m, k, n, terms, transpose_a, transpose_b, batches, a_batched, b_batched):
+def plan_product(
+    a, b, y, m, k, n, terms, *, transpose_a=False, transpose_b=False, batches=1, a_batched=True, b_batched=True
+):
     """Return (phases, workspace) as `_product.plan_product` does."""
-    packed = pack_right(b, k, n, transpose_b, terms, batches if b_batched else 1)
+    packed = pack_right(b, k, n, terms, transpose=transpose_b, batches=batches if b_batched else 1)
     step = product(
         a,
         packed,
