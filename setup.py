@@ -72,7 +72,7 @@ def files(pattern):
 
 
 def sources(isa):
-    """Return what the library of an instruction set is made of: the parts of a table, or a section that names its simd header."""
+    """Return what the library of an instruction set is made of: the parts of a table, or a section with its own simd header."""
     return files(f"isa/{isa}.c") or files("parts/*.c")
 
 

@@ -42,7 +42,8 @@ typedef struct {
  *
  * A convolution has one tap per kernel position and one pointer per tap and pixel; a matrix product has one tap.
  * Any number of rows: the kernel cuts them into register tiles of at most MR, as equal as can be. One or two rows take
- * several whole panels at once, 2 or 4 of which only the last may have fewer columns: more sums that do not wait for each other.
+ * several whole panels at once, 2 or 4 of which only the last may have fewer columns: more sums that do not wait for
+ * each other.
  */
 typedef struct {
     const float *const *a; /* [tap][row] pointers */
@@ -110,7 +111,8 @@ typedef struct {
 /* A convolution of few input channels by one panel: `depth` elements of x, at fixed offsets from the first that an output
  * reads, by a packed panel.
  *
- *   y[i][j][n] = activation(sum over k < depth of x[i * x_row + j * x_pixel + offsets[k]] * b[k][n] + residual[i][j][n] + bias[n])
+ *   y[i][j][n] = activation(sum over k < depth of x[i * x_row + j * x_pixel + offsets[k]] * b[k][n]
+ *                           + residual[i][j][n] + bias[n])
  */
 typedef struct {
     const float *x;
@@ -142,7 +144,8 @@ typedef struct {
     int64_t v_tile, v_matrix;
 } fc_winograd_input;
 
-/* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds (H + 2)(W + 2) matrices [tile][NR]. */
+/* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds (H + 2)(W + 2) matrices
+ * [tile][NR]. */
 typedef struct {
     const float *m;
     int64_t m_matrix;
@@ -153,9 +156,9 @@ typedef struct {
     const float *bias;     /* `columns` of them, or NULL */
     fc_activation activation;
     const float *scale, *shift; /* `columns` of both, or NULL: y * scale + shift is stored, the activation is short */
-    int32_t pool;               /* the largest of 2 x 2 outputs is stored, y has half the rows and columns; a short activation, no residual */
+    int32_t pool; /* the largest of 2 x 2 outputs is stored, y has half the rows, columns; short activation, no residual */
     float share;      /* W = 4: of the largest output of a tile; pixels with less than that in every channel are suspect */
-    uint8_t *suspect; /* -> [count]: bit v: of vector v something is suspect or, as summed here, not finite; nothing was stored */
+    uint8_t *suspect; /* -> [count]: bit v: of vector v something is suspect or, as summed here, not finite: not stored */
 } fc_winograd_output;
 
 /* The transforms of F(HxW, 3x3). */

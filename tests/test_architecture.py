@@ -81,6 +81,12 @@ def sources(*suffixes):
                 yield str(path.relative_to(ROOT)), path.read_text().splitlines()
 
 
+def test_lines_of_c_fit():
+    """At 128, as comments do: ruff and cython-lint hold the lines of Python and Cython, and nothing those of C."""
+    long = [f"{name}:{i}" for name, lines in sources(".c", ".h") for i, line in enumerate(lines, 1) if len(line) > 128]
+    assert not long
+
+
 def test_long_files_give_their_reason():
     long = {name: lines for name, lines in sources(".py", ".pyx", ".pxd", ".c", ".h") if len(lines) > 500}
     assert not [name for name, lines in long.items() if "Over 500 lines: " not in "\n".join(lines[:30])]

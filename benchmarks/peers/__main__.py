@@ -1,6 +1,7 @@
 """fastconv beside the engines its users come from.
 
-    python benchmarks/peers layers [--threads 1] [--isa avx512] [--groups dense,first] [--engines fastconv,"torch NCHW"] [--precision high,medium]
+    python benchmarks/peers layers [--threads 1] [--isa avx512] [--groups dense,first] [--engines fastconv,"torch NCHW"]
+                                   [--precision high,medium]
     python benchmarks/peers training [--threads 2] [--match ResNet-18] [--optimizer sgd]      whole networks
     python benchmarks/peers profile [--threads 2] [--match ResNet-18]      where fastconv's training steps spend their time
     python benchmarks/peers inference --models DIR [--batch 1 16] [--threads 1 2] [--engines fastconv,onnxruntime]   ONNX files

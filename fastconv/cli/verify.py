@@ -1,8 +1,9 @@
 """`fastconv verify`: an ONNX file's outputs beside another engine's.
 
-Float32 engines add in different orders, and a network may magnify what that rounds: YOLOX-nano, made for pixels up to 255, turns
-roundings of noise of about 1 into 1e-4 and more of its outputs, in every engine. So where a difference is above the tolerance, the
-network runs twice more, each weight moved by a unit in its last place: as far apart as that brings the outputs, others may be.
+Float32 engines add in different orders, and a network may magnify what that rounds: YOLOX-nano, made for pixels up to
+255, turns roundings of noise of about 1 into 1e-4 and more of its outputs, in every engine. So where a difference is
+above the tolerance, the network runs twice more, each weight moved by a unit in its last place: as far apart as that
+brings the outputs, others may be.
 """
 
 import math

@@ -5,8 +5,8 @@
     y = conv2d(x * s, kernel)                         y = conv2d_excite(x, s, kernel)
 
 Each where it is found, and however s, a number for each image and channel, is made of the mean. The scale is multiplied into
-the kernel only where that is less work, see `ops.conv2d.excite`: products are x (s w) in place of (x s) w, a rounding in another
-place. The mean is one of means of rows, a sum in another order.
+the kernel only where that is less work, see `ops.conv2d.excite`: products are x (s w) in place of (x s) w, a rounding in
+another place. The mean is one of means of rows, a sum in another order.
 """
 
 from dataclasses import replace

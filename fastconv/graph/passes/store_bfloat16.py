@@ -1,5 +1,5 @@
-"""In precision "medium", what flows from step to step is bfloat16 where its maker and all its readers can: half the bytes, and no
-rounding before products of bfloat16.
+"""In precision "medium", what flows from step to step is bfloat16 where its maker and all its readers can: half the bytes,
+and no rounding before products of bfloat16.
 
     x -> conv -> y:float32 -> [round] conv -> z        x -> conv -> y:bfloat16 -> conv -> z
 

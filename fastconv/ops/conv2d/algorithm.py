@@ -6,9 +6,9 @@ gradient of the kernel, a sum over the images, may follow their number.
 Winograd's F(2x2, 3x3) takes 16 multiplications for a tile of 2 x 2 outputs, where the plain sum takes 36, and pays with
 transforms of inputs and outputs, whose share falls as channels grow, and with 16/9 of the weights to read, which small
 maps use too seldom. F(2x4, 3x3) takes 24 where the plain sum takes 72, F(4x4, 3x3) 36 where it takes 144. They read more
-weights and are less exact: under "highest" they run where sums in short blocks make up for that. Under "medium" a plain sum of bfloat16
-products takes the place of F(2x2, 3x3), which is no faster in float32, and not exact enough over such products.
-docs/adr/0005-winograd.md and 0007-winograd-4x4.md have the measurements behind the bounds.
+weights and are less exact: under "highest" they run where sums in short blocks make up for that. Under "medium" a plain
+sum of bfloat16 products takes the place of F(2x2, 3x3), which is no faster in float32, and not exact enough over such
+products. docs/adr/0005-winograd.md and 0007-winograd-4x4.md have the measurements behind the bounds.
 """
 
 import os

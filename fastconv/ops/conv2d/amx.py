@@ -105,7 +105,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
 
 
 def gives_kernel(call):
-    """Tell whether the gradient of the kernel comes from the tile unit: the rows of its tiles shall not be padding and gaps, mostly.
+    """Tell whether the gradient of the kernel comes from the tile unit: its rows shall not be padding and gaps, mostly.
 
     It is a sum over the images: their number may have a say.
     """

@@ -100,7 +100,11 @@ def pitched(specs, attrs):
     return "residual" not in specs and call_of(specs, attrs).algorithm not in ("depthwise", "grouped")
 
 
-# y = activation(z), z[n,i,j,o] = residual[n,i,j,o] + bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o], so
+# y = activation(z), with
+#
+#   z[n,i,j,o] = residual[n,i,j,o] + bias[o] + sum over h,w,c of x[n, i s + h d - p, j s + w d - q, c] kernel[h,w,c,o]
+#
+# so
 #
 #   dz      = dy * activation'(z), which is dresidual too
 #   dbias   = sum over n,i,j of dz

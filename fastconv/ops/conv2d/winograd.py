@@ -1,4 +1,4 @@
-"""Passes of a 3x3 convolution by Winograd's algorithm: forward, the gradient of x, which is a convolution of dy, and of the kernel.
+"""Passes of a 3x3 convolution by Winograd's algorithm: forward, the gradient of x (a convolution of dy), of the kernel.
 
 They are called as those of `plan`, by which they are chosen.
 """
