@@ -13,6 +13,11 @@ def relu_like(rng, shape):
     return np.maximum(rng.standard_normal(shape), 0).astype("f4")
 
 
+def mostly_zero(rng, shape):
+    """What a ReLU leaves deep in a network: nine of ten are zeros."""
+    return (np.maximum(rng.standard_normal(shape), 0) * (rng.random(shape) < 0.2)).astype("f4")
+
+
 def wide_range(rng, shape):
     """Numbers of both signs from 1e-30 to 1e30, evenly by their exponents."""
     return (rng.choice([-1.0, 1.0], shape) * 10 ** rng.uniform(-30, 30, shape)).astype("f4")

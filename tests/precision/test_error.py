@@ -73,6 +73,7 @@ KINDS = (
     inputs.with_denormals,
     inputs.tiny,
     inputs.near_overflow,
+    inputs.mostly_zero,
 )
 
 
@@ -145,6 +146,9 @@ def test_highest_is_never_worse_than_float32_in_sequence(name, kind, isa):
         # What no Winograd algorithm keeps: an error is relative to the largest weight of a channel, not to that which an
         # outstanding input meets. docs/precision.md says so.
         norm, rms, worst = 2.0, 8.0, 200.0
+    if kind is inputs.mostly_zero and is_winograd(name):
+        # The plain sum has a tenth of the terms, transformed tiles have most of theirs.
+        norm, rms, worst = 2.2, 2.4, 4.0
     assert error.norm <= norm * plain.norm, (error, plain)
     assert error.rms <= rms * plain.rms, (error, plain)
     assert error.worst <= worst * plain.worst, (error, plain)
