@@ -41,7 +41,10 @@ def main():
     )
     parser.add_argument("--engines", type=words, help="only these engines")
     parser.add_argument(
-        "--precision", type=words, default=[], help="`layers`: fastconv at these too; `inference`: medium"
+        "--precision",
+        type=words,
+        default=[],
+        help="fastconv at these too, medium against bfloat16; `inference`: medium alone",
     )
     parser.add_argument("--directions", type=words, default=["forward", "both"])
     parser.add_argument("--rounds", type=int, default=5, help="turns of each engine")

@@ -21,7 +21,7 @@ def run(args):
         if not re.search(args.match, network.name):
             continue
         # New processes for every network, so that a peak of memory is its own.
-        started = engines.start(args.engines, args.threads, args.isa, "training")
+        started = engines.start(args.engines, args.threads, args.isa, "training", args.precision)
         times = take_turns(started, {"network": network.name, "optimizer": args.optimizer}, args.rounds)
         medians = {name: statistics.median(each) for name, each in times.items()}
         for engine in started:
@@ -34,5 +34,5 @@ def run(args):
             )
             print(lines[-1], flush=True)
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"training-{args.isa or 'best'}-{args.threads}.md"
+    path = RESULTS / ("-".join(["training", args.isa or "best", str(args.threads), *args.precision]) + ".md")
     path.write_text("\n".join([f"# {title}\n", *lines, ""]))

@@ -1,4 +1,4 @@
-"""Training steps of PyTorch, eager, in its NCHW or channels_last layout."""
+"""Training steps of PyTorch, eager, in its NCHW or channels_last layout; in the latter under bfloat16 autocast, too."""
 
 import torch
 from networks import Conv, Dense, Depthwise, Dropout, Flatten, GlobalAverage, MaxPool, Norm, Residual, find
@@ -17,7 +17,7 @@ def prepare(variant, job):
     if job is None:
         return None
     network = find(job["network"])
-    form = {"NCHW": torch.contiguous_format, "channels_last": torch.channels_last}[variant]
+    form = torch.contiguous_format if variant == "NCHW" else torch.channels_last
     model = build(network).to(memory_format=form)
     optimizer = {"adam": torch.optim.Adam, "sgd": lambda weights, lr: torch.optim.SGD(weights, lr, momentum=0.9)}
     optimizer = optimizer[job["optimizer"]](model.parameters(), lr=1e-3)
@@ -27,7 +27,8 @@ def prepare(variant, job):
 
     def step():
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=variant == "bfloat16"):
+            loss = nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         return loss.item()
