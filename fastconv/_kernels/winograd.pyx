@@ -52,6 +52,16 @@ cdef extern from "fastconv.h" nogil:
         void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
         void (*input)(const fc_winograd_input *) noexcept nogil
         void (*output)(const fc_winograd_output *) noexcept nogil
+    ctypedef struct fc_norm_pass:
+        const float *x
+        const float *residual
+        const float *dy
+        const float *y
+        const float *coefficients
+        float *out
+        int64_t size, columns
+        int32_t clip
+        float limit
     ctypedef struct fc_bfloat16:
         void (*tile)(const fc_tile *) noexcept nogil
         void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,
@@ -64,6 +74,7 @@ cdef extern from "fastconv.h" nogil:
         void (*tile)(const fc_tile *) noexcept nogil
         void (*tile_blocks)(const fc_tile *, int64_t block) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
+        void (*norm_apply)(const fc_norm_pass *) noexcept nogil
         fc_winograd winograd_2x2, winograd_2x4, winograd_4x4
 
 # The transformed tiles of a chunk, before and after the products, shall stay in the second-level cache; yet each chunk
@@ -79,6 +90,7 @@ LEAST_CHUNKS = 4
 # Outputs of a row of a tile, at most.
 cdef enum:
     MAX_OUTPUTS = 4
+    MAX_VECTOR = 16                                     # floats of a vector
 # Fewer columns than this are not worth a second transform of the inputs.
 MIN_COLUMNS = 64
 
@@ -315,6 +327,8 @@ cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int6
     cdef int64_t window = 2 if args.pool else 1, n, r, c, i, j, pixel
     cdef int64_t height = args.out_height // window, width = args.out_width // window, length = args.k.vector_length
     cdef float value, best
+    if args.scale != NULL:
+        scale_tile(args, first, count, plain)
     for r in range(rows // window):
         for c in range(columns // window):
             for n in range(count):
@@ -323,8 +337,6 @@ cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int6
                     for j in range(window):
                         pixel = (r * window + i) * args.winograd.columns + c * window + j
                         value = plain[pixel * length + n]
-                        if args.scale != NULL:
-                            value = value * args.scale[first + n] + args.shift[first + n]
                         if i + j == 0 or value > best or value != value:
                             best = value
                 plain[(r * window * args.winograd.columns + c * window) * length + n] = best
@@ -334,6 +346,20 @@ cdef void finish_tile(const WinogradArgs *args, int64_t image, int64_t row, int6
                                       <uint16_t *>args.y + pixel, 0, 1, count)
             else:
                 memcpy(args.y + pixel, plain + (r * window * args.winograd.columns + c * window) * length, 4 * count)
+
+
+cdef void scale_tile(const WinogradArgs *args, int64_t first, int64_t count, float *plain) noexcept nogil:
+    """Scale and shift all of `plain`, by the kernel of batch normalisation: rounded as in C."""
+    cdef int64_t length = args.k.vector_length
+    cdef float[3 * MAX_VECTOR] coefficients  # mean, scale, shift
+    cdef fc_norm_pass p
+    memset(coefficients, 0, sizeof(coefficients))
+    memcpy(coefficients + length, args.scale + first, 4 * count)
+    memcpy(coefficients + 2 * length, args.shift + first, 4 * count)
+    p.x, p.out, p.coefficients, p.columns = plain, plain, coefficients, length
+    p.residual, p.dy, p.y, p.clip, p.limit = NULL, NULL, NULL, 0, 0
+    p.size = args.winograd.rows * args.winograd.columns * length
+    args.k.norm_apply(&p)
 
 
 def convolve(str x, str packed, str transformed, bias, residual, str y, *, side, depth_block, share, images, x_size,
