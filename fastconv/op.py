@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from . import shapes
+from .errors import ShapeError
 
 ITEM_SIZE = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "uint8": 1, "uint64": 8, "bool": 1}
 DTYPES = tuple(ITEM_SIZE)  # of the tensors that users make
@@ -21,6 +22,8 @@ ITEM_SIZE |= {
 }  # ... and those inside other people's networks
 # What NumPy has no name for: activations between the steps of a program.
 STORED_SIZE = ITEM_SIZE | {"bfloat16": 2}
+# More than any machine's memory; offsets within an array, in bytes, are far from the end of 64 bits.
+MAX_BYTES = 1 << 47
 _EMPTY = MappingProxyType({})
 
 
@@ -182,6 +185,24 @@ class Op:
             stem = self.inputs[0][1:]
             return {f"{stem}{i}": value for i, value in enumerate(values)}
         return {name.rstrip("?"): value for name, value in zip(self.inputs, values, strict=True) if value is not None}
+
+    def results(self, specs, attrs):
+        """Return the specs of outputs and saved, which arrays can have: what `infer` returns, and its errors.
+
+        Raises
+        ------
+        ShapeError
+            When one of them is larger than any memory.
+        """
+        found = self.infer(specs, attrs)
+        for name, spec in found.items():
+            nbytes = STORED_SIZE[spec.dtype] * shapes.size(n for n in spec.shape if n is not None)
+            if nbytes > MAX_BYTES and 0 not in spec.shape:
+                raise ShapeError(
+                    f"{self.name}: {name} would have shape {spec.shape}, {nbytes:,} bytes or more, which no memory holds; "
+                    "check sizes, strides and padding"
+                )
+        return found
 
     def is_differentiable(self, name):
         """Tell whether the input `name` may have a gradient."""

@@ -5,6 +5,8 @@ Sizes may be ``None`` (not known yet) in layer graphs; what depends on one is ``
 
 from .errors import ArgumentError, ShapeError
 
+# The largest number of positions that an argument may name: kernels multiply it with the strides of an image, in 64 bits.
+MAX_POSITIONS = (1 << 31) - 1
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}  # by the number of spatial axes
 
 
@@ -15,9 +17,11 @@ def per_axis(value, name, rank=2):
         values = tuple(int(v) if v == int(v) else None for v in values)
     except (TypeError, ValueError):
         values = ()
+    several = {1: "", 2: " or a pair of them"}.get(rank, f" or {rank} of them")
     if len(values) != rank or any(v is None or v < 1 for v in values):
-        several = {1: "", 2: " or a pair of them"}.get(rank, f" or {rank} of them")
         raise ArgumentError(f"{name} must be a positive integer{several}, got {value!r}")
+    if max(values) > MAX_POSITIONS:
+        raise ArgumentError(f"{name} must be a positive integer{several}, at most {MAX_POSITIONS}, got {value!r}")
     return values
 
 
@@ -36,7 +40,9 @@ def normalize_padding(padding, name="padding", rank=2):
     try:
         pairs = tuple((p, p) if isinstance(p, int) else tuple(p) for p in padding)
         if len(pairs) == rank and all(len(p) == 2 and all(isinstance(v, int) and v >= 0 for v in p) for p in pairs):
-            return pairs
+            if all(max(pair) <= MAX_POSITIONS for pair in pairs):
+                return pairs
+            raise ArgumentError(f"{name} must be at most {MAX_POSITIONS} a side, got {padding!r}")
     except TypeError:
         pass
     forms = {

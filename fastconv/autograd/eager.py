@@ -31,7 +31,7 @@ def spec_of(array):
 
 @lru_cache(maxsize=PLAN_CACHE)
 def _infer(op, specs, attrs):
-    return op.infer(dict(specs), attrs)
+    return op.results(dict(specs), attrs)
 
 
 @lru_cache(maxsize=PLAN_CACHE)

@@ -36,7 +36,7 @@ class Symbolic:
     @staticmethod
     def forward(op, operands, attrs):
         """Infer the shapes of the results."""
-        specs = op.infer({name: operand.spec for name, operand in operands.items()}, attrs)
+        specs = op.results({name: operand.spec for name, operand in operands.items()}, attrs)
         return {name: Symbol(spec) for name, spec in specs.items()}
 
     @staticmethod

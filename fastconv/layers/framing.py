@@ -18,8 +18,8 @@ class _Framing(ImageLayer):
         except ArgumentError:
             pass
         raise ArgumentError(
-            f"{self._title()}: {name} must be an integer >= 0, or per spatial axis one or a pair (before, after), "
-            f"got {value!r}"
+            f"{self._title()}: {name} must be an integer from 0 to {shapes.MAX_POSITIONS}, or per spatial axis one or a "
+            f"pair (before, after), got {value!r}"
         )
 
 

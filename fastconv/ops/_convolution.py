@@ -5,6 +5,7 @@ one whose neighbours lie side by side in memory.
 """
 
 import itertools
+from math import prod
 from typing import NamedTuple
 
 from .. import shapes
@@ -159,33 +160,40 @@ def _stride_phases(geometry, attrs, axis):
     """Return [(phase, taps, where each reads, number of positions)] of the backward-data pass along one axis.
 
     Phase f of the input positions, f + stride * b, is reached by the taps t with (f + before - t * dilation) divisible by
-    the stride, from the output b + (f + before - t * dilation) / stride.
+    the stride, from the output b + (f + before - t * dilation) / stride. Phases that no tap reaches are left out: strides
+    may be far longer than kernels.
     """
-    size, stride, dilation = geometry.kernel[axis], attrs.strides[axis], attrs.dilation_rate[axis]
-    before, result = geometry.padding[axis][0], []
-    for phase in range(min(stride, geometry.size[axis])):
-        taps = [t for t in range(size) if (phase + before - t * dilation) % stride == 0]
-        reads = [(phase + before - t * dilation) // stride for t in taps]
-        result.append((phase, taps, reads, -(-(geometry.size[axis] - phase) // stride)))
-    return result
+    size, stride, dilation = geometry.size[axis], attrs.strides[axis], attrs.dilation_rate[axis]
+    before, reached = geometry.padding[axis][0], {}
+    for t in range(geometry.kernel[axis]):
+        phase = (t * dilation - before) % stride
+        if phase < size:
+            taps, reads = reached.setdefault(phase, ([], []))
+            taps.append(t)
+            reads.append((phase + before - t * dilation) // stride)
+    return [(phase, *reached[phase], -(-(size - phase) // stride)) for phase in sorted(reached)]
 
 
 def backward_data_walks(geometry, attrs, images, channels):
-    """Return the `Walk`s that make a dx of so many images and channels; together they write every element."""
-    rank = len(geometry.size)
-    image, *pixel = pixel_strides(geometry.size, channels)
+    """Return (base, walks): the `Walk`s that make a dx of so many images and channels; together they write every element.
+
+    `base`, if it is not None, has to run first. It has no taps and writes all of dx, where the other walks leave gaps.
+    """
+    rank, size = len(geometry.size), geometry.size
     tap_strides = pixel_strides(geometry.kernel, 1)[1:]
-    walks = []
-    for phases in itertools.product(*(_stride_phases(geometry, attrs, axis) for axis in range(rank))):
+    image, *pixel = pixel_strides(size, channels)
+    whole = {"images": images, "x_size": geometry.out, "steps": (1,) * rank}
+    axes, walks = [_stride_phases(geometry, attrs, axis) for axis in range(rank)], []
+    for phases in itertools.product(*axes):
         firsts, taps, reads, counts = zip(*phases, strict=True)
         numbers = [sum(t * s for t, s in zip(tap, tap_strides, strict=True)) for tap in itertools.product(*taps)]
         grid = {
-            "images": images,
-            "x_size": geometry.out,
-            "steps": (1,) * rank,
             "out_size": counts,
             "y_strides": (image, *(step * stride for step, stride in zip(attrs.strides, pixel, strict=True))),
             "y_offset": sum(first * stride for first, stride in zip(firsts, pixel, strict=True)),
         }
-        walks.append(Walk(numbers, reads, grid))
-    return walks
+        walks.append(Walk(numbers, reads, whole | grid))
+    if all(len(phases) == min(n, s) for phases, n, s in zip(axes, size, attrs.strides, strict=True)):
+        return None, walks
+    line = {"out_size": (*(1,) * (rank - 1), prod(size)), "y_strides": (image, *pixel), "y_offset": 0}
+    return Walk([], ([],) * rank, whole | line), walks

@@ -74,21 +74,27 @@ def plan_gradients(x, kernel, multiplier, y, attrs, needs, depth=1):
             weights, taps = "packed", prod(geometry.kernel)
             packed = {weights: 4 * taps * depth * channels}
             prologue = ((kernels.transpose_groups("kernel", weights, taps=taps, channels=channels, depth=depth),),)
-        steps = [
-            kernels.depthwise(
-                dz,
-                weights,
-                None,
-                None,
-                "dx",
-                channels=channels,
-                taps=(*walk.reads, walk.taps),
-                fold=multiplier,
-                depth=depth,
-                **walk.grid,
-            )
-            for walk in common.backward_data_walks(geometry, attrs, x[0], x[3])
-        ]
-        plans.append((tuple(steps),))
+        base, walks = common.backward_data_walks(geometry, attrs, x[0], x[3])
+        plans.append(
+            [
+                tuple(
+                    kernels.depthwise(
+                        dz,
+                        weights,
+                        None,
+                        None,
+                        "dx",
+                        channels=channels,
+                        taps=(*walk.reads, walk.taps),
+                        fold=multiplier,
+                        depth=depth,
+                        **walk.grid,
+                    )
+                    for walk in phase
+                )
+                for phase in ([base] if base else [], walks)
+                if phase
+            ]
+        )
     phases = after_epilogue(dz, epilogue, *plans)
     return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)

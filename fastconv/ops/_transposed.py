@@ -100,11 +100,14 @@ def normalize_output_padding(output_padding, rank):
         return None
     try:
         numbers = (output_padding,) * rank if isinstance(output_padding, int) else tuple(output_padding)
-        if len(numbers) == rank and all(isinstance(n, int) and n >= 0 for n in numbers):
+        if len(numbers) == rank and all(isinstance(n, int) and 0 <= n <= shapes.MAX_POSITIONS for n in numbers):
             return numbers
     except TypeError:
         pass
-    raise ArgumentError(f"output_padding must be None, an integer >= 0 or {rank} of them, got {output_padding!r}")
+    raise ArgumentError(
+        f"output_padding must be None, an integer from 0 to {shapes.MAX_POSITIONS} or {rank} of them, "
+        f"got {output_padding!r}"
+    )
 
 
 def _axis(n, kernel, stride, padding, output_padding, dilation):

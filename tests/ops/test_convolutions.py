@@ -7,6 +7,9 @@ from fastconv import ops
 from fastconv.autograd import eager
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
 from fastconv.op import REGISTRY, Spec
+from fastconv.ops import _transposed as transposed
+
+OPTIONS = (("strides", 1), ("padding", "valid"), ("output_padding", None), ("dilation_rate", 1))  # with their defaults
 
 
 def zeros(*shape):
@@ -93,3 +96,46 @@ def test_one_row_and_one_plane_are_the_smaller_convolution():
     assert np.array_equal(deep[:, 0], flat)
     row = ops.conv1d(x[:, 0], kernel[0], padding="same", dilation_rate=2).numpy()
     assert np.array_equal(ops.conv2d(x[:, :1], kernel[:1], padding="same", dilation_rate=2).numpy()[:, 0], row)
+
+
+@pytest.mark.parametrize("activation", [None, "sigmoid"])
+@pytest.mark.parametrize(
+    ("name", "size", "kernel", "options"),
+    [
+        ("conv1d_transpose", (4,), (3,), {"strides": 300}),
+        ("conv2d_transpose", (2, 3), (3, 2), {"strides": (200, 7), "dilation_rate": (9, 4)}),
+        ("conv2d_transpose", (2, 3), (1, 1), {"strides": (5, 400), "padding": "same", "output_padding": (2, 1)}),
+        ("conv3d_transpose", (2, 1, 2), (2, 1, 3), {"strides": (5, 90, 4)}),
+    ],
+)
+def test_strides_far_longer_than_the_kernel(name, size, kernel, options, activation):
+    """Planned in no time: phases that no tap reaches are not walked, and yet the bias and its activation stand there."""
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(size=shape).astype("f4") for shape in ((2, *size, 3), (*kernel, 5, 3), (5,))]
+    y = getattr(ops, name)(*arrays, **options, activation=activation).numpy()
+    exact = getattr(ops, name)(*(a.astype("f8") for a in arrays), **options, activation=activation).numpy()
+    np.testing.assert_allclose(y, exact, rtol=1e-6, atol=1e-6)
+    attrs = transposed.attributes("t", len(size), *(options.get(k, d) for k, d in OPTIONS), 1, activation)
+    specs = {key: Spec(a.shape) for key, a in zip(("x", "kernel", "bias"), arrays, strict=True)}
+    steps = [step for phase in REGISTRY[name].plan(specs, attrs).phases for step in phase]
+    assert len(steps) <= 1 + np.prod(kernel)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("conv2d_transpose", {"strides": 1 << 30}, "conv2d_transpose: y would have shape .* which no memory holds"),
+        (
+            "conv2d_transpose",
+            {"output_padding": 1 << 31},
+            "output_padding must be None, an integer from 0 to 2147483647",
+        ),
+        ("conv2d", {"padding": 1 << 30}, "conv2d: y would have shape .* which no memory holds"),
+        ("conv2d", {"padding": 1 << 40}, "padding must be at most 2147483647 a side, got"),
+        ("conv2d", {"strides": 1 << 63}, "strides must be .*at most 2147483647, got"),
+        ("conv2d", {"dilation_rate": 1 << 63, "padding": "same"}, "dilation_rate must be .*at most 2147483647, got"),
+    ],
+)
+def test_absurd_sizes(name, options, words):
+    with pytest.raises(ArgumentError, match=words):
+        getattr(ops, name)(zeros(1, 4, 4, 2), zeros(3, 3, 2, 2), **options)

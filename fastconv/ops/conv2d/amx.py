@@ -73,11 +73,15 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     finish = {"bias": bias, "epilogue": epilogue}
     name, split, nbytes = _split(call, dy, call.geometry.out, columns, terms)
     steps, prologues, packed = [], [], {}
-    for number, walk in enumerate(common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)):
-        grid = dict(x_channels=call.outputs, groups=groups, depth=columns, columns=depth, reads=walk.reads, **walk.grid)
-        if not walk.taps:
-            steps.append(conv.convolve(dy, None, residual=None, y=dx, **grid, **finish))
-            continue
+
+    def grid(walk):
+        return {
+            "residual": None, "y": dx, "x_channels": call.outputs, "groups": groups, "depth": columns, "columns": depth,
+            "reads": walk.reads, **walk.grid, **finish,
+        }  # fmt: skip
+
+    base, walks = common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)
+    for number, walk in enumerate(walks):
         kernel = _amx.pack(
             "kernel",
             walk.taps,
@@ -97,11 +101,11 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
             rows = call.images * prod(call.geometry.out)
             step = _amx.product(dy, kernel, dx, columns, depth, rows=rows, terms=terms, **finish)
             return Plan(phases=((step,),), packed=packed, prologue=kernel.phases)
-        operands = {"terms": terms, "residual": None, "y": dx}
-        steps.append(conv_amx.convolve(dy, name, kernel.panels, kernel.tiles, **operands, **grid, **finish))
-    return Plan(
-        phases=((split,), tuple(steps)), workspace={name: nbytes}, packed=packed, prologue=side_by_side(*prologues)
-    )
+        steps.append(conv_amx.convolve(dy, name, kernel.panels, kernel.tiles, terms=terms, **grid(walk)))
+    # The base reads nothing: it needs no tiles, and may run beside the split.
+    first = (split, conv.convolve(dy, None, **grid(base))) if base else (split,)
+    phases = (first, tuple(steps)) if steps else (first,)
+    return Plan(phases=phases, workspace={name: nbytes}, packed=packed, prologue=side_by_side(*prologues))
 
 
 def gives_kernel(call):

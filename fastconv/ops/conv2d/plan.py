@@ -248,41 +248,44 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     steps, packs, packed = [], [], {}
     pairs = multiplies_pairs(columns)
     dy, phases, workspace = rounded(dy, call.images * prod(call.geometry.out) * call.outputs, pairs)
-    for number, walk in enumerate(common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)):
-        name = f"packed{number}" if walk.taps else None
-        if walk.taps:
-            packed[name] = gemm.packed_bytes(groups, len(walk.taps), columns, depth, pairs)
-            packs.append(
-                gemm.pack(
-                    "kernel",
-                    name,
-                    walk.taps,
-                    groups=groups,
-                    depth=columns,
-                    columns=depth,
-                    b_group=columns,
-                    b_tap=depth * call.outputs,
-                    b_k=1,
-                    b_n=call.outputs,
-                    pairs=pairs,
-                )
-            )
-        steps.append(
-            conv.convolve(
-                dy,
+
+    def step(walk, name):
+        return conv.convolve(
+            dy,
+            name,
+            bias,
+            None,
+            dx,
+            x_channels=call.outputs,
+            reads=walk.reads,
+            groups=groups,
+            depth=columns,
+            columns=depth,
+            epilogue=epilogue,
+            pairs=pairs,
+            **walk.grid,
+        )
+
+    base, walks = common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)
+    for number, walk in enumerate(walks):
+        name = f"packed{number}"
+        packed[name] = gemm.packed_bytes(groups, len(walk.taps), columns, depth, pairs)
+        packs.append(
+            gemm.pack(
+                "kernel",
                 name,
-                bias,
-                None,
-                dx,
-                x_channels=call.outputs,
-                reads=walk.reads,
+                walk.taps,
                 groups=groups,
                 depth=columns,
                 columns=depth,
-                epilogue=epilogue,
+                b_group=columns,
+                b_tap=depth * call.outputs,
+                b_k=1,
+                b_n=call.outputs,
                 pairs=pairs,
-                **walk.grid,
             )
         )
+        steps.append(step(walk, name))
+    phases = (*phases, *([(step(base, None),)] if base else []), *([tuple(steps)] if steps else []))
     prologue = (tuple(packs),) if packs else ()
-    return Plan(phases=(*phases, tuple(steps)), workspace=workspace, packed=packed, prologue=prologue)
+    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue)

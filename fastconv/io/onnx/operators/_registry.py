@@ -94,11 +94,6 @@ class Call(NamedTuple):
         """The operator's name."""
         return self.node.op_type
 
-    @property
-    def title(self):
-        """The node, for messages."""
-        return self.network.title(self.node)
-
     def attribute(self, name, default=None):
         """Return an attribute: int, float, str, list of them, ndarray or proto.Graph; `default` where the node has none."""
         return self.network.attributes(self.node).get(name, default)

@@ -28,16 +28,22 @@ def numbers(call, x, attribute=None):
     return np.atleast_1d(call.known(x) if isinstance(x, Operand) else x).tolist()
 
 
-def axis_of(call, axis, ndim):
+def axis_of(axis, ndim):
     """Return an axis, counted from the front."""
     if not -ndim <= axis < max(ndim, 1):
-        raise ModelFormatError(f"{call.title} names axis {axis} of a value with {ndim} axes")
+        raise ModelFormatError(f"names axis {axis} of a value with {ndim} axes")
     return axis + ndim if axis < 0 else axis
 
 
-def axes_of(call, axes, ndim):
+def axes_of(axes, ndim):
     """Return axes, counted from the front; all for None."""
-    return tuple(range(ndim)) if axes is None else tuple(axis_of(call, axis, ndim) for axis in axes)
+    if axes is None:
+        return tuple(range(ndim))
+    found = tuple(axis_of(axis, ndim) for axis in axes)
+    if len(set(found)) < len(found):
+        twice = next(axis for i, axis in enumerate(found) if axis in found[:i])
+        raise ModelFormatError(f"names axis {twice} twice: {list(axes)}")
+    return found
 
 
 def resolve(shape, size):

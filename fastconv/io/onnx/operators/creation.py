@@ -57,7 +57,7 @@ def range_(call, *inputs):
 @evaluates("OneHot", shaping=(1,))
 def one_hot(call, indices, depth, values):
     depth = int(depth.item())
-    axis = axis_of(call, call.attribute("axis", -1), indices.ndim + 1)
+    axis = axis_of(call.attribute("axis", -1), indices.ndim + 1)
     within((*indices.shape, depth))
     indices = np.expand_dims(np.where(indices < 0, indices + depth, indices), axis)
     places = np.arange(depth).reshape((depth, *(1,) * (indices.ndim - 1 - axis)))

@@ -49,7 +49,7 @@ def flatten(call, old):
 @reshapes("Squeeze")
 def squeeze(call, old, axes=None):
     named = numbers(call, axes, "axes")
-    dropped = [i for i, n in enumerate(old) if n == 1] if named is None else axes_of(call, named, len(old))
+    dropped = [i for i, n in enumerate(old) if n == 1] if named is None else axes_of(named, len(old))
     if any(old[i] != 1 for i in dropped):
         raise ShapeError(f"of the axes {dropped} of shape {old}, one has not the size 1")
     return tuple(n for i, n in enumerate(old) if i not in dropped)
@@ -59,9 +59,9 @@ def squeeze(call, old, axes=None):
 def unsqueeze(call, old, axes=None):
     named = numbers(call, axes, "axes")
     if named is None:
-        raise ModelFormatError(f"{call.title} lacks its axes")
+        raise ModelFormatError("lacks its axes")
     ndim = len(old) + len(named)
-    places = axes_of(call, named, ndim)
+    places = axes_of(named, ndim)
     sizes = iter(old)
     return tuple(1 if i in places else next(sizes) for i in range(ndim))
 
@@ -115,7 +115,7 @@ def join(operands, axis):
 
 
 def _concat_axis(call, x):
-    return axis_of(call, call.required("axis") if call.version >= 4 else call.attribute("axis", 1), x.ndim)
+    return axis_of(call.required("axis") if call.version >= 4 else call.attribute("axis", 1), x.ndim)
 
 
 @lowers("Concat")
@@ -170,16 +170,32 @@ def expand_array(call, x, shape):
 # ---- parts
 
 
+def _clamped(start, end, step, n):
+    """Return the slice of an axis of n that a Slice means.
+
+    Not that of Python: with a negative step a start before the axis is its first element, and an end of -1 - n or less,
+    as exporters write "to the front", lies before that.
+    """
+    start, end = (place + n if place < 0 else place for place in (start, end))
+    if step > 0:
+        start, end = (min(max(place, 0), n) for place in (start, end))
+        return slice(None) if (start, end, step) == (0, n, 1) else slice(start, end, step)
+    start, end = min(max(start, 0), n - 1), min(max(end, -1), n - 1)
+    return slice(start, None if end < 0 else end, step) if n else slice(0, 0)
+
+
 def _slice_index(call, x, starts, ends, axes, steps):
     starts, ends = numbers(call, starts, "starts"), numbers(call, ends, "ends")
-    axes = numbers(call, axes, "axes") or range(len(starts))
-    steps = numbers(call, steps) or [1] * len(starts)
+    axes, steps = numbers(call, axes, "axes"), numbers(call, steps)
+    for name, given in (("ends", ends), ("axes", axes), ("steps", steps)):
+        if given and len(given) != len(starts):
+            raise ModelFormatError(f"{name} has {len(given)} numbers, but starts {len(starts)}: one for each axis")
+    steps = steps or [1] * len(starts)
+    if 0 in steps:
+        raise ModelFormatError(f"steps is {steps}, expected numbers that are not 0")
     index = [slice(None)] * x.ndim
-    for axis, start, end, step in zip(axes_of(call, axes, x.ndim), starts, ends, steps, strict=True):
-        n = x.shape[axis]
-        start, stop, step = slice(start, end, step).indices(n)
-        whole = step == 1 and start == 0 and stop == n
-        index[axis] = slice(None) if whole else slice(start, None if stop < 0 else stop, step)
+    for axis, *bounds in zip(axes_of(axes or range(len(starts)), x.ndim), starts, ends, steps, strict=True):
+        index[axis] = _clamped(*bounds, x.shape[axis])
     return tuple(index)
 
 
@@ -195,7 +211,7 @@ def slice_array(call, x, starts=None, ends=None, axes=None, steps=None):
 
 def _split(call, x, sizes):
     """Return the parts of an operand or array."""
-    axis = axis_of(call, call.attribute("axis", 0), x.ndim)
+    axis = axis_of(call.attribute("axis", 0), x.ndim)
     sizes, n = numbers(call, sizes, "split"), x.shape[axis]
     if sizes is None:
         count = call.attribute("num_outputs", len(call.node.output))
@@ -233,7 +249,7 @@ evaluates("ReverseSequence")(_time_reversed)
 def _padding(call, x, pads, axes):
     """Return ((before, after), ...), a pair for each axis."""
     named = numbers(call, pads, "pads" if call.version >= 2 else "paddings")
-    places = axes_of(call, numbers(call, axes), x.ndim)
+    places = axes_of(numbers(call, axes), x.ndim)
     padding = [(0, 0)] * x.ndim
     for i, axis in enumerate(places):
         padding[axis] = named[i], named[i + len(places)]
@@ -297,7 +313,7 @@ def pad_array(call, x, pads=None, value=None, axes=None):
 
 def _centre_padding(call, x, shape):
     padding = [(0, 0)] * x.ndim
-    axes = axes_of(call, call.attribute("axes"), x.ndim)
+    axes = axes_of(call.attribute("axes"), x.ndim)
     for axis, size in zip(axes, numbers(call, shape), strict=True):
         extra = size - x.shape[axis]  # the odd one goes behind
         before = extra // 2 if extra >= 0 else -(-extra // 2)

@@ -14,7 +14,7 @@ def _spread(call, parameter, x):
     """Return a scale or zero point so that it broadcasts against x."""
     if parameter is None or parameter.size == 1 and parameter.ndim < 2:
         return None if parameter is None else parameter.reshape(())
-    axis = axis_of(call, call.attribute("axis", 1), x.ndim)
+    axis = axis_of(call.attribute("axis", 1), x.ndim)
     if parameter.ndim == 1:
         return parameter.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
     block = call.attribute("block_size", 0) or -(-x.shape[axis] // parameter.shape[axis])

@@ -16,7 +16,7 @@ def _axes(call, x, axes):
     named = numbers(call, axes, "axes")
     if not named and call.attribute("noop_with_empty_axes", 0):
         return None
-    return axes_of(call, named or None, x.ndim)
+    return axes_of(named or None, x.ndim)
 
 
 def _log_sum_exp(x, axes, keepdims):
@@ -131,7 +131,7 @@ for _name in TENSORS:
 def _arg(name, largest):
     @evaluates(name)
     def evaluate(call, x):
-        axis = axis_of(call, call.attribute("axis", 0), x.ndim)
+        axis = axis_of(call.attribute("axis", 0), x.ndim)
         find = np.argmax if largest else np.argmin
         if call.attribute("select_last_index", 0):
             index = x.shape[axis] - 1 - find(np.flip(x, axis), axis)
@@ -147,7 +147,7 @@ _arg("ArgMin", False)
 def _running(name, function, start):
     @evaluates(name)
     def evaluate(call, x, axis):
-        axis = axis_of(call, int(axis.item()), x.ndim)
+        axis = axis_of(int(axis.item()), x.ndim)
         y = np.flip(x, axis) if call.attribute("reverse", 0) else x
         y = function(y, axis, dtype=x.dtype)
         if call.attribute("exclusive", 0):

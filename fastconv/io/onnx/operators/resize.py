@@ -41,7 +41,7 @@ def _how(call):
 
 
 def _target(call, x, roi=None, scales=None, sizes=None):
-    how, axes = _how(call), axes_of(call, call.attribute("axes"), x.ndim)
+    how, axes = _how(call), axes_of(call.attribute("axes"), x.ndim)
     roi, scales, sizes = numbers(call, roi), numbers(call, scales, "scales"), numbers(call, sizes)
     policy = call.attribute("keep_aspect_ratio_policy", "stretch")
     if sizes and policy != "stretch":

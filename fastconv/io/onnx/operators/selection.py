@@ -12,14 +12,14 @@ REDUCTIONS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.mi
 
 @evaluates("Gather")
 def gather_array(call, x, indices):
-    return np.take(x, indices, axis_of(call, call.attribute("axis", 0), x.ndim))
+    return np.take(x, indices, axis_of(call.attribute("axis", 0), x.ndim))
 
 
 @lowers("Gather")
 def gather(call, x, indices):
     if indices.constant is None or x.constant is not None:
         return NotImplemented
-    axis = axis_of(call, call.attribute("axis", 0), x.ndim)
+    axis = axis_of(call.attribute("axis", 0), x.ndim)
     index = [slice(None)] * x.ndim
     index[axis] = _as_slice(indices.constant, x.shape[axis])
     y = x[tuple(index)]
@@ -66,7 +66,7 @@ def _scatter(call, x, index, updates):
 @evaluates("Scatter", "ScatterElements")
 def scatter_elements(call, x, indices, updates):
     index = list(np.indices(indices.shape, sparse=True))
-    index[axis_of(call, call.attribute("axis", 0), x.ndim)] = indices
+    index[axis_of(call.attribute("axis", 0), x.ndim)] = indices
     return _scatter(call, x, tuple(index), updates)
 
 
@@ -110,7 +110,7 @@ def order_along(x, axis, largest):
 
 @evaluates("TopK", shaping=(1,))
 def top_k(call, x, k=None):
-    axis = axis_of(call, call.attribute("axis", -1), x.ndim)
+    axis = axis_of(call.attribute("axis", -1), x.ndim)
     count = call.required("k") if k is None else int(k.item())
     order = order_along(x, axis, call.attribute("largest", 1))
     index = order[(slice(None),) * axis + (slice(count),)]
