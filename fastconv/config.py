@@ -1,6 +1,5 @@
 """Process-wide settings: threads, precision, default float type, the random seed."""
 
-import contextlib
 import os
 import threading
 
@@ -9,6 +8,7 @@ import numpy as np
 from .errors import ArgumentError, ConfigError
 
 PRECISIONS = ("highest", "high", "medium")
+MAX_THREADS = 1 << 16  # far more than there are cores; what kernels count threads with is 32 bits wide
 FLOAT_TYPES = ("float32", "float64")
 
 _lock = threading.Lock()
@@ -54,14 +54,14 @@ def default_num_threads():
     """Return OMP_NUM_THREADS if set, else min(physical cores, affinity, cgroup quota)."""
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if asked.isdigit() and int(asked) > 0:
-        return int(asked)
+        return min(int(asked), MAX_THREADS)
     cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return min(n for n in (_physical_cores(cpus), _cgroup_quota()) if n is not None)
 
 
 def _check_threads(n):
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ArgumentError(f"the number of threads must be an integer >= 1, got {n!r}")
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= MAX_THREADS:
+        raise ArgumentError(f"the number of threads must be an integer from 1 to {MAX_THREADS}, got {n!r}")
     return int(n)
 
 
@@ -117,19 +117,24 @@ def floatx():
     return _settings["floatx"]
 
 
-@contextlib.contextmanager
-def _override(name, value):
-    before = getattr(_local, name)
-    setattr(_local, name, value)
-    try:
-        yield
-    finally:
-        setattr(_local, name, before)
+class _Override:
+    """A setting of this Python thread inside a ``with`` block. It may be entered again, also inside itself."""
+
+    def __init__(self, name, value):
+        self._name, self._value = name, value
+        self._before = []
+
+    def __enter__(self):
+        self._before.append(getattr(_local, self._name))
+        setattr(_local, self._name, self._value)
+
+    def __exit__(self, *error):
+        setattr(_local, self._name, self._before.pop())
 
 
 def num_threads(n):
     """Context manager: use `n` threads inside the ``with`` block, on this Python thread."""
-    return _override("num_threads", _check_threads(n))
+    return _Override("num_threads", _check_threads(n))
 
 
 def precision(mode):
@@ -143,7 +148,7 @@ def precision(mode):
     ...     fastconv.get_precision()
     'high'
     """
-    return _override("precision", _check_choice(mode, PRECISIONS, "precision"))
+    return _Override("precision", _check_choice(mode, PRECISIONS, "precision"))
 
 
 # ---- randomness

@@ -171,6 +171,10 @@ class InferenceSession:
             When a name, shape or type does not fit.
         """
         known = self._network.output_names
+        if isinstance(output_names, (str, bytes)):
+            raise ArgumentError(
+                f"output_names is a list of names, or None for all, got {output_names!r}: write it in [ ]"
+            )
         for name in output_names or ():
             if name not in known:
                 raise ArgumentError(f"there is no output {name!r}; there is {', '.join(map(repr, known))}")
@@ -193,6 +197,13 @@ class InferenceSession:
         arrays = self._feed(input_feed)
         with self._overrides() if self._overrides else contextlib.nullcontext():
             return self._runner(arrays).program
+
+    def __reduce__(self):
+        """Refuse to be pickled or copied."""
+        raise TypeError(
+            "an InferenceSession cannot be pickled or copied, as its programs lie at fixed places in memory: keep the path "
+            "or bytes of the model and make a session of them where one is needed; threads may share this one"
+        )
 
     # ---- inside
 

@@ -21,9 +21,9 @@ def test_num_threads_context():
     assert fastconv.get_num_threads() == before
 
 
-@pytest.mark.parametrize("bad", [0, -1, 1.5, "2", True])
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "2", True, 1 << 31, 1 << 70])
 def test_bad_threads(bad):
-    with pytest.raises(ArgumentError, match="number of threads must be an integer >= 1"):
+    with pytest.raises(ArgumentError, match="number of threads must be an integer from 1 to 65536"):
         fastconv.set_num_threads(bad)
 
 
@@ -32,6 +32,17 @@ def test_omp_num_threads(monkeypatch):
     assert config.default_num_threads() == 5
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert 1 <= config.default_num_threads() <= os.cpu_count()
+
+
+def test_settings_may_be_entered_again():
+    high = fastconv.precision("high")
+    with high, fastconv.precision("medium"), high:
+        assert fastconv.get_precision() == "high"
+    with high, high:
+        pass
+    with pytest.raises(KeyError), high:
+        raise KeyError
+    assert fastconv.get_precision() == "highest"
 
 
 def test_precision():

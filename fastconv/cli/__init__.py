@@ -167,6 +167,13 @@ def parser():
     return top
 
 
+def _message(error):
+    """Return what an error says, without the number that the system gives it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror + (f": {error.filename!r}" if error.filename is not None else "")
+    return str(error)
+
+
 def main(argv=None):
     """Run the command line; returns the exit status: 0, 1 after an error, 130 after Ctrl-C."""
     args = parser().parse_args(argv)
@@ -178,7 +185,7 @@ def main(argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (FastconvError, OSError) as error:
-        print(f"fastconv: {error}", file=sys.stderr)
+        print(f"fastconv: {_message(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

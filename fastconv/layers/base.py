@@ -8,6 +8,7 @@ learns its output shape.
 
 import functools
 import inspect
+import types
 
 import numpy as np
 
@@ -43,6 +44,13 @@ def _mark_built(build):
             return result
 
     return wrapper
+
+
+def _under_the_name_of(cls, init):
+    """Return a constructor that `cls` inherits as its own: Python's errors name the class that has it."""
+    own = types.FunctionType(init.__code__, init.__globals__, init.__name__, init.__defaults__, init.__closure__)
+    own.__qualname__, own.__kwdefaults__ = f"{cls.__qualname__}.__init__", init.__kwdefaults__
+    return functools.update_wrapper(own, init, ("__module__", "__doc__", "__annotations__"))
 
 
 def _without_batch(shape):
@@ -99,6 +107,8 @@ class Layer(Weights):
         super().__init_subclass__(**kwargs)
         # The package's own layers hold no others, which saves looking through their attributes at every step.
         cls._holds_layers = not cls.__module__.startswith("fastconv.layers.")
+        if not cls._holds_layers and cls.__init__.__qualname__.startswith("_") and not cls.__name__.startswith("_"):
+            cls.__init__ = _under_the_name_of(cls, cls.__init__)
         if "build" in cls.__dict__:
             cls.build = _mark_built(cls.build)
         if "call" in cls.__dict__:

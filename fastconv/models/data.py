@@ -305,7 +305,7 @@ class StreamData:
 
 def is_stream(x):
     """Tell whether `x` yields batches, rather than being arrays."""
-    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes, Tensor)) or hasattr(x, "__array__"):
+    if isinstance(x, (np.ndarray, list, tuple, dict, str, bytes, memoryview, Tensor)) or hasattr(x, "__array__"):
         return False
     return hasattr(x, "__iter__") or (hasattr(x, "__len__") and hasattr(x, "__getitem__"))
 

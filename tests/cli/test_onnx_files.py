@@ -81,6 +81,13 @@ def test_shapes_that_are_none(capsys, folder, text):
     assert "--shape" in fails(capsys, "summary", folder / "open.onnx", "--shape", text)
 
 
+@pytest.mark.parametrize("command", [("summary",), ("convert", "out.fastconv"), ("verify",)])
+def test_shapes_of_unknown_inputs(capsys, folder, command):
+    name, *target = command
+    said = fails(capsys, name, folder / "open.onnx", *target, "--shape", "q=1x3x8x8")
+    assert "there is no input 'q'; there is 'x'" in said
+
+
 def test_convert_keeps_what_the_model_computes(capsys, folder, tmp_path):
     status, out, err = run(capsys, "convert", folder / "net.onnx", tmp_path / "net.fastconv")
     assert status == 0 and err == "" and "net.fastconv: 0.0 MB" in out

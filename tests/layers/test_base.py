@@ -38,6 +38,12 @@ class Block(layers.Layer):
         return self.rest[1]["last"](x)
 
 
+@pytest.mark.parametrize("cls", [layers.Conv2D, layers.Conv3DTranspose, layers.DepthwiseConv1D, layers.Dense])
+def test_missing_arguments_name_the_class(cls):
+    with pytest.raises(TypeError, match=rf"^{cls.__name__}\.__init__\(\) missing"):
+        cls()
+
+
 X = np.arange(6, dtype="float32").reshape(2, 3)
 
 

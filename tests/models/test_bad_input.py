@@ -329,3 +329,8 @@ def test_a_real_interrupt_ends_between_two_steps():
     assert result.returncode == 0, result.stderr
     steps, waited = result.stdout.split()
     assert int(steps) > 0 and float(waited) < 5
+
+
+def test_a_memoryview_is_an_array():
+    model = network()
+    np.testing.assert_array_equal(model.predict(memoryview(X), verbose=0), model.predict(X, verbose=0))

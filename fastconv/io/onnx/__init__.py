@@ -8,6 +8,7 @@
 `tensors`      `to_array`, `from_array`: tensors, also those that lie in files beside the model
 `files`        `load_model`: a path, bytes or a file to a model; says what a file is that is no model
 `check`        `check`: names, order, operators and sizes, before anything runs
+`attributes`   which attributes an operator has
 `network`      `Network`: the walk over the nodes, on Tensors
 `operand`      what the walk hands on: constants, and tensors in a lazy order of axes
 `operators`    what each operator computes, a file for each family
@@ -15,7 +16,7 @@
 `model`        `load`: a Network as a Model
 `exporter`     `save`: a Model, traced, as a file
 `emitter`      the graph as it is written, with lazy transpositions
-`export_ops`   how each operation is written
+`export_ops`   how each operation is written; in `export_moves` those that compute nothing
 =============  =====================================================================================================
 """
 

@@ -7,6 +7,7 @@ import math
 
 from ...errors import ModelFormatError, UnsupportedOpError
 from . import proto
+from .attributes import ANYWHERE, ATTRIBUTES
 from .tensors import MAX_ELEMENTS, check_size
 
 # Functions call functions: a small file could stand for more nodes than there are atoms.
@@ -194,9 +195,21 @@ class _Checker:
         if (domain, node.op_type) in self.known:
             if domain not in opsets:
                 raise ModelFormatError(f"{label} is of domain {domain!r}, whose version the model does not give")
+            self.attributes(node, label)
             return 1
         self.missing[domain, node.op_type, opsets.get(domain, "not given")].append(label)
         return 1
+
+    @staticmethod
+    def attributes(node, label):
+        """Raise where a node has an attribute that its operator does not have: nothing would read it."""
+        known = ATTRIBUTES.get(node.op_type, ())
+        for attribute in node.attribute:
+            if attribute.name not in known and attribute.name not in ANYWHERE:
+                raise ModelFormatError(
+                    f"{label} has the attribute {attribute.name!r}, which {node.op_type} does not have in any version; "
+                    f"it has {', '.join(map(repr, known)) or 'none'}"
+                )
 
     def function(self, function):
         key = id(function)

@@ -172,3 +172,24 @@ def same_order(emitter, values):
         if order is not None:
             votes[order] = votes.get(order, 0) + math.prod(n or 2 for n in emitter.shape(value))
     return max(votes, key=votes.get) if votes else tuple(range(values[0].ndim))
+
+
+class Table(dict):
+    """What writes each operation, by its name. Called with names, it is the decorator that puts a function there."""
+
+    def __call__(self, *names):
+        def put(function):
+            self.update(dict.fromkeys(names, function))
+            return function
+
+        return put
+
+
+def number(value, like):
+    """Return an array of one number, in the type of a value."""
+    return np.array(value, like.dtype)
+
+
+def flat_pads(pairs):
+    """Return pairs (before, after) as ONNX writes them: all that is before, then all that is after."""
+    return [before for before, _ in pairs] + [after for _, after in pairs]

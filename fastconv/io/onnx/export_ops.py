@@ -1,4 +1,4 @@
-"""How each operation is written as ONNX nodes: ``TABLE[name](emitter, node)`` for every operation that inference needs.
+"""How operations that compute are written as ONNX nodes: ``TABLE[name](emitter, node)``. For the others see `export_moves`.
 
 A function asks the emitter for its operands in the order of axes that suits the ONNX operator, and says in which order
 the results are. Reference: https://onnx.ai/onnx/operators
@@ -9,30 +9,16 @@ import numpy as np
 from ... import shapes
 from ...errors import UnsupportedOpError
 from ...ops import _transposed
-from ...ops.getitem import Array, Slice
-from .emitter import channels_first_order, same_order
+from .emitter import Table, channels_first_order, flat_pads, number, same_order
 
-TABLE = {}
-_FAR = np.iinfo(np.int64).max
-
-
-def _exports(*names):
-    def put(function):
-        TABLE.update(dict.fromkeys(names, function))
-        return function
-
-    return put
-
-
-def _number(value, like):
-    return np.array(value, like.dtype)
+TABLE = _exports = Table()
 
 
 # ---- activations, also those fused into another operation
 
 
 def _clip(e, x, like, low, high):
-    return e.node("Clip", x, e.constant(_number(low, like)), e.constant(_number(high, like)))
+    return e.node("Clip", x, e.constant(number(low, like)), e.constant(number(high, like)))
 
 
 def _elu(e, x, like, alpha, scale):
@@ -46,13 +32,13 @@ def _gated(e, x, gate):
 
 
 def _gelu(e, x, like):
-    share = e.node("Erf", e.node("Mul", x, e.constant(_number(0.5**0.5, like))))
-    return _gated(e, x, e.node("Add", e.node("Mul", share, half := e.constant(_number(0.5, like))), half))
+    share = e.node("Erf", e.node("Mul", x, e.constant(number(0.5**0.5, like))))
+    return _gated(e, x, e.node("Add", e.node("Mul", share, half := e.constant(number(0.5, like))), half))
 
 
 def _gelu_tanh(e, x, like):
-    cubic = e.node("Add", e.node("Mul", e.node("Mul", x, x), e.constant(_number(0.0713548162726, like))),
-                   e.constant(_number(1.59576912160573, like)))  # fmt: skip
+    cubic = e.node("Add", e.node("Mul", e.node("Mul", x, x), e.constant(number(0.0713548162726, like))),
+                   e.constant(number(1.59576912160573, like)))  # fmt: skip
     return _gated(e, x, e.node("Sigmoid", e.node("Mul", x, cubic)))
 
 
@@ -101,25 +87,21 @@ def _threshold(e, node):
     x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
     order = e.order(x)
     name = e.tensor(x, order)
-    limit = e.constant(_number(attrs.threshold, y))
-    below = e.constant(_number(0, y))
+    limit = e.constant(number(attrs.threshold, y))
+    below = e.constant(number(0, y))
     if attrs.slope:
-        below = e.node("Mul", e.node("Sub", name, limit), e.constant(_number(attrs.slope, y)))
+        below = e.node("Mul", e.node("Sub", name, limit), e.constant(number(attrs.slope, y)))
     e.define(y, e.node("Where", e.node("LessOrEqual", name, limit), below, name), order)
 
 
 # ---- convolutions
 
 
-def _flat_pads(pairs):
-    return [before for before, _ in pairs] + [after for _, after in pairs]
-
-
 def _padding(e, x, attrs, kernel, dilations=None):
     """Return the attribute that says where a window goes; "same" needs no sizes but where it takes strides."""
     if attrs.padding == "same" and None in e.shape(x)[1:-1] and max(attrs.strides) > 1:
         return {"auto_pad": "SAME_UPPER"}
-    return {"pads": _flat_pads(shapes.resolve_padding(attrs.padding, x.shape[1:-1], kernel, attrs.strides, dilations))}
+    return {"pads": flat_pads(shapes.resolve_padding(attrs.padding, x.shape[1:-1], kernel, attrs.strides, dilations))}
 
 
 def _bias(e, node):
@@ -258,7 +240,7 @@ def _pool(e, node):
         count_include_pad={"max": None, "avg": 0, "sum": 1}[kind],
     )
     if kind == "sum":
-        name = e.node("Mul", name, e.constant(_number(np.prod(attrs.pool_size), y)))
+        name = e.node("Mul", name, e.constant(number(np.prod(attrs.pool_size), y)))
     e.define(y, name, order)
 
 
@@ -369,123 +351,3 @@ def _reduce(e, node):
     kept = [axis for axis in order if attrs.keepdims or axis not in attrs.axis]
     ranks = sorted(kept)
     e.define(y, name, [ranks.index(axis) for axis in kept])
-
-
-# ---- the same numbers elsewhere
-
-
-@_exports("reshape", "flatten")
-def _reshape(e, node):
-    x, y = node.inputs["x"], node.outputs["y"]
-    old, new = e.shape(x), e.shape(y)
-    # 0 copies a dimension, which leaves no doubt; -1 is what is left.
-    target = [-1 if n is None else n for n in new]
-    for i in range(min(x.ndim, y.ndim)):
-        if old[i] is new[i] is None and x.shape[i] == y.shape[i]:
-            target[i] = 0
-    if target.count(-1) > 1:
-        raise UnsupportedOpError(f"a reshape of {old} to {new}, in which several dimensions depend on what is open")
-    e.define(y, e.node("Reshape", e.flat(x), e.integers(target)))
-
-
-@_exports("transpose")
-def _transpose(e, node):
-    x, y, axes = node.inputs["x"], node.outputs["y"], node.attrs.axes
-    if e.array(x) is not None:
-        e.define(y, e.tensor(x), [axes.index(axis) for axis in range(x.ndim)])
-        return
-    order = e.order(x)
-    e.define(y, e.tensor(x, order), [axes.index(axis) for axis in order])
-
-
-@_exports("concatenate")
-def _concatenate(e, node):
-    values = [node.inputs[f"x{i}"] for i in range(len(node.inputs))]
-    order = same_order(e, values)
-    name = e.node("Concat", *(e.tensor(value, order) for value in values), axis=order.index(node.attrs.axis))
-    e.define(node.outputs["y"], name, order)
-
-
-@_exports("pad")
-def _pad(e, node):
-    x, y = node.inputs["x"], node.outputs["y"]
-    order = same_order(e, [x])
-    pads = _flat_pads([node.attrs.padding[axis] for axis in order])
-    value, mode = e.constant(_number(node.attrs.value, y)), node.attrs.mode
-    name = e.node("Pad", e.tensor(x, order), e.integers(pads), value, mode=mode)
-    e.define(y, name, order)
-
-
-@_exports("upsample")
-def _upsample(e, node):
-    x, y = node.inputs["x"], node.outputs["y"]
-    order = channels_first_order(x.ndim)
-    scales = e.constant(np.array([node.attrs.repeats[axis] for axis in order], "float32"))
-    name = e.node(
-        "Resize",
-        e.tensor(x, order),
-        None,
-        scales,
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
-    )
-    e.define(y, name, order)
-
-
-@_exports("getitem")
-def _getitem(e, node):
-    x, y, form = node.inputs["x"], node.outputs["y"], list(node.attrs.form)
-    used = sum(part is not None and part is not Ellipsis for part in form)
-    if Ellipsis not in form:
-        form.append(Ellipsis)
-    place = form.index(Ellipsis)
-    form[place : place + 1] = [Slice()] * (x.ndim - used)
-    arrays = [part for part in form if isinstance(part, Array)]
-    if len(arrays) > 1 or (arrays and any(isinstance(part, int) for part in form)):
-        raise UnsupportedOpError("indexing by several arrays, or by an array and a number, at once")
-    name = e.tensor(x)
-    starts, ends, steps, axes, single, new, axis, position = [], [], [], [], [], [], 0, 0
-    for part in form:
-        if part is None:
-            new.append(position)
-            position += 1
-            continue
-        if isinstance(part, Array):
-            index = e.array(node.inputs["index"])
-            if index is None:
-                raise UnsupportedOpError("indexing by an array that is computed")
-            name = e.node("Gather", name, e.constant(index[part.row].astype("int64")), axis=position)
-            # As many axes as the index has take the place of one.
-            position += index[part.row].ndim
-            axis += 1
-            continue
-        start, stop, step = (part, part + 1, 1) if isinstance(part, int) else _bounds(part)
-        if isinstance(part, int) and part == -1:
-            stop = _FAR
-        if (start, stop, step) != (0, _FAR, 1):
-            starts.append(start)
-            ends.append(stop)
-            steps.append(step)
-            axes.append(axis)
-        if isinstance(part, int):
-            single.append(axis)
-        else:
-            position += 1
-        axis += 1
-    if arrays and (starts or new):
-        raise UnsupportedOpError("indexing by an array and slices at once")
-    if starts:
-        name = e.node("Slice", name, *map(e.integers, (starts, ends, axes, steps)))
-    if single:
-        name = e.node("Squeeze", name, e.integers(single))
-    if new:
-        name = e.node("Unsqueeze", name, e.integers(new))
-    e.define(y, name)
-
-
-def _bounds(part):
-    """Return (start, stop, step) of a slice as ONNX wants them."""
-    step = 1 if part.step is None else part.step
-    first, last = (0, _FAR) if step > 0 else (_FAR, -_FAR)
-    return first if part.start is None else part.start, last if part.stop is None else part.stop, step

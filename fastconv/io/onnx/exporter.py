@@ -4,19 +4,19 @@ import os
 
 from ... import __version__
 from ...autograd import no_grad
-from ...errors import ArgumentError, NotBuiltError, ShapeError, UnsupportedOpError
+from ...errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, UnsupportedOpError
 from ...graph import trace
 from ...layers.node import flatten, is_shape, map_shapes
 from ...models import Model
 from ...op import Spec
 from ...storage import atomic_write
-from . import proto, wire
+from . import export_moves, export_ops, proto, wire
 from .emitter import Emitter
-from .export_ops import TABLE
 from .model import OnnxModel
 from .reexport import loaded
 from .tensors import value_info
 
+TABLE = export_ops.TABLE | export_moves.TABLE
 MIN_OPSET = 13
 # What open dimensions are while a model is traced: its sizes may have to be multiples of a power of 2.
 BATCH, SIZE, ODD_SIZE, OTHER_SIZE = 2, 256, 391, 384
@@ -53,7 +53,7 @@ def save(model, path, input_shape=None, opset=17):
     NotBuiltError, ShapeError
         The shape of the input is needed, or does not fit.
     ArgumentError
-        `model` is no model, there is no such opset, or the file would have more than 2 GiB.
+        `model` is no model, `path` empty, there is no such opset, or the file would have more than 2 GiB.
 
     Examples
     --------
@@ -64,11 +64,17 @@ def save(model, path, input_shape=None, opset=17):
     >>> fastconv.InferenceSession(path).get_inputs()[0].shape
     ['batch', 8, 8, 1]
     """
+    try:
+        path = os.fsdecode(path)
+    except TypeError as error:
+        raise DTypeError(f"path must be a string or os.PathLike, got {path!r:.200}") from error
+    if not path:
+        raise ArgumentError("path must name a file, as 'model.onnx' does; got ''")
     parts = wire.write(to_proto(model, input_shape, opset))
     size = sum(map(len, parts))
     if size > MAX_BYTES:
         raise ArgumentError(f"the model has {size} bytes; an ONNX file holds at most {MAX_BYTES}")
-    with atomic_write(os.fspath(path)) as file:
+    with atomic_write(path) as file:
         for part in parts:
             file.write(part)
 

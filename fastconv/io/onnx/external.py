@@ -118,6 +118,6 @@ def _number(entries, key, where):
     text = entries.get(key)
     if text is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise ModelFormatError(f"{where} have {key} {text[:40]!r}, expected a number")
+    if not re.fullmatch(r"[0-9]{1,40}", text):
+        raise ModelFormatError(f"{where} have {key} {text[:40]!r}, expected a number of bytes, 0 or more")
     return int(text)

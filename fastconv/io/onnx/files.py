@@ -73,6 +73,8 @@ def load_model(source):
             raise ArgumentError(f"{name} is open as text: open it with mode 'rb'")
     else:
         raise ArgumentError(f"a model is a path, bytes or a binary file, got {type(source).__name__}")
+    if name == "the data" and _is_path(source):
+        raise ModelFormatError(f"the data is a path, {bytes(source)!r}, not a model: give the path as a str")
     refuse_foreign(bytes(data[:64]), name)
     try:
         model = proto.read_model(data)
@@ -81,6 +83,11 @@ def load_model(source):
     if model.graph is None:
         raise ModelFormatError(f"{name} is no ONNX model: it has no graph")
     return model, folder
+
+
+def _is_path(data):
+    """Tell whether bytes that should be a model are the path of a file, as some functions of the system return paths."""
+    return 0 < len(data) < 4096 and b"\0" not in bytes(data) and os.path.exists(bytes(data))
 
 
 def refuse_foreign(head, name):

@@ -67,6 +67,10 @@ def load(path, outputs=None, input_shape=None, name=None):
         [outputs] if isinstance(outputs, str) else outputs and list(outputs),
         name=name or _plain(proto.graph.name),
     )
+    names = [value.name for value in model.network.inputs]
+    for unknown in input_shape if isinstance(input_shape, dict) else ():
+        if unknown not in names:
+            raise ArgumentError(f"input_shape: there is no input {unknown!r}; there is {', '.join(map(repr, names))}")
     shapes = [model.declared_shape(value, input_shape) for value in model.network.inputs]
     if all(shape is not None and None not in shape[1:] for shape in shapes):
         model.build(shapes if len(shapes) > 1 else shapes[0])

@@ -138,6 +138,8 @@ LAYERS = [
     (layers.SumPooling2D(2, strides=1, padding="same"), IMAGE),
     (layers.UpSampling1D(3), SEQUENCE),
     (layers.UpSampling2D((2, 3)), IMAGE),
+    (layers.UpSampling2D((3, 2), interpolation="bilinear"), IMAGE),
+    (layers.UpSampling2D((2, 3), interpolation="bicubic"), IMAGE),
     (layers.UpSampling3D(2), VOLUME),
     (layers.ZeroPadding1D((1, 2)), SEQUENCE),
     (layers.ZeroPadding2D(((1, 0), (2, 1))), IMAGE),
@@ -291,12 +293,22 @@ class Indexed(layers.Layer):
         (Ellipsis, 2),
         (slice(None), -1),
         (slice(None), None, 0, slice(5, None, -2), None),
+        (slice(None), slice(99, -99, -2)),
         (slice(None), slice(None), [0, 2, -1]),
         (slice(None), slice(None), np.array([[0, 2], [1, 1]])),
     ],
 )
 def test_slices(form, tmp_path):
     assert_same(Sequential([layers.InputLayer(IMAGE), Indexed(form)]), tmp_path, draw(3, *IMAGE))
+
+
+def test_a_slice_of_nothing(tmp_path):
+    """Before the axis lies nothing; ONNX would begin at its first element."""
+    path = tmp_path / "m.onnx"
+    fc.onnx.save(Sequential([layers.InputLayer(IMAGE), Indexed((slice(None), slice(-99, None, -1)))]), path)
+    session = fc.InferenceSession(path)
+    (y,) = session.run(None, {session.get_inputs()[0].name: draw(3, *IMAGE)})
+    assert y.shape == (3, 0, *IMAGE[1:])
 
 
 class Arithmetic(layers.Layer):
@@ -501,6 +513,46 @@ def test_all_that_is_missing_is_one_error(tmp_path):
 def test_opsets_that_are_not(opset, tmp_path):
     with pytest.raises(errors.ArgumentError, match="from 13 to 28"):
         fc.onnx.save(residual_network(), tmp_path / "m.onnx", opset=opset)
+
+
+class Resized(layers.Layer):
+    def __init__(self, how, **kwargs):
+        super().__init__(**kwargs)
+        self.how = how
+
+    def call(self, inputs):
+        return ops.resize(inputs, **self.how)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
+def test_resizing(mode, coordinates, tmp_path):
+    how = {"scale": (1.5, 3.0), "mode": mode, "coordinates": coordinates, "rounding": "ceil", "cubic_coefficient": -0.6}
+    assert_same(Sequential([layers.InputLayer((4, 6, 2)), Resized(how)]), tmp_path, draw(3, 4, 6, 2))
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"size": (7, 7), "mode": "cubic"}, "mode='cubic' to a size: give it scales"),
+        ({"scale": (0.5, 0.5), "mode": "linear", "antialias": True}, "antialias before opset 18, got 17"),
+        (
+            {"scale": (2, 2), "mode": "linear", "coordinates": "half_pixel_symmetric"},
+            "'half_pixel_symmetric' at opset 17",
+        ),
+    ],
+)
+def test_resizing_that_has_no_form(how, says, tmp_path):
+    with pytest.raises(errors.UnsupportedOpError, match=says):
+        fc.onnx.save(Sequential([layers.InputLayer(IMAGE), Resized(how)]), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("path", "error"), [(None, errors.DTypeError), (3, errors.DTypeError), ("", errors.ArgumentError)]
+)
+def test_only_paths(path, error):
+    with pytest.raises(error, match="path must"):
+        fc.onnx.save(residual_network(), path)
 
 
 def test_only_models(tmp_path):

@@ -32,6 +32,13 @@ def test_sources(tmp_path):
         load_model(3)
 
 
+def test_bytes_that_are_a_path(tmp_path):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.write_model(MODEL))
+    with pytest.raises(errors.ModelFormatError, match="the data is a path, .*give the path as a str"):
+        load_model(os.fsencode(path))
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent\.onnx"):
         load_model(tmp_path / "absent.onnx")

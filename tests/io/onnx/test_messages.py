@@ -24,7 +24,7 @@ WEIGHTS = {"w": np.ones((4, 3, 3, 3), np.float32), "line": np.ones(3, np.float32
         (node("Reshape", "x", "y"), "an input is missing"),
         (node("Slice", "x", "y"), "an input is missing"),
         (node("Pad", "x", "y"), "an input is missing"),
-        (node("Softmax", "x", "y", axis=9), "number of axes"),
+        (node("Softmax", "x", "y", axis=9), "names axis 9 of a value with 4 axes"),
         (node("MaxPool", "x", "y"), "the MaxPool that makes 'y': lacks its attribute 'kernel_shape'"),
         (node("MatMul", "x w", "y"), "cannot run on"),
     ],

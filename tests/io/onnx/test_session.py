@@ -1,6 +1,8 @@
 """InferenceSession: ONNX Runtime's interface."""
 
+import copy
 import gc
+import pickle
 import threading
 import weakref
 
@@ -123,6 +125,17 @@ def test_shapes_that_depend_on_data_run_after_the_program():
     y, r = session.run(None, {"x": np.array([-1, 2, 0, 3], np.float32)})
     assert y.tolist() == [[2.0, 4.0]] and r.tolist() == [0, 2, 0, 3]
     assert session.run(["y"], {"x": np.array([1, 2, 0, 3], np.float32)})[0].tolist() == [[1, 2, 4]]
+
+
+def test_a_name_is_no_list_of_names(session):
+    with pytest.raises(ArgumentError, match="output_names is a list of names, or None for all, got 'y'"):
+        session.run("y", {"x": images(1)})
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_session_is_not_copied(session, copied):
+    with pytest.raises(TypeError, match="an InferenceSession cannot be pickled or copied"):
+        copied(session)
 
 
 def test_no_names_are_all_names(session):

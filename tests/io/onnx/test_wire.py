@@ -41,7 +41,8 @@ def example():
         output=[proto.ValueInfo(name="branch_y")],
     )
     node = proto.Node(
-        op_type="MatMul",
+        op_type="Product",
+        domain="own",
         name="product",
         input=["x", "weight"],
         output=["y"],
@@ -56,6 +57,16 @@ def example():
             proto.Attribute(name="t", type=4, t=tensors.from_array(np.array([1, -2], "int64"))),
             proto.Attribute(name="g", type=5, g=inner),
         ],
+    )
+    # Attributes of every kind are those of a function; operators have their own.
+    function = proto.Function(
+        name="Product",
+        domain="own",
+        input=["a", "b"],
+        output=["c"],
+        attribute=[a.name for a in node.attribute],
+        node=[proto.Node(op_type="MatMul", input=["a", "b"], output=["c"])],
+        opset_import=[proto.OperatorSetId(version=17)],
     )
     loose = proto.Tensor(name="loose", dims=[2], data_type=proto.INT64, int64_data=np.array([5, -(1 << 63)]))
     floats = proto.Tensor(name="floats", dims=[2], data_type=proto.FLOAT, float_data=np.array([1.5, -2.5], "f4"))
@@ -75,6 +86,7 @@ def example():
             value_info=[proto.ValueInfo(name="s", type=sequence)],
             output=[proto.ValueInfo(name="y")],
         ),
+        functions=[function],
     )
 
 

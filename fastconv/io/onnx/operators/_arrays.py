@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from ....errors import ModelFormatError
+
 
 def in_float32(function):
     """Let a function of arrays compute with float32 what it is given in half precision; it returns halves again."""
@@ -24,6 +26,26 @@ def in_float32(function):
         return halves if many else halves[0]
 
     return widened
+
+
+def check_types(*arrays):
+    """Raise unless arrays, or operands, but for those that are None, are of one type: NumPy would widen them to another."""
+    types = list(dict.fromkeys(array.dtype for array in arrays if array is not None))
+    if len(types) > 1:
+        raise ModelFormatError(
+            f"has inputs of {' and '.join(map(str, types))}, expected one type: put a Cast before it"
+        )
+
+
+def of_one_type(function):
+    """Let a function of arrays refuse arrays of several types."""
+
+    @functools.wraps(function)
+    def checked(call, *arrays):
+        check_types(*arrays)
+        return function(call, *arrays)
+
+    return checked
 
 
 def quantize(values, scale, zero_point):

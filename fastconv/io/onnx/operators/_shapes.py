@@ -28,9 +28,9 @@ def numbers(call, x, attribute=None):
     return np.atleast_1d(call.known(x) if isinstance(x, Operand) else x).tolist()
 
 
-def axis_of(axis, ndim):
-    """Return an axis, counted from the front."""
-    if not -ndim <= axis < max(ndim, 1):
+def axis_of(axis, ndim, behind=0):
+    """Return an axis, counted from the front. It may be that `behind` the last, where operators cut a shape in two."""
+    if not -ndim <= axis < max(ndim + behind, 1):
         raise ModelFormatError(f"names axis {axis} of a value with {ndim} axes")
     return axis + ndim if axis < 0 else axis
 
@@ -46,8 +46,18 @@ def axes_of(axes, ndim):
     return found
 
 
+def positive(call, name):
+    """Return an attribute that has to be there, and a positive integer."""
+    number = call.required(name)
+    if not isinstance(number, int) or number < 1:
+        raise ModelFormatError(f"{name} is {number!r}, expected a positive integer")
+    return number
+
+
 def resolve(shape, size):
     """Return a shape of `size` elements, its -1 replaced."""
+    if list(shape).count(-1) > 1 or min(shape, default=0) < -1:
+        raise ShapeError(f"the shape {tuple(shape)} has to hold sizes of at least 0, and -1 once at most")
     known = math.prod(n for n in shape if n != -1)
     if -1 in shape and known:
         shape = [size // known if n == -1 else n for n in shape]

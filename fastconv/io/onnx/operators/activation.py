@@ -7,8 +7,9 @@ import numpy as np
 
 from .... import ops
 from ..operand import Operand, invert
-from ._arrays import in_float32
+from ._arrays import check_types, in_float32, of_one_type
 from ._registry import NotConstant, evaluates, lowers
+from ._shapes import axis_of
 from ._unary import unary
 from .arithmetic import along, broadcast
 
@@ -126,6 +127,7 @@ def prelu(call, x, slope):
 
 
 @evaluates("PRelu")
+@of_one_type
 @in_float32
 def prelu_arrays(call, x, slope):
     return np.where(x < 0, x * per_channel(call, x, slope), x)
@@ -147,6 +149,7 @@ def _limits(call, low, high):
 
 @lowers("Clip")
 def clip(call, x, low=None, high=None):
+    check_types(x, low, high)
     if x.dtype != np.float32:
         return NotImplemented
     try:
@@ -163,6 +166,7 @@ def clip(call, x, low=None, high=None):
 
 
 @evaluates("Clip")
+@of_one_type
 def clip_array(call, x, low=None, high=None):
     low, high = _limits(call, low, high)
     x = x if low is None else np.maximum(x, x.dtype.type(low))
@@ -173,8 +177,7 @@ def clip_array(call, x, low=None, high=None):
 
 
 def _axis(call, ndim):
-    axis = call.attribute("axis", -1 if call.version >= 13 else 1)
-    return axis + ndim if axis < 0 else axis
+    return axis_of(call.attribute("axis", -1 if call.version >= 13 else 1), ndim)
 
 
 def _lower_along_axis(function):

@@ -6,7 +6,7 @@ import numpy as np
 
 from .... import ops
 from ..operand import Operand
-from ._arrays import in_float32
+from ._arrays import in_float32, of_one_type
 from ._registry import evaluates, lowers
 from ._unary import unary
 
@@ -53,6 +53,7 @@ def _binary(name, lowering, function):
         return broadcast(call, getattr(ops, lowering), a, aligned(call, a, b))
 
     @evaluates(name)
+    @of_one_type
     def evaluate(call, a, b):
         return function(a, aligned(call, a, b))
 
@@ -82,6 +83,7 @@ def _variadic(name, lowering, function):
         return functools.reduce(functools.partial(broadcast, call, getattr(ops, lowering)), xs)
 
     @evaluates(name)
+    @of_one_type
     @in_float32
     def evaluate(call, *xs):
         return functools.reduce(function, xs)
@@ -105,12 +107,14 @@ def mean(call, *xs):
 
 
 @evaluates("Sum")
+@of_one_type
 @in_float32
 def total_arrays(call, *xs):
     return functools.reduce(np.add, xs)
 
 
 @evaluates("Mean")
+@of_one_type
 @in_float32
 def mean_arrays(call, *xs):
     return functools.reduce(np.add, xs) / len(xs)

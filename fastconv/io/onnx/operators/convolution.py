@@ -6,12 +6,13 @@ import math
 import numpy as np
 
 from .... import ops
+from ....errors import ModelFormatError
 from ..operand import channels_first
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
 from ._sampling import sample_linear
 from ._shapes import within
-from ._windows import at_least, steps, whole_padding, windows
+from ._windows import at_least, automatic, kernel_of, pads_of, steps, whole_padding, windows
 
 CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 TRANSPOSED = {3: "conv1d_transpose", 4: "conv2d_transpose", 5: "conv3d_transpose"}
@@ -26,7 +27,7 @@ def convolve(call, x, w, b, activation=None):
     """Return the convolution of a Conv node."""
     if x.ndim not in CONVOLUTIONS:
         return NotImplemented
-    place = windows(call, x.shape[2:], w.shape[2:])
+    place = windows(call, x.shape[2:], kernel_of(call, x, w))
     kernel = call.weight(w, (*range(2, w.ndim), 1, 0))  # (O, I, ...) to (..., I, O)
     bias = None if b is None else call.weight(b)
     function = getattr(ops, CONVOLUTIONS[x.ndim])
@@ -40,21 +41,31 @@ def convolve(call, x, w, b, activation=None):
 def transposed_padding(call, size, kernel, strides, dilations):
     """Return (padding, output_padding) of a transposed convolution, a pair and a number per axis."""
     rank = len(size)
-    added = at_least(0, "output_padding", call.attribute("output_padding", [0] * rank))
-    auto, shape = call.attribute("auto_pad", "NOTSET"), call.attribute("output_shape")
+    added = at_least(0, "output_padding", call.attribute("output_padding", [0] * rank), rank)
+    auto, shape = automatic(call), call.attribute("output_shape")
     if auto in ("SAME_UPPER", "SAME_LOWER") and shape is None:
         shape = [n * s for n, s in zip(size, strides, strict=True)]
     if shape is None:
-        pads = at_least(0, "pads", call.attribute("pads", [0] * 2 * rank) if auto == "NOTSET" else [0] * 2 * rank)
-        return tuple(zip(pads[:rank], pads[rank:], strict=True)), tuple(added)
-    shape = at_least(0, "output_shape", shape)
+        _check_added("output_padding", added, strides, dilations)
+        return pads_of(call, rank) if auto == "NOTSET" else ((0, 0),) * rank, added
+    shape = at_least(0, "output_shape", shape, rank)
     padding, output_padding = [], []
-    for n, k, s, d, more, out in zip(size, kernel, strides, dilations, added, shape[-rank:], strict=True):
+    for n, k, s, d, more, out in zip(size, kernel, strides, dilations, added, shape, strict=True):
         total = (n - 1) * s + more + (k - 1) * d + 1 - out
         half = max(total, 0) // 2
         padding.append((half, max(total, 0) - half) if auto == "SAME_UPPER" else (max(total, 0) - half, half))
         output_padding.append(more + max(-total, 0))  # larger than all that is written: zeros behind
+    _check_added(f"what output_shape {list(shape)} adds behind the outputs", output_padding, strides, dilations)
     return tuple(padding), tuple(output_padding)
+
+
+def _check_added(what, added, strides, dilations):
+    """Raise where as much is added behind as a further position of x, or of the kernel, would take."""
+    most = [max(pair) - 1 for pair in zip(strides, dilations, strict=True)]
+    if any(n > m for n, m in zip(added, most, strict=True)):
+        raise ModelFormatError(
+            f"{what} is {list(added)}, expected at most {most} with strides {list(strides)} and dilations {list(dilations)}"
+        )
 
 
 @lowers("ConvTranspose")
@@ -63,8 +74,9 @@ def conv_transpose(call, x, w, b=None):
         return NotImplemented
     rank = x.ndim - 2
     strides, dilations = steps(call, rank)
-    padding, output_padding = transposed_padding(call, x.shape[2:], w.shape[2:], strides, dilations)
-    places = zip(x.shape[2:], w.shape[2:], strides, dilations, padding, output_padding, strict=True)
+    size = kernel_of(call, x, w)
+    padding, output_padding = transposed_padding(call, x.shape[2:], size, strides, dilations)
+    places = zip(x.shape[2:], size, strides, dilations, padding, output_padding, strict=True)
     within((n - 1) * s + (k - 1) * d + 1 - sum(pair) + more for n, k, s, d, pair, more in places)
     kernel = call.weight(w, (*range(2, w.ndim), 1, 0))  # (C, O // groups, ...) to (..., O // groups, C)
     bias = None if b is None else call.weight(b)
@@ -79,7 +91,7 @@ def conv_transpose(call, x, w, b=None):
 @in_float32
 def deform_conv(call, x, w, offset, b=None, mask=None):
     rank, groups, parts = x.ndim - 2, call.attribute("group", 1), call.attribute("offset_group", 1)
-    place = windows(call, x.shape[2:], w.shape[2:])
+    place = windows(call, x.shape[2:], kernel_of(call, x, w))
     images, channels = x.shape[:2]
     taps, out = math.prod(place.kernel), place.out
     offset = offset.reshape(images * parts, taps, rank, *out)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ....errors import UnsupportedOpError
+from ....errors import ModelFormatError, UnsupportedOpError
 from ..operand import Operand
 from ..tensors import DTYPES
 from ._registry import evaluates, lowers
@@ -49,6 +49,10 @@ lowers("EyeLike")(lambda call, x: Operand(_eye(call, x)))
 @evaluates("Range", shaping=(0, 1, 2))
 def range_(call, *inputs):
     start, limit, delta = (np.asarray(x).reshape(()) for x in inputs)
+    if delta == 0 or not all(np.isfinite(number) for number in (start, limit, delta)):
+        raise ModelFormatError(
+            f"from {start} to {limit} in steps of {delta}: expected finite numbers, and a step that is not 0"
+        )
     count = max(int(np.ceil((limit.astype(np.float64) - start) / delta)), 0)
     within((count,))
     return (start + np.arange(count).astype(start.dtype) * delta).astype(start.dtype)

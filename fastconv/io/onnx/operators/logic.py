@@ -3,6 +3,7 @@
 import numpy as np
 
 from .... import ops
+from ._arrays import check_types, of_one_type
 from ._registry import evaluates, lowers
 from .arithmetic import aligned, broadcast
 
@@ -23,6 +24,7 @@ BINARY = {
 
 def _binary(name, function):
     @evaluates(name)
+    @of_one_type
     def evaluate(call, a, b):
         return function(a, aligned(call, a, b))
 
@@ -33,7 +35,12 @@ for _name, _function in BINARY.items():
 evaluates("Not")(lambda call, x: ~x)
 evaluates("BitwiseNot")(lambda call, x: ~x)
 evaluates("IsNaN")(lambda call, x: np.isnan(x))
-evaluates("Where")(lambda call, condition, a, b: np.where(condition, a, b))
+
+
+@evaluates("Where")
+def where_arrays(call, condition, a, b):
+    check_types(a, b)
+    return np.where(condition, a, b)
 
 
 @lowers("Where")
@@ -48,6 +55,7 @@ def is_inf(call, x):
 
 
 @evaluates("Mod")
+@of_one_type
 def mod(call, a, b):
     return np.fmod(a, b) if call.attribute("fmod", 0) else np.mod(a, b)
 

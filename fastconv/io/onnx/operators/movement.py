@@ -8,19 +8,26 @@ from .... import ops
 from ....errors import ModelFormatError, ShapeError
 from ..operand import Operand
 from ._registry import evaluates, lowers
-from ._shapes import axes_of, axis_of, numbers, reshapes, resolve, within
+from ._shapes import axes_of, axis_of, numbers, positive, reshapes, resolve, within
 
 # ---- the same elements
 
 
+def _permutation(call, x):
+    order = call.attribute("perm", list(range(x.ndim))[::-1])
+    if sorted(order) != list(range(x.ndim)):
+        raise ModelFormatError(f"perm is {order}, expected the {x.ndim} axes from 0 to {x.ndim - 1} in some order")
+    return order
+
+
 @lowers("Transpose")
 def transpose(call, x):
-    return x.transposed(call.attribute("perm", list(range(x.ndim))[::-1]))
+    return x.transposed(_permutation(call, x))
 
 
 @evaluates("Transpose")
 def transpose_array(call, x):
-    return x.transpose(call.attribute("perm"))
+    return x.transpose(_permutation(call, x))
 
 
 @lowers("Identity")
@@ -41,17 +48,16 @@ def reshape(call, old, shape=None):
 
 @reshapes("Flatten")
 def flatten(call, old):
-    axis = call.attribute("axis", 1)
-    axis = axis + len(old) if axis < 0 else axis
+    axis = axis_of(call.attribute("axis", 1), len(old), behind=1)
     return math.prod(old[:axis]), math.prod(old[axis:])
 
 
 @reshapes("Squeeze")
 def squeeze(call, old, axes=None):
     named = numbers(call, axes, "axes")
-    dropped = [i for i, n in enumerate(old) if n == 1] if named is None else axes_of(named, len(old))
+    dropped = [i for i, n in enumerate(old) if n == 1] if named is None else {axis_of(axis, len(old)) for axis in named}
     if any(old[i] != 1 for i in dropped):
-        raise ShapeError(f"of the axes {dropped} of shape {old}, one has not the size 1")
+        raise ShapeError(f"of the axes {list(dropped)} of shape {old}, one has not the size 1")
     return tuple(n for i, n in enumerate(old) if i not in dropped)
 
 
@@ -69,8 +75,13 @@ def unsqueeze(call, old, axes=None):
 def _blocks_to_space(call, x, reshape, transpose):
     """Depth to space, by a function that reshapes and one that transposes."""
     n, c, h, w = x.shape
-    b = call.required("blocksize")
-    if call.attribute("mode", "DCR") == "DCR":
+    b = positive(call, "blocksize")
+    mode = call.attribute("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        raise ModelFormatError(f"mode is {mode!r}, expected DCR or CRD")
+    if c % (b * b):
+        raise ShapeError(f"blocks of {b} x {b} pixels cannot be made of {c} channels: {b * b} must divide them")
+    if mode == "DCR":
         x = transpose(reshape(x, (n, b, b, c // (b * b), h, w)), (0, 3, 4, 1, 5, 2))
     else:
         x = transpose(reshape(x, (n, c // (b * b), b, b, h, w)), (0, 1, 4, 2, 5, 3))
@@ -89,7 +100,9 @@ def depth_to_space_array(call, x):
 
 def _space_to_blocks(call, x, reshape, transpose):
     n, c, h, w = x.shape
-    b = call.required("blocksize")
+    b = positive(call, "blocksize")
+    if h % b or w % b:
+        raise ShapeError(f"{h} x {w} pixels cannot be cut into blocks: blocksize {b} must divide both")
     order = (0, 3, 5, 1, 2, 4) if call.attribute("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
     x = transpose(reshape(x, (n, c, h // b, b, w // b, b)), order)
     return reshape(x, (n, c * b * b, h // b, w // b))
@@ -217,7 +230,7 @@ def _split(call, x, sizes):
         count = call.attribute("num_outputs", len(call.node.output))
         size = -(-n // count)
         sizes = [min(size, n - i * size) for i in range(count)]
-    if sum(sizes) != n:
+    if sum(sizes) != n or min(sizes) < 0:
         raise ShapeError(f"parts of {sizes} do not make the {n} of axis {axis} of shape {x.shape}")
     ends = np.cumsum(sizes).tolist()
     return [
@@ -250,6 +263,8 @@ def _padding(call, x, pads, axes):
     """Return ((before, after), ...), a pair for each axis."""
     named = numbers(call, pads, "pads" if call.version >= 2 else "paddings")
     places = axes_of(numbers(call, axes), x.ndim)
+    if len(named) != 2 * len(places):
+        raise ModelFormatError(f"pads has {len(named)} numbers, where {2 * len(places)} are needed: two for each axis")
     padding = [(0, 0)] * x.ndim
     for i, axis in enumerate(places):
         padding[axis] = named[i], named[i + len(places)]

@@ -4,9 +4,11 @@ import numpy as np
 
 from .... import ops
 from ....autograd import Tensor
+from ....errors import ModelFormatError
 from ..operand import Operand, channels_first, invert
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
+from ._shapes import axis_of, positive
 
 
 def _per_channel(vector, ndim):
@@ -67,6 +69,14 @@ def batch_normalization_arrays(call, x, scale, bias, mean, variance):
 # ---- statistics of one image
 
 
+def _groups(call, channels):
+    """Return the attribute "num_groups"."""
+    groups = positive(call, "num_groups")
+    if channels % groups:
+        raise ModelFormatError(f"num_groups is {groups}, expected a number that divides the {channels} channels")
+    return groups
+
+
 def _normalise_images(call, x, scale, bias, share=lambda means: means):
     """Return images less their means, over their deviations, scaled and shifted.
 
@@ -93,7 +103,8 @@ def instance_normalization(call, x, scale, bias):
 
 @lowers("GroupNormalization")
 def group_normalization(call, x, scale, bias):
-    groups, channels = call.required("num_groups"), x.shape[1]
+    channels = x.shape[1]
+    groups = _groups(call, channels)
     each = channels // groups
     # Means of channels to means of their groups, and numbers of groups to numbers of channels.
     share = Tensor(np.kron(np.eye(groups), np.full((each, each), 1 / each)).astype(np.float32))
@@ -114,7 +125,7 @@ def instance_normalization_arrays(call, x, scale, bias):
 @evaluates("GroupNormalization")
 @in_float32
 def group_normalization_arrays(call, x, scale, bias):
-    groups = call.required("num_groups")
+    groups = _groups(call, x.shape[1])
     y = _standardised(x.reshape(x.shape[0], groups, -1), (2,), call.attribute("epsilon", 1e-5)).reshape(x.shape)
     if call.version < 21:
         scale, bias = (np.repeat(vector, x.shape[1] // groups) for vector in (scale, bias))
@@ -125,8 +136,7 @@ def group_normalization_arrays(call, x, scale, bias):
 
 
 def _last_axes(call, ndim):
-    axis = call.attribute("axis", -1)
-    return tuple(range(axis + ndim if axis < 0 else axis, ndim))
+    return tuple(range(axis_of(call.attribute("axis", -1), ndim), ndim))
 
 
 def _row_means(rows):
@@ -193,7 +203,7 @@ def mean_variance_normalization(call, x):
 def _response(call):
     """Return (size, alpha, beta, bias) of an LRN."""
     numbers = (call.attribute(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
-    return call.required("size"), *numbers
+    return positive(call, "size"), *numbers
 
 
 @lowers("LRN")
@@ -227,7 +237,7 @@ def local_response_normalization_array(call, x):
 
 @lowers("LpNormalization")
 def lp_normalization(call, x):
-    axis = call.attribute("axis", -1) % x.ndim
+    axis = axis_of(call.attribute("axis", -1), x.ndim)
     if x.dtype != np.float32 or call.attribute("p", 2) != 2 or 0 in x.shape:
         return NotImplemented
     order = (*(i for i in range(x.ndim) if i != axis), axis)
@@ -241,7 +251,7 @@ def lp_normalization(call, x):
 @evaluates("LpNormalization")
 @in_float32
 def lp_normalization_array(call, x):
-    axis = call.attribute("axis", -1)
+    axis = axis_of(call.attribute("axis", -1), x.ndim)
     if call.attribute("p", 2) == 1:
         norm = np.abs(x).sum(axis, keepdims=True)
     else:

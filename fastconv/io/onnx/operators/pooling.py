@@ -9,7 +9,7 @@ from ..operand import channels_first
 from ._arrays import in_float32
 from ._registry import evaluates, lowers
 from ._shapes import within
-from ._windows import at_least, columns, counts, steps, whole_padding, windows
+from ._windows import at_least, columns, counts, pads_of, pooled, steps, whole_padding
 
 LOWERED = (np.float32, np.float64)
 
@@ -24,20 +24,16 @@ def _lower(call, name, x, w):
     return channels_first(getattr(ops, f"{name}{rank}d")(x.channels_last(), w.kernel, w.strides, padding))
 
 
-def _windows(call, x):
-    return windows(call, x.shape[2:], call.required("kernel_shape"))
-
-
 @lowers("MaxPool")
 def max_pool(call, x):
     if any(call.wanted[1:]):
         return NotImplemented
-    return _lower(call, "max_pool", x, _windows(call, x))
+    return _lower(call, "max_pool", x, pooled(call, x))
 
 
 @evaluates("MaxPool")
 def max_pool_arrays(call, x):
-    w = _windows(call, x)
+    w = pooled(call, x)
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     seen = columns(x, w, lowest)
     if not any(call.wanted[1:]):
@@ -58,7 +54,7 @@ def max_pool_arrays(call, x):
 
 @lowers("AveragePool")
 def average_pool(call, x):
-    w = _windows(call, x)
+    w = pooled(call, x)
     if x.dtype not in LOWERED:
         return NotImplemented
     if call.attribute("count_include_pad", 0) and any(map(any, w.padding)):
@@ -74,7 +70,7 @@ def average_pool(call, x):
 @evaluates("AveragePool")
 @in_float32
 def average_pool_arrays(call, x):
-    w = _windows(call, x)
+    w = pooled(call, x)
     return (columns(x, w).sum(-1) / counts(w, call.attribute("count_include_pad", 0))).astype(x.dtype)
 
 
@@ -82,7 +78,7 @@ def average_pool_arrays(call, x):
 @in_float32
 def lp_pool(call, x):
     p = call.attribute("p", 2)
-    return (np.abs(columns(x, _windows(call, x))) ** p).sum(-1, dtype=x.dtype) ** x.dtype.type(1 / p)
+    return (np.abs(columns(x, pooled(call, x))) ** p).sum(-1, dtype=x.dtype) ** x.dtype.type(1 / p)
 
 
 # ---- over whole images
@@ -125,10 +121,10 @@ def global_lp_pool(call, x):
 
 def _unpooled(call, x):
     """Return the size of the images that a MaxUnpool's indices are of."""
-    kernel = at_least(1, "kernel_shape", call.required("kernel_shape"))
-    rank = len(kernel)
-    strides, pads = steps(call, rank)[0], at_least(0, "pads", call.attribute("pads", [0] * 2 * rank))
-    return [(n - 1) * strides[i] + kernel[i] - pads[i] - pads[rank + i] for i, n in enumerate(x.shape[2:])]
+    rank = x.ndim - 2
+    kernel = at_least(1, "kernel_shape", call.required("kernel_shape"), rank)
+    strides, pads = steps(call, rank)[0], pads_of(call, rank)
+    return [(n - 1) * strides[i] + kernel[i] - sum(pads[i]) for i, n in enumerate(x.shape[2:])]
 
 
 @evaluates("MaxUnpool", shaping=(2,))

@@ -4,7 +4,7 @@ import numpy as np
 
 from ._arrays import dequantize, exact, in_float32, quantize
 from ._registry import evaluates
-from ._windows import columns, counts, windows
+from ._windows import columns, counts, kernel_of, pooled, windows
 from .activation import sigmoid
 
 
@@ -24,7 +24,7 @@ def _along(vector, ndim, axis):
 
 def _convolve(call, x, w):
     """Return the convolution of whole numbers in float64, image by image: what windows see takes memory."""
-    place, groups = windows(call, x.shape[2:], w.shape[2:]), call.attribute("group", 1)
+    place, groups = windows(call, x.shape[2:], kernel_of(call, x, w)), call.attribute("group", 1)
     kernel = w.reshape(groups, w.shape[0] // groups, -1)
     y = np.empty((x.shape[0], w.shape[0], *place.out))
     for image, result in zip(x, y, strict=True):
@@ -124,7 +124,7 @@ def qlinear_concat(call, y_scale, y_zero, *parts):
 def qlinear_average_pool(call, x, x_scale, x_zero, y_scale, y_zero=None):
     last = call.attribute("channels_last", 0)
     x = np.moveaxis(x, -1, 1) if last else x
-    place = windows(call, x.shape[2:], call.required("kernel_shape"))
+    place = pooled(call, x)
     means = columns(exact(x, x_zero), place).sum(-1) / counts(place, call.attribute("count_include_pad", 0))
     y = _requantize(means * x_scale, y_scale, y_zero, x)
     return np.moveaxis(y, 1, -1) if last else y

@@ -7,6 +7,7 @@ import numpy as np
 
 from .... import ops
 from ....autograd import EAGER, no_grad, using
+from ....errors import ModelFormatError
 from ....ops.resize import coordinates
 from ..operand import Operand
 from ._arrays import in_float32
@@ -43,6 +44,11 @@ def _how(call):
 def _target(call, x, roi=None, scales=None, sizes=None):
     how, axes = _how(call), axes_of(call.attribute("axes"), x.ndim)
     roi, scales, sizes = numbers(call, roi), numbers(call, scales, "scales"), numbers(call, sizes)
+    for name, given in (("scales", scales), ("sizes", sizes)):
+        if given and len(given) != len(axes):
+            raise ModelFormatError(f"{name} has {len(given)} numbers, where {len(axes)} are needed: one for each axis")
+    if scales and not all(0 < scale < math.inf for scale in scales):
+        raise ModelFormatError(f"scales is {scales}, expected finite numbers above 0")
     policy = call.attribute("keep_aspect_ratio_policy", "stretch")
     if sizes and policy != "stretch":
         ratio = (min if policy == "not_larger" else max)(m / x.shape[axis] for axis, m in zip(axes, sizes, strict=True))

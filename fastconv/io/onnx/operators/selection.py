@@ -4,20 +4,29 @@ import math
 
 import numpy as np
 
+from ....errors import ModelFormatError
 from ._registry import evaluates, lowers
 from ._shapes import axis_of
+
+
+def whole(indices):
+    """Return indices, operand or array; raise unless they are integers, as NumPy would cut off others."""
+    if indices.dtype not in (np.int32, np.int64):
+        raise ModelFormatError(f"has indices of {indices.dtype}, expected int32 or int64")
+    return indices
+
 
 REDUCTIONS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
 @evaluates("Gather")
 def gather_array(call, x, indices):
-    return np.take(x, indices, axis_of(call.attribute("axis", 0), x.ndim))
+    return np.take(x, whole(indices), axis_of(call.attribute("axis", 0), x.ndim))
 
 
 @lowers("Gather")
 def gather(call, x, indices):
-    if indices.constant is None or x.constant is not None:
+    if whole(indices).constant is None or x.constant is not None:
         return NotImplemented
     axis = axis_of(call.attribute("axis", 0), x.ndim)
     index = [slice(None)] * x.ndim
@@ -39,13 +48,13 @@ def _as_slice(indices, size):
 
 @evaluates("GatherElements")
 def gather_elements(call, x, indices):
-    return np.take_along_axis(x, indices, call.attribute("axis", 0))
+    return np.take_along_axis(x, whole(indices), call.attribute("axis", 0))
 
 
 @evaluates("GatherND")
 def gather_nd(call, x, indices):
     batch = call.attribute("batch_dims", 0)
-    lead, depth = indices.shape[:batch], indices.shape[-1]
+    lead, depth = whole(indices).shape[:batch], indices.shape[-1]
     rows = math.prod(lead)
     flat = x.reshape(rows, *x.shape[batch:])
     tuples = indices.reshape(rows, -1, depth)
@@ -66,13 +75,13 @@ def _scatter(call, x, index, updates):
 @evaluates("Scatter", "ScatterElements")
 def scatter_elements(call, x, indices, updates):
     index = list(np.indices(indices.shape, sparse=True))
-    index[axis_of(call.attribute("axis", 0), x.ndim)] = indices
+    index[axis_of(call.attribute("axis", 0), x.ndim)] = whole(indices)
     return _scatter(call, x, tuple(index), updates)
 
 
 @evaluates("ScatterND")
 def scatter_nd(call, x, indices, updates):
-    return _scatter(call, x, tuple(np.moveaxis(indices, -1, 0)), updates)
+    return _scatter(call, x, tuple(np.moveaxis(whole(indices), -1, 0)), updates)
 
 
 # ---- by their values
@@ -112,6 +121,8 @@ def order_along(x, axis, largest):
 def top_k(call, x, k=None):
     axis = axis_of(call.attribute("axis", -1), x.ndim)
     count = call.required("k") if k is None else int(k.item())
+    if not 0 <= count <= x.shape[axis]:
+        raise ModelFormatError(f"k is {count}, expected a number from 0 to {x.shape[axis]}, the size of axis {axis}")
     order = order_along(x, axis, call.attribute("largest", 1))
     index = order[(slice(None),) * axis + (slice(count),)]
     return np.take_along_axis(x, index, axis), index.astype(np.int64)
