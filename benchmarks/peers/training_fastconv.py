@@ -13,11 +13,11 @@ def start(threads):
 def prepare(variant, job):
     """Return a function that makes one step, always on the same batch, or None where there is nothing to run.
 
-    `variant` is the precision, if it is another than "highest".
+    `variant` may be a precision; "direct" is a process in which FASTCONV_WINOGRAD=0.
     """
     if job is None:
         return None
-    config.set_precision(variant or "highest")
+    config.set_precision(variant if variant in config.PRECISIONS else "highest")
     model, x, y = _compiled(find(job["network"]), job["optimizer"])
     return lambda: model.train_on_batch(x, y)
 
