@@ -113,13 +113,15 @@ typedef struct {
  *
  *   y[i][j][n] = activation(sum over k < depth of x[i * x_row + j * x_pixel + offsets[k]] * b[k][n]
  *                           + residual[i][j][n] + bias[n])
+ *
+ * Of bfloat16 (fc_bfloat16.shallow) a k is `length` neighbours, b[k] as many rows in words of two.
  */
 typedef struct {
     const float *x;
     int64_t x_row, x_pixel; /* from what an output reads to what its neighbour below, to its right, reads */
     const int64_t *offsets;
-    int64_t depth;
-    const float *b; /* packed panel [k][NR] */
+    int64_t depth, length; /* length: only read by a kernel of pairs */
+    const float *b;        /* packed panel [k][NR] */
     float *y;
     int64_t y_row, y_pixel;
     int64_t height, width, columns; /* what is stored */
@@ -349,11 +351,15 @@ typedef enum { FC_FLOAT32, FC_INT32, FC_INT64, FC_UINT8, FC_BOOL } fc_type;
 typedef struct {
     /* kernels/gemm.h; a, a_offset, b, b_tap, b_panel and depth count words, the rest is as in fc_kernels */
     void (*tile)(const fc_tile *);
-    /* kernels/bfloat16.h; of the packed words k has the rows 2 k and 2 k + 1 of b; depth, that of b, is even */
+    /* kernels/bfloat16.h; of the packed words k has the rows 2 k and 2 k + 1 of b, or zeros where an odd depth ends */
     void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
     /* rows of `columns` elements, x_row and y_row apart */
     void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows, int64_t columns);
     void (*widen)(const uint16_t *x, float *y, int64_t n);
+    /* kernels/shallow.h: as in fc_kernels, but the copy is rounded, and x, and all that counts its elements, is of bfloat16 */
+    void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows, int64_t start,
+                        uint16_t *out, int64_t out_row);
+    void (*shallow)(const fc_shallow *);
     /* As in fc_kernels, but x, y and residual, also those of structs, are bfloat16, rounded once; activations up to CLIP. */
     void (*depthwise)(const fc_depthwise *);
     void (*max_pool)(const fc_pool *, const uint16_t *x, uint16_t *y, void *index, int64_t oh, int64_t c0, int64_t c1);

@@ -7,6 +7,7 @@
 #include "../kernels/gemm.h"
 #include "../kernels/eltwise.h"
 #include "../kernels/pack.h"
+#include "../kernels/shallow.h"
 #include "../kernels/depthwise.h"
 #include "../kernels/winograd.h"
 #include "../kernels/pool.h"
@@ -19,6 +20,8 @@ const fc_bfloat16 fc_bfloat16_avx512 = {
     .pack_panel = fc_bfloat16_pack_panel,
     .round = fc_round,
     .widen = fc_widen,
+    .copy_padded = fc_copy_padded,
+    .shallow = fc_shallow_run,
     .winograd_2x2 = {2, 2, winograd_kernel_2x2, winograd_input_2x2, winograd_output_2x2},
     .winograd_2x4 = {2, 4, winograd_kernel_2x4, winograd_input_2x4, winograd_output_2x4},
     .winograd_4x4 = {4, 4, winograd_kernel_4x4, winograd_input_4x4, winograd_output_4x4},

@@ -1,4 +1,4 @@
-/* Packing in pairs. */
+/* Packing in pairs; a last row without a neighbour has zeros beside it. */
 
 /* How many k of a panel are packed as floats before they are rounded. */
 enum { FC_PACK_BLOCK = 64 };
@@ -12,7 +12,7 @@ static void fc_bfloat16_pack_panel(const float *b, int64_t k_stride, int64_t n_s
         for (int64_t k = 0; k < count; k += 2, out += FC_NR)
             for (int v = 0; v < FC_NR; v += FC_VL) {
                 const float *p = block + k * FC_NR + v;
-                v_store(out + v, (vf)v_pairs(v_load(p), v_load(p + FC_NR)));
+                v_store(out + v, (vf)v_pairs(v_load(p), k + 1 < count ? v_load(p + FC_NR) : v_zero()));
             }
     }
 }

@@ -41,6 +41,20 @@ FC_INLINE vi v_round(vf x) {
 /* x0 in the low halves, x1 in the high ones. */
 FC_INLINE vi v_pairs(vf x0, vf x1) { return v_round(x0) | v_round(x1) << 16; }
 
+/* A word in every lane: two neighbours, from any element on, or one with zero in the place of the second. */
+FC_INLINE vi v_set_pair(const fc_item *p) {
+    int32_t word;
+    __builtin_memcpy(&word, p, sizeof word);
+    return v_seti(word);
+}
+FC_INLINE vi v_set_single(const fc_item *p) {
+#ifdef __AVX512BF16__
+    return (vi)_mm512_maskz_set1_epi16(0x55555555, (short)*p);
+#else
+    return v_seti(*p);
+#endif
+}
+
 /* FC_VL neighbours, or the first n <= FC_VL of them: the rest read as zero and are not stored. */
 FC_INLINE vf v_read(const fc_item *p) {
 #ifdef __AVX512BF16__

@@ -9,6 +9,8 @@ outputs runs over the whole reduction in one loop:
         panel
           register tiles along the rows                                             (C: fc_shallow)
 
+With products of bfloat16 pairs the copy, made in any case, is rounded; see shallow.h.
+
 The gradient of the kernel sums outer products over the same boxes: what an output reads, by its gradient.
 """
 from itertools import product
@@ -23,24 +25,10 @@ from fastconv._kernels.conv import volume
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
 
-from fastconv._kernels.chunks cimport align
-from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer
+from fastconv._kernels.chunks cimport align, ceil_div
+from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer, fc_shallow
 
 cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_shallow:
-        const float *x
-        int64_t x_row, x_pixel
-        const int64_t *offsets
-        int64_t depth
-        const float *b
-        float *y
-        int64_t y_row, y_pixel, height, width, columns
-        const float *residual
-        const float *bias
-        fc_activation activation
-        const float *scale
-        const float *shift
-        float *unpooled
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         const fc_bfloat16 *bfloat16
@@ -74,7 +62,8 @@ cdef struct Boxes:      # how the planes of outputs are cut into boxes, and what
     int64_t out_planes, out_height, out_width                   # planes of one image
     int64_t box_height, box_width, row_blocks, column_blocks
     int64_t taps_d, dilation_d, reach                           # rows from the first to the last that one output reads
-    int64_t padded, copy_row, copy_plane                        # copied? floats of a copied row and plane
+    int64_t padded, copy_row, copy_plane                        # copied? elements of a copied row and plane
+    bint rounded                                                # copied as bfloat16
 
 
 cdef struct Box:
@@ -84,9 +73,9 @@ cdef struct Box:
 
 
 cdef Box box_at(const Boxes *boxes, int64_t index, const float *x, float *copy, const fc_kernels *k) noexcept nogil:
-    """Return box number `index`, its input made ready in `copy` where there is padding."""
+    """Return box number `index`, its input made ready in `copy` where there is padding, or bfloat16 is wanted."""
     cdef Box box
-    cdef int64_t first, start, tap, plane
+    cdef int64_t first, start, tap, plane, height, rows
     box.column = index % boxes.column_blocks * boxes.box_width
     box.row = index // boxes.column_blocks % boxes.row_blocks * boxes.box_height
     box.plane = index // (boxes.column_blocks * boxes.row_blocks)
@@ -100,15 +89,21 @@ cdef Box box_at(const Boxes *boxes, int64_t index, const float *x, float *copy, 
         return box
     for tap in range(boxes.taps_d):
         # A plane outside the image is one without rows.
-        k.copy_padded(x + plane * boxes.x_plane, boxes.x_row, boxes.height if 0 <= plane < boxes.planes else 0, first,
-                      (box.height - 1) * boxes.step_h + boxes.reach, start, copy + tap * boxes.copy_plane,
-                      boxes.copy_row)
+        height = boxes.height if 0 <= plane < boxes.planes else 0
+        rows = (box.height - 1) * boxes.step_h + boxes.reach
+        if boxes.rounded:
+            k.bfloat16.copy_padded(x + plane * boxes.x_plane, boxes.x_row, height, first, rows, start,
+                                   <uint16_t *>copy + tap * boxes.copy_plane, boxes.copy_row)
+        else:
+            k.copy_padded(x + plane * boxes.x_plane, boxes.x_row, height, first, rows, start,
+                          copy + tap * boxes.copy_plane, boxes.copy_row)
         plane += boxes.dilation_d
     box.x, box.x_row = copy, boxes.copy_row * boxes.step_h
     return box
 
 
-cdef Boxes cut(x_size, channels, out_size, kernel_size, padding, strides, dilations, box_pixels, multiple=1):
+cdef Boxes cut(x_size, channels, out_size, kernel_size, padding, strides, dilations, box_pixels,
+               multiple=1, rounded=False):
     """Cut the outputs into boxes of at most about so many pixels, with a `multiple` of rows and columns."""
     cdef Boxes boxes
     befores = [before for before, _ in padding]
@@ -123,23 +118,27 @@ cdef Boxes cut(x_size, channels, out_size, kernel_size, padding, strides, dilati
     boxes.step_w, boxes.left = step_w * channels, left * channels
     boxes.column_blocks, boxes.box_width = split(boxes.out_width, BOX_WIDTH, multiple)
     boxes.row_blocks, boxes.box_height = split(boxes.out_height, max(1, box_pixels // boxes.box_width), multiple)
-    boxes.padded = any(before > 0 or (n - 1) * step + seen > size for before, n, step, seen, size
-                       in zip(befores, out_size, strides, reaches, x_size))
+    boxes.rounded = rounded
+    boxes.padded = rounded or any(
+        before > 0 or (n - 1) * step + seen > size
+        for before, n, step, seen, size in zip(befores, out_size, strides, reaches, x_size)
+    )
     boxes.copy_row = ((boxes.box_width - 1) * step_w + reach) * channels
     boxes.copy_plane = ((boxes.box_height - 1) * boxes.step_h + boxes.reach) * boxes.copy_row
     return boxes
 
 
 cdef bytes offsets_of(const Boxes *boxes, channels, kernel_size, dilations):
-    """Return where the elements of the reduction lie, as an array of int64_t."""
+    """Return where the elements of the reduction lie, as an array of int64_t; with bfloat16, its kernel rows."""
     steps = (boxes.copy_plane, boxes.copy_row) if boxes.padded else (boxes.x_plane, boxes.x_row)
     axes = [range(0, n * dilation * step, dilation * step) for n, dilation, step
             in zip(volume(kernel_size, 1), volume(dilations, 1), (*steps, channels))]
-    return b"".join(sum(at).to_bytes(8, "little") for at in product(*axes, range(channels)))
+    along = () if boxes.rounded else (axes.pop(), range(channels))
+    return b"".join(sum(at).to_bytes(8, "little") for at in product(*axes[:2], *along))
 
 
 cdef int64_t copy_bytes(const Boxes *boxes):
-    return align(4 * boxes.taps_d * boxes.copy_plane) if boxes.padded else 0
+    return align((2 if boxes.rounded else 4) * boxes.taps_d * boxes.copy_plane) if boxes.padded else 0
 
 
 # ---- forward
@@ -153,11 +152,13 @@ cdef struct ConvolveArgs:
     const float *shift
     float *y
     Boxes boxes
-    int64_t depth, columns, y_pixel, pool       # 1, or 2: so many rows and columns of results make one of y
-    int64_t copy, unpooled                         # bytes
+    int64_t depth, length, panel                # as in fc_shallow; floats, or words, of a packed panel
+    int64_t columns, y_pixel, pool              # 1, or 2: so many rows and columns of results make one of y
+    int64_t copy, unpooled                      # bytes
     bint half                                   # y is bfloat16
     fc_activation activation
     const fc_kernels *k
+    void (*shallow)(const fc_shallow *) noexcept nogil
     # followed by the offsets of the reduction
 
 
@@ -171,12 +172,12 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef int64_t panel, column, row
     cdef fc_shallow t
     t.x, t.x_row, t.x_pixel, t.offsets = box.x, box.x_row, args.boxes.step_w, <const int64_t *>(args + 1)
-    t.depth, t.height, t.width = args.depth, box.height, box.width
+    t.depth, t.length, t.height, t.width = args.depth, args.length, box.height, box.width
     t.y_row, t.y_pixel = y_width * args.y_pixel, args.y_pixel
     t.activation, t.unpooled = args.activation, <float *>(scratch + args.copy) if args.pool > 1 else NULL
     for panel in range((args.columns + k.nr - 1) // k.nr):
         column = panel * k.nr
-        t.b, t.bias = args.packed + column * args.depth, args.bias + column if args.bias != NULL else NULL
+        t.b, t.bias = args.packed + panel * args.panel, args.bias + column if args.bias != NULL else NULL
         t.y, t.columns = args.y + first + column, min(k.nr, args.columns - column)
         if args.half:
             t.y = <float *>(scratch + args.copy + args.unpooled)
@@ -184,7 +185,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         t.residual = args.residual + first + column if args.residual != NULL else NULL
         t.scale = args.scale + column if args.scale != NULL else NULL
         t.shift = args.shift + column if args.scale != NULL else NULL
-        k.shallow(&t)
+        args.shallow(&t)
         for row in range(box.height // args.pool if args.half else 0):
             k.bfloat16.round(t.y + row * t.y_row, k.nr,
                              <uint16_t *>args.y + first + row * y_width * args.y_pixel + column, args.y_pixel,
@@ -192,8 +193,10 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
 
 
 def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channels, out_size, padding, strides,
-             dilations, kernel_size, columns, epilogue=None, scale=None, shift=None, pool=False):
+             dilations, kernel_size, columns, epilogue=None, scale=None, shift=None, pool=False, pairs=False):
     """Return the step of a convolution whose kernel is packed as one tap, all the elements of its reduction.
+
+    With `pairs` it multiplies bfloat16, and is packed so, a tap for each kernel row; there are no dilations then.
 
     `scale`, `shift` and `pool` are as in `winograd.convolve`. There is no residual where y is bfloat16, as `epilogue`
     says.
@@ -202,12 +205,17 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.scale, args.shift, args.pool = NULL, NULL, 2 if pool else 1
-    args.depth, args.columns = prod(kernel_size) * channels, columns
+    depth, args.length, args.columns = prod(kernel_size) * channels, kernel_size[-1] * channels, columns
+    args.depth, args.shallow = depth, k.shallow
+    if pairs:
+        args.depth, args.shallow = prod(kernel_size[:-1]), k.bfloat16.shallow
+        depth = args.depth * ceil_div(args.length, 2)
+    args.panel = depth * k.nr
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
     out_size = [n // args.pool * args.pool for n in out_size]
     elements = images * prod(out_size) * columns
     args.boxes = cut(x_size, channels, out_size, kernel_size, padding, strides, dilations,
-                     chunk_flops(2 * args.depth * elements) // (2 * args.depth * columns), args.pool)
+                     chunk_flops(2 * depth * elements) // (2 * depth * columns), args.pool, pairs)
     args.copy = copy_bytes(&args.boxes)
     args.unpooled = align(4 * 2 * args.boxes.box_width * k.nr) if pool else 0
     args.half = epilogue is not None and epilogue.bfloat16
@@ -223,7 +231,7 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
                  (<char *>&args.y - <char *>&args, y, True)),
                 images * args.boxes.out_planes * args.boxes.row_blocks * args.boxes.column_blocks if elements else 0,
                 scratch=args.copy + args.unpooled + rounded,
-                cost=microseconds(2.0 * args.depth * elements) + elements / 1e4)
+                cost=microseconds(2.0 * depth * elements) + elements / 1e4)
 
 
 # ---- the gradient of the kernel

@@ -99,21 +99,21 @@ cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
 def packed_bytes(groups, taps, depth, columns, pairs=False):
     """Return the size of the packed panels, of float32 or in pairs of bfloat16."""
     nr = kernels().nr
-    return groups * ceil_div(columns, nr) * taps * depth * nr * (2 if pairs else 4)
+    return 4 * groups * ceil_div(columns, nr) * taps * (ceil_div(depth, 2) if pairs else depth) * nr
 
 
 def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k, b_n, pairs=False):
     """Return the step that packs panels: element (k, n) of tap t of a group is b[group, t, k, n] by these strides.
 
-    With `pairs` it is rounded to bfloat16, words of k = 0 and 1, 2 and 3, ...; `depth` is even then. `taps` are the
-    taps of `b` to take, in the order in which the panels shall hold them.
+    With `pairs` it is rounded to bfloat16, words of k = 0 and 1, 2 and 3, ...; the last of an odd depth has zeros
+    beside it. `taps` are the taps of `b` to take, in the order in which the panels shall hold them.
     """
     cdef PackArgs args
     cdef const fc_kernels *k = kernels()
     args.b, args.packed, args.k = NULL, NULL, k
     args.panels, args.taps, args.depth, args.columns = ceil_div(columns, k.nr), len(taps), depth, columns
     args.b_group, args.b_tap, args.b_k, args.b_n = b_group, b_tap, b_k, b_n
-    args.packed_tap = depth * k.nr // (2 if pairs else 1)
+    args.packed_tap = (ceil_div(depth, 2) if pairs else depth) * k.nr
     args.pack_panel = k.bfloat16.pack_panel if pairs else k.pack_panel
     tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in taps)
     elements = groups * args.panels * len(taps) * depth * k.nr

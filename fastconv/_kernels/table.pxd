@@ -50,12 +50,29 @@ cdef extern from "fastconv.h" nogil:
         int64_t height, width, x_row, x_pixel, first_h, first_w, step_h, step_w, spread_h, spread_w, taps_h, taps_w
         float *y
         int64_t rows, columns, y_row, y_pixel
+    ctypedef struct fc_shallow:
+        const float *x
+        int64_t x_row, x_pixel
+        const int64_t *offsets
+        int64_t depth, length
+        const float *b
+        float *y
+        int64_t y_row, y_pixel, height, width, columns
+        const float *residual
+        const float *bias
+        fc_activation activation
+        const float *scale
+        const float *shift
+        float *unpooled
     ctypedef struct fc_bfloat16:
         void (*tile)(const fc_tile *) noexcept nogil
         void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                            float *out) noexcept nogil
         void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,
                       int64_t columns) noexcept nogil
+        void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows,
+                            int64_t start, uint16_t *out, int64_t out_row) noexcept nogil
+        void (*shallow)(const fc_shallow *) noexcept nogil
     ctypedef struct fc_amx_tile:
         const char *const *a
         const int64_t *a_row

@@ -1,7 +1,7 @@
 """Products of bfloat16: what precision "medium" means for convolutions, dense layers and matrix products.
 
 Both operands are rounded to bfloat16, two neighbours along the reduction fill a 32-bit word, and sums are float32. x is
-rounded by a phase of its own, weights while they are packed.
+rounded by a phase of its own, in first layers while it is copied; weights while they are packed.
 """
 
 from .. import config
@@ -9,6 +9,8 @@ from .._kernels import bfloat16
 
 # With fewer terms to sum than this for each element of x, rounding costs what the faster products save.
 MIN_DEPTH = 16
+# Kernel rows of fewer elements are no faster in words of two.
+MIN_ROW = 3
 
 
 def enabled():
@@ -22,6 +24,11 @@ def multiplies_pairs(depth, stored=False):
     `stored`: x need not be rounded, it is bfloat16 already.
     """
     return stored or (enabled() and depth % 2 == 0 and depth >= MIN_DEPTH)
+
+
+def multiplies_row(length):
+    """Tell whether a first layer multiplies bfloat16 pairs along its kernel rows of `length` elements; else float32."""
+    return enabled() and length >= MIN_ROW
 
 
 def rounded(x, size, pairs):

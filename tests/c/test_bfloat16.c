@@ -79,17 +79,19 @@ static void test_tile(void) {
 
 static void test_pack_panel(void) {
     testing("bfloat16_pack_panel");
-    FOR_EACH (depth, 2, 8, 66, 130)
+    FOR_EACH (depth, 1, 2, 8, 21, 65, 66, 130)
         FOR_EACH (columns, 1, VL + 1, NR)
             for (int transposed = 0; transposed < 2; transposed++) {
                 const int64_t k_stride = transposed ? 1 : columns + 2, n_stride = transposed ? depth + 3 : 1;
                 const float *b = random_floats((depth + 3) * (columns + 2), -1, 1);
-                uint16_t *got = fresh(2 * depth * NR), *want = fresh(2 * depth * NR);
-                for (int64_t i = 0; i < depth; i++)
+                const int64_t even = depth + depth % 2;
+                uint16_t *got = fresh(2 * even * NR), *want = fresh(2 * even * NR);
+                for (int64_t i = 0; i < even; i++)
                     for (int64_t n = 0; n < NR; n++)
-                        want[(i / 2 * NR + n) * 2 + i % 2] = n < columns ? nearest(b[i * k_stride + n * n_stride]) : 0;
+                        want[(i / 2 * NR + n) * 2 + i % 2] = 
+                            n < columns && i < depth ? nearest(b[i * k_stride + n * n_stride]) : 0;
                 k->bfloat16->pack_panel(b, k_stride, n_stride, depth, columns, (float *)got);
-                expect_equal(got, want, 2 * depth * NR);
+                expect_equal(got, want, 2 * even * NR);
                 release();
             }
 }
@@ -160,6 +162,62 @@ static void test_half_pools(void) {
         }
 }
 
+static void test_half_copy(void) {
+    testing("bfloat16_copy_padded");
+    FOR_EACH (start, -5, 0, 2, VL + 1)
+        FOR_EACH (out_row, 1, VL, 3 * VL + 7) {
+            const int64_t x_row = VL + 3, rows = 6;
+            const float *x = random_floats(3 * x_row, -1e30f, 1e30f);
+            float *copy = fresh(4 * rows * out_row);
+            uint16_t *got = fresh(2 * rows * out_row);
+            k->copy_padded(x, x_row, 3, -2, rows, start, copy, out_row);
+            k->bfloat16->copy_padded(x, x_row, 3, -2, rows, start, got, out_row);
+            expect_equal(got, halves(copy, rows * out_row), 2 * rows * out_row);
+            release();
+        }
+}
+
+/* Rows of `length` neighbours by words, against the float32 kernel over every element. What stands beside the last of an
+ * odd length is NaN. */
+static void half_shallow_case(int64_t width, int64_t columns, int64_t length, int variant) {
+    const int64_t rows = 1 + variant % 3, height = 2, words = (length + 1) / 2, x_pixel = length + 1 + variant % 2;
+    const int64_t tap_row = width * x_pixel, x_row = rows * tap_row, n = height * width * columns, size = height * x_row;
+    float *x = random_halves(size), *b = fresh(4 * rows * length * NR), *want = fresh(4 * n);
+    for (int64_t i = length; i < size; i += x_pixel) x[i] = NAN;
+    uint16_t *pairs = fresh(4 * rows * words * NR);
+    int64_t *offsets = fresh(8 * rows * length), *row_offsets = fresh(8 * rows);
+    for (int64_t r = 0; r < rows; r++) {
+        row_offsets[r] = r * tap_row;
+        for (int64_t l = 0; l < 2 * words; l++)
+            for (int64_t c = 0; c < NR; c++) {
+                const uint16_t half = l < length ? nearest(random_float(-1, 1)) : 0;
+                pairs[((r * words + l / 2) * NR + c) * 2 + l % 2] = half;
+                if (l < length) b[(r * length + l) * NR + c] = value(half), offsets[r * length + l] = r * tap_row + l;
+            }
+    }
+    fc_shallow t = {
+        .x = x, .x_row = x_row, .x_pixel = x_pixel, .offsets = offsets, .depth = rows * length, .b = b, .y = want,
+        .y_row = width * columns, .y_pixel = columns, .height = height, .width = width, .columns = columns,
+        .residual = variant & 2 ? random_floats(n, -1, 1) : NULL, .bias = random_floats(columns, -1, 1),
+        .activation = {FC_ACT_RELU, 0, 0},
+    };
+    k->shallow(&t);
+    output y = new_output(n);
+    for (int64_t i = 0; i < n; i++) put(y, i, want[i], rows * length + 2);
+    t.x = (float *)halves(x, size), t.b = (float *)pairs, t.y = y.got;
+    t.offsets = row_offsets, t.depth = rows, t.length = length;
+    k->bfloat16->shallow(&t);
+    expect(y, 4);
+    release();
+}
+
+static void test_half_shallow(void) {
+    int variant = 0;
+    testing("bfloat16_shallow");
+    for (int64_t width = 1; width <= 2 * MR + 1; width++)
+        FOR_EACH (columns, 1, VL, VL + 1, NR) half_shallow_case(width, columns, 1 + variant % 7, variant), variant++;
+}
+
 static void test_half_depthwise(void) {
     testing("bfloat16_depthwise");
     FOR_EACH (channels, 1, VL, 2 * VL + 3)
@@ -191,5 +249,7 @@ void test_bfloat16(void) {
     test_pack_panel();
     test_conversions();
     test_half_pools();
+    test_half_copy();
+    test_half_shallow();
     test_half_depthwise();
 }

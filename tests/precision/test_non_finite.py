@@ -16,6 +16,8 @@ LAYERS = pytest.mark.parametrize(
     "layer",
     [
         Convolution(2, 13, 3, 32, 3),
+        Convolution(2, 15, 1, 40, 3, strides=2),
+        Convolution(2, 17, 3, 64, 7, strides=2),
         Convolution(2, 13, 16, 24, 3),
         Convolution(2, 13, 64, 64, 3),
         Convolution(2, 9, 256, 256, 3),

@@ -11,7 +11,7 @@ from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .. import _depthwise as depthwise
 from .._epilogue import SHORT, after_epilogue, plan_epilogue_backward
-from .._pairs import is_stored, multiplies_pairs, rounded, storing
+from .._pairs import is_stored, multiplies_pairs, multiplies_row, rounded, storing
 from . import amx, winograd
 from .algorithm import choose, choose_vectors, suits_kernel_gradient
 
@@ -151,9 +151,13 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
     taps, length = prod(geometry.kernel), depth
     if shallow := call.algorithm == "shallow":
-        taps, length = 1, taps * depth
-    pairs = not shallow and multiplies_pairs(depth, call.stored)
-    x, phases, workspace = rounded(x, call.images * prod(geometry.size) * call.channels, pairs and not call.stored)
+        *outer, row = geometry.kernel
+        pairs = multiplies_row(row * depth)
+        taps, length = (prod(outer), row * depth) if pairs else (1, taps * depth)
+    else:
+        pairs = multiplies_pairs(depth, call.stored)
+    rounds = pairs and not shallow and not call.stored
+    x, phases, workspace = rounded(x, call.images * prod(geometry.size) * call.channels, rounds)
     pack = gemm.pack(
         "kernel",
         "packed",
@@ -191,7 +195,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish)
         )
     elif shallow:
         step = conv_shallow.convolve(
-            x, "packed", bias, residual, y, channels=depth, **_window(call), **arguments, **finish
+            x, "packed", bias, residual, y, channels=depth, pairs=pairs, **_window(call), **arguments, **finish
         )
     else:
         step = conv.convolve(
