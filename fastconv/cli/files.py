@@ -21,12 +21,15 @@ def is_onnx(path):
 
 
 def load(path, shapes=None):
-    """Return the `Model` of a .onnx or .fastconv file."""
+    """Return the `Model` of a .onnx or .fastconv file, its weights made."""
     check_there(path)
     if is_onnx(path):
         from .. import onnx
 
-        return onnx.load(path, input_shape=shapes or None)
+        model = onnx.load(path, input_shape=shapes or None)
+        for name, shape in model.open_inputs().items():
+            raise _open_shape(name, shape)
+        return model
     from ..models import load_model
 
     if shapes:
@@ -100,9 +103,7 @@ def inputs_of(session, shapes, batch=None):
         declared, given = argument.shape, shapes.get(argument.name)
         if given is None:
             if declared is None or not all(isinstance(size, int) for size in declared[1:]):
-                raise ArgumentError(
-                    f"input {argument.name!r} has the open shape {declared}: give --shape {argument.name}=1x3x224x224, say"
-                )
+                raise _open_shape(argument.name, declared)
             given = declared
         if batch is not None or not given or not isinstance(given[0], int):
             given = (batch or 1, *given[1:]) if given else ()
@@ -110,6 +111,10 @@ def inputs_of(session, shapes, batch=None):
             raise ShapeError(f"input {argument.name!r} takes shape {declared}, not {list(given)}")
         inputs[argument.name] = tuple(given), dtype_of(argument).name
     return inputs
+
+
+def _open_shape(name, shape):
+    return ArgumentError(f"input {name!r} has the open shape {shape}: give --shape {name}=1x3x224x224, say")
 
 
 def _fits(shape, declared):

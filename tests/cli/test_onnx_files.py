@@ -50,6 +50,16 @@ def fails(capsys, *arguments):
     return err
 
 
+@pytest.mark.parametrize("command", ["summary", "convert"])
+@pytest.mark.parametrize("name", ["open.onnx", "paddle.onnx"])
+def test_open_shapes_are_asked_for(capsys, folder, tmp_path, command, name):
+    target = [tmp_path / "open.fastconv"] if command == "convert" else []
+    error = fails(capsys, command, folder / name, *target)
+    assert "input 'x' has the open shape (None, 3, None, None): give --shape x=1x3x224x224, say" in error
+    assert not any(tmp_path.iterdir())
+    assert run(capsys, command, folder / name, *target, "--shape", "x=1x3x8x8")[0] == 0
+
+
 @pytest.mark.parametrize("command", ["demo", "info", "summary", "predict", "convert", "verify", "bench"])
 def test_help_shows_examples_line_by_line(capsys, command):
     with pytest.raises(SystemExit) as stopped:

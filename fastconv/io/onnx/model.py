@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...autograd import SYMBOLIC, Symbol, Tensor, no_grad, symbol, using
-from ...errors import ArgumentError, ShapeError, UnsupportedOpError
+from ...errors import ArgumentError, NotBuiltError, ShapeError, UnsupportedOpError
 from ...layers import Layer
 from ...layers.context import context
 from ...layers.node import is_shape
@@ -72,9 +72,13 @@ def load(path, outputs=None, input_shape=None, name=None):
         if unknown not in names:
             raise ArgumentError(f"input_shape: there is no input {unknown!r}; there is {', '.join(map(repr, names))}")
     shapes = [model.declared_shape(value, input_shape) for value in model.network.inputs]
-    if all(shape is not None and None not in shape[1:] for shape in shapes):
+    if not any(map(_is_open, shapes)):
         model.build(shapes if len(shapes) > 1 else shapes[0])
     return model
+
+
+def _is_open(shape):
+    return shape is None or None in shape[1:]
 
 
 def _plain(name):
@@ -126,6 +130,20 @@ class OnnxModel(Model):
         if shape is not None and not is_shape(shape):
             raise ShapeError(f"input_shape of {value.name!r} must be a tuple of integers and None, got {shape!r}")
         return None if shape is None else tuple(shape)
+
+    def open_inputs(self):
+        """Return {name: shape} of the inputs whose open dimensions the model waits for: empty once it is built."""
+        shapes = {} if self.built else {value.name: self.declared_shape(value) for value in self.network.inputs}
+        return {name: shape for name, shape in shapes.items() if _is_open(shape)}
+
+    def summary(self, *args, **kwargs):
+        """Print a table of the nodes, see `Model.summary`; NotBuiltError while the shape of an input is open."""
+        for name, shape in self.open_inputs().items():
+            raise NotBuiltError(
+                f"{self._title()} has no weights to show yet, for its input {name!r} has the open shape {shape}: call it on "
+                f"data first, or give fastconv.onnx.load(..., input_shape={{{name!r}: (1, 3, 224, 224)}}), say"
+            )
+        super().summary(*args, **kwargs)
 
     def _make_weight(self, node, name, array):
         """Return a new weight, kept by the layer of the node that asks for it."""

@@ -7,6 +7,7 @@ import pytest
 
 import fastconv
 from fastconv import models
+from fastconv.errors import NotBuiltError
 from tests.io.onnx import small
 
 
@@ -71,6 +72,8 @@ def test_open_dimensions_wait_for_data():
     text = small.model(nodes, [small.value("x", ["N", 1, "H", "W"])], [small.value("y", ["N", 2, "h", "w"])], weights)
     model = fastconv.onnx.load(text)
     assert not model.built
+    with pytest.raises(NotBuiltError, match=r"input 'x' has the open shape \(None, 1, None, None\).*input_shape="):
+        model.summary()
     assert model.predict(np.ones((1, 1, 5, 6), "float32"), verbose=0).shape == (1, 2, 3, 4)
     assert model.count_params() == 18
     assert fastconv.onnx.load(text, input_shape=(None, 1, 7, 7)).built
