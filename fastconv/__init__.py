@@ -10,13 +10,13 @@ from .lazy import attach
 
 __version__ = "0.3.0"
 
-_MODULES = "activations autograd config datasets errors graph initializers layers losses metrics models ops optimizers storage utils"
+_MODULES = """activations autograd callbacks config datasets errors graph initializers layers losses metrics models onnx ops
+optimizers storage utils"""
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         **dict.fromkeys(_MODULES.split()),
-        "callbacks": ".models",
         "Tensor": ".autograd",
         "tensor": ".autograd",
         "as_tensor": ".autograd",
@@ -34,7 +34,6 @@ __getattr__, __dir__, __all__ = attach(
         "GraphOptimizationLevel": ".session",
         "ExecutionMode": ".session",
         "get_available_providers": ".session",
-        "onnx": ".io",
         "Input": ".layers",
         "Model": ".models",
         "Sequential": ".models",

@@ -27,9 +27,9 @@ LAYERS = [
     ["layers"],
     ["storage"],
     ["models"],
-    ["datasets", "utils"],
+    ["datasets", "utils", "callbacks"],
     ["io"],
-    ["session"],
+    ["session", "onnx"],
     ["_show_config"],
     ["cli"],
 ]

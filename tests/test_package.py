@@ -1,5 +1,7 @@
 """The public names, and what `import fastconv` does not load."""
 
+import importlib
+import inspect
 import io
 import subprocess
 import sys
@@ -22,6 +24,19 @@ def test_import_loads_nothing():
 def test_public_names(name):
     assert getattr(fc, name) is not None
     assert name in dir(fc)
+
+
+@pytest.mark.parametrize("name", [name for name in fc.__all__ if inspect.ismodule(getattr(fc, name))])
+def test_public_modules_can_be_imported_by_name(name):
+    module = importlib.import_module(f"fastconv.{name}")
+    assert module is getattr(fc, name)
+    assert all(hasattr(module, public) for public in getattr(module, "__all__", ()))
+
+
+def test_the_tutorials_imports():
+    code = "import fastconv.onnx\nfrom fastconv.callbacks import EarlyStopping\nfrom fastconv.onnx import load, save\n"
+    code += "from fastconv import callbacks, models\nassert callbacks.EarlyStopping is models.callbacks.EarlyStopping"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_unknown_names():
