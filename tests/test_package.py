@@ -5,6 +5,7 @@ import inspect
 import io
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -31,6 +32,13 @@ def test_public_modules_can_be_imported_by_name(name):
     module = importlib.import_module(f"fastconv.{name}")
     assert module is getattr(fc, name)
     assert all(hasattr(module, public) for public in getattr(module, "__all__", ()))
+
+
+def test_the_wheel_carries_no_c_source():
+    wheels = [found for found in metadata.distributions(name="fastconv") if found.read_text("WHEEL")]
+    if not wheels:
+        pytest.skip("no wheel of fastconv is installed (make test installs one)")
+    assert not [str(path) for wheel in wheels for path in wheel.files if path.suffix in (".c", ".h")]
 
 
 def test_the_tutorials_imports():
