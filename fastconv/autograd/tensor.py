@@ -181,19 +181,22 @@ class Tensor:
 
     def item(self):
         """Return the one element as a Python number."""
-        array = self._array("item()")
+        return self._only("item()")
+
+    def _only(self, what, advice=""):
+        array = self._array(what)
         if array.size != 1:
-            raise ShapeError(f"item() takes a tensor of one element, this one has shape {self.shape}")
+            raise ShapeError(f"{what} takes a tensor of one element, this one has shape {self.shape}{advice}")
         return array.item()
 
     def __float__(self):
-        return float(self.item())
+        return float(self._only("float()"))
 
     def __int__(self):
-        return int(self.item())
+        return int(self._only("int()"))
 
     def __bool__(self):
-        return bool(self.item())
+        return bool(self._only("bool()", ": say .numpy().any() or .numpy().all()"))
 
     def __len__(self):
         if not self.shape:

@@ -31,7 +31,10 @@ def load(path, shapes=None):
             raise _open_shape(name, shape)
         return model
     from ..models import load_model
+    from ..models.saving import EXTENSION
 
+    if not path.endswith(EXTENSION):
+        raise ArgumentError(f"model files end in {EXTENSION!r} or '.onnx', got {path!r}")
     if shapes:
         raise ArgumentError("--shape is for .onnx files")
     return load_model(path, compile=False)

@@ -158,7 +158,10 @@ def check_path(filepath):
     if isinstance(path, bytes):
         path = os.fsdecode(path)
     if not path.endswith(EXTENSION):
-        raise ArgumentError(f"model files end in {EXTENSION!r}, got {path!r}; the only format is fastconv's own")
+        hint = "the only format is fastconv's own, for weights alone, too"
+        if path.lower().endswith(".onnx"):
+            hint = "fastconv.onnx.load and fastconv.onnx.save are for ONNX files"
+        raise ArgumentError(f"model files end in {EXTENSION!r}, got {path!r}; {hint}")
     return path
 
 

@@ -72,7 +72,7 @@ def test_summary(capsys, folder):
         ("none.txt", "No such file"),
         ("cut.fastconv", "truncated or altered"),
         ("weights.fastconv", "holds no model; load it by model.load_weights"),
-        ("text.png", "'.fastconv'"),
+        ("text.png", "'.fastconv' or '.onnx', got"),
         (".", "'.fastconv'"),
     ],
 )

@@ -7,6 +7,7 @@ from ...autograd import apply
 from ...errors import ShapeError
 from ...op import Op, register
 from .. import _convolution as common
+from .._checks import IMAGE_AXES
 from .._convolution import Attrs, attributes
 from .._epilogue import DECLARATION, check_residual
 from .plan import bfloat16, pitched, plan, plan_backward
@@ -47,7 +48,8 @@ def convolve(op, operands, rank, strides, padding, dilation_rate, groups, activa
 
 
 def infer(name, specs, attrs):
-    common.check_operands(specs, name, len(attrs.strides), "C // groups, O")
+    rank = len(attrs.strides)
+    common.check_operands(specs, name, rank, "C // groups, O")
     x, kernel = specs["x"].shape, specs["kernel"].shape
     channels, (*_, depth, outputs) = x[-1], kernel
     if channels % attrs.groups or outputs % attrs.groups:
@@ -57,7 +59,8 @@ def infer(name, specs, attrs):
     if depth * attrs.groups != channels:
         raise ShapeError(
             f"{name}: kernel {kernel} reads {depth} channels per group, but x {x} has "
-            f"{channels} in {attrs.groups} group(s): expected {channels // attrs.groups}"
+            f"{channels} in {attrs.groups} group(s): expected {channels // attrs.groups}; the layouts are x "
+            f"{IMAGE_AXES[rank]} and kernel ({common.KERNEL_AXES[rank]}, C // groups, O)"
         )
     y = common.infer_output(specs, attrs, name, outputs)
     check_residual(name, specs, y)
