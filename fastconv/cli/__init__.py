@@ -98,7 +98,7 @@ def parser():
     verify = _add(
         commands,
         "verify",
-        "compare an ONNX file's outputs with another engine's; exit status 1 if they differ",
+        "compare an ONNX file's outputs with another engine's; exit status 3 if they differ",
         [
             "fastconv verify net.onnx",
             "fastconv verify net.onnx --input image=picture.npy --tolerance 1e-5",

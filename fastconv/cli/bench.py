@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import config
-from ..errors import ArgumentError, FastconvError
+from ..errors import ArgumentError, FastconvError, ShapeError
 from ..graph import profile
 from . import files, roof
 from .peers import OURS, PEERS, turns
@@ -69,7 +69,7 @@ def run(args):
     session = files.open_session(args.file)
     peers, notes = choose(args.against)
     threads = args.threads or [config.get_num_threads()]
-    inputs = [files.inputs_of(session, shapes, batch) for batch in args.batch or [None]]
+    inputs = inputs_of_batches(session, shapes, args.batch or [None], notes)
     report = Report(args.file, facts_of(args.file, session, inputs, threads), [], {}, notes)
     for name, text in report.facts:
         print(f"{name + ':':<12} {text}")
@@ -90,6 +90,20 @@ def run(args):
 
         Path(args.html).write_text(page(report), encoding="utf-8")
         print(f"\nwrote {args.html}")
+
+
+def inputs_of_batches(session, shapes, batches, notes):
+    """Return the inputs of each batch that the file can have; append to `notes` which it cannot."""
+    inputs, refused = [], None
+    for batch in batches:
+        try:
+            inputs.append(files.inputs_of(session, shapes, batch))
+        except ShapeError as error:
+            refused = error
+            notes.append(f"batch {batch} is left out: {error}")
+    if not inputs:
+        raise refused
+    return inputs
 
 
 def _check(args):
@@ -262,3 +276,5 @@ def print_layers(layers):
                 f"{layer.share:8.0%}  {layer.shapes}; {layer.kernels}"
             )
     print(f"{'all, phase by phase':<28} {1e6 * total:9.1f}")
+    if any(layer.share > 1 for layer in layers):
+        print("Convolutions by Winograd's algorithm multiply less than is counted: they may stand above the roof")

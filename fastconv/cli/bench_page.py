@@ -20,6 +20,7 @@ p, li { max-width: 46rem; color: var(--soft); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+td.l:last-child { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
 th { font-weight: 600; color: var(--soft); } th.l, td.l { text-align: left; }
 tbody tr:nth-child(even) { background: var(--band); } tr.ours td { font-weight: 600; }
 svg { display: block; } rect.ours { fill: var(--ours); } rect.other { fill: var(--other); } rect.roof { fill: var(--roof); }

@@ -20,11 +20,12 @@ from ..session import Runner
 from . import files
 from .peers import PEERS, turns
 
+DIFFERENT = 3  # exit status: 1 is that of errors, 2 that of a wrong command line
 MOST = 100  # times the tolerance is allowed at most, however much the network magnifies roundings
 
 
 def run(args):
-    """Run the command; returns 1 if an output differs by more than the tolerance."""
+    """Run the command; returns DIFFERENT if an output differs by more than the tolerance."""
     for option in ("tolerance", "absolute"):
         if not getattr(args, option) >= 0:
             raise ArgumentError(f"--{option} must not be negative, got {getattr(args, option)}")
@@ -46,7 +47,7 @@ def run(args):
         found = f"largest difference {absolute:.3g}, relative {relative:.3g}{note}"
         print(f"  {argument.name} {a.dtype} {shape}: {found}: {verdict}")
         same &= fits
-    return int(not same)
+    return 0 if same else DIFFERENT
 
 
 def difference(ours, theirs):

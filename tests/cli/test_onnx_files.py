@@ -11,6 +11,7 @@ import fastconv
 from fastconv import cli, layers, models
 from fastconv.cli import bench, bench_page, verify
 from fastconv.cli.peers import PEERS, Peer
+from fastconv.errors import ShapeError
 
 from ..io.onnx import small
 
@@ -143,14 +144,14 @@ def test_verify_fails_on_a_difference(capsys, folder, monkeypatch):
     true = fastconv.InferenceSession.run
     monkeypatch.setattr(fastconv.InferenceSession, "run", lambda self, *args: [y + 0.01 for y in true(self, *args)])
     status, out, _ = run(capsys, "verify", folder / "net.onnx")
-    assert status == 1 and "largest difference 0.01" in out and "DIFFERS" in out
+    assert status == verify.DIFFERENT and "largest difference 0.01" in out and "DIFFERS" in out
     assert run(capsys, "verify", folder / "net.onnx", "--tolerance", 0.5)[0] == 0
     assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.02)[0] == 0
-    assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.005)[0] == 1
+    assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.005)[0] == verify.DIFFERENT
 
 
 @needs_ort
-@pytest.mark.parametrize(("offset", "status", "verdict"), [(1e-3, 0, "ok"), (2e-2, 1, "DIFFERS"), (1.0, 1, "DIFFERS")])
+@pytest.mark.parametrize(("offset", "status", "verdict"), [(1e-3, 0, "ok"), (2e-2, 3, "DIFFERS"), (1.0, 3, "DIFFERS")])
 def test_verify_allows_what_the_network_makes_of_roundings(
     capsys, tmp_path, monkeypatch, folder, offset, status, verdict
 ):
@@ -166,9 +167,9 @@ def test_verify_allows_what_the_network_makes_of_roundings(
     found, out, _ = run(capsys, "verify", tmp_path / "net.onnx")
     assert found == status and out.rstrip().endswith(verdict)
     assert ("rounding the weights moves it by" in out) == (offset < 0.1)
-    assert run(capsys, "verify", tmp_path / "net.onnx", "--tolerance", 0)[0] == 1
+    assert run(capsys, "verify", tmp_path / "net.onnx", "--tolerance", 0)[0] == verify.DIFFERENT
     # A network that magnifies nothing is allowed nothing.
-    assert run(capsys, "verify", folder / "net.onnx")[0] == 1
+    assert run(capsys, "verify", folder / "net.onnx")[0] == verify.DIFFERENT
 
 
 @pytest.mark.parametrize(
@@ -381,6 +382,15 @@ def test_a_peer_that_dies_is_one_line(capsys, folder, monkeypatch, tmp_path):
 )
 def test_bench_refuses(capsys, folder, file, extra, message):
     assert message in fails(capsys, "bench", folder / file, *extra)
+
+
+def test_bench_leaves_out_batches_that_the_file_cannot_have(folder):
+    session, notes = fastconv.InferenceSession(folder / "nhwc.onnx"), []
+    inputs = bench.inputs_of_batches(session, {}, [1, 16], notes)
+    assert inputs == [{"pixels": ((1, 8, 8, 3), "float32")}]
+    assert len(notes) == 1 and "batch 16 is left out: input 'pixels' takes shape [1, 8, 8, 3]" in notes[0]
+    with pytest.raises(ShapeError, match="takes shape"):
+        bench.inputs_of_batches(session, {}, [16], notes)
 
 
 def test_commands_load_only_what_they_need():
