@@ -4,12 +4,12 @@ import argparse
 
 import numpy as np
 
-from fastconv import config, datasets, utils
+from fastconv import config, datasets, errors, utils
 
 
 def options(description, epochs):
     """Return the parsed command line: --data, --epochs, --digits, --limit, --seed, --threads."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", help="folder with the official files (default: the usual caches)")
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--digits", action="store_true", help="use the digits that the package carries, enlarged")
@@ -42,5 +42,8 @@ def load(name, args, shape):
     if args.digits:
         (x_train, y_train), test = enlarged_digits(shape)
     else:
-        (x_train, y_train), test = getattr(datasets, name).load_data(path=args.data)
+        try:
+            (x_train, y_train), test = getattr(datasets, name).load_data(path=args.data)
+        except errors.FastconvError as error:
+            raise SystemExit(f"{error}\nWithout files: --digits") from None
     return (x_train[: args.limit], y_train[: args.limit]), test

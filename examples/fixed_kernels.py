@@ -30,7 +30,7 @@ def ascii_art(picture):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", nargs="?")
     parser.add_argument("--out", default="fixed_kernels.png")
     args = parser.parse_args()
