@@ -270,8 +270,9 @@ def test_time_to_build_grows_with_the_number_of_layers_only():
         assert len(models.Model.from_config(config_of_graph).layers) == n + 1
         return time.process_time() - start
 
-    seconds(10)
-    assert seconds(2400) < 25 * seconds(300)  # 8 where it is linear, 64 where every layer looks at all others
+    # The least of three: other work on the machine adds to a time, never takes away.
+    short, long = (min(seconds(n) for _ in range(3)) for n in (300, 2400))
+    assert long < 25 * short  # 8 where it is linear, 64 where every layer looks at all others
 
 
 # ---- Ctrl-C
