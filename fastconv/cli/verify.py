@@ -29,9 +29,9 @@ def run(args):
     for option in ("tolerance", "absolute"):
         if not getattr(args, option) >= 0:
             raise ArgumentError(f"--{option} must not be negative, got {getattr(args, option)}")
-    peer = _peer(args.against)
     session = files.open_session(args.file)
     feed = _feed(session, files.pairs("--input", args.input), files.shapes_of(args.shape))
+    peer = _peer(args.against)
     ours = session.run(None, feed)
     theirs = _their_outputs(peer, args.file, feed)
     print(f"{args.file}: fastconv against {peer.name} {peer.version}; {_describe(feed, args.input)}")
