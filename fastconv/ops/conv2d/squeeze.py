@@ -6,12 +6,12 @@ The means are taken of rows of y that were just stored, which is then not read a
 `graph/passes/squeeze_excite.py` makes it.
 """
 
-from ... import config
 from ..._kernels import pool
 from ...op import Case, Epilogue, Op, Plan, Spec, register
 from .. import _convolution as common
 from .._depthwise import plan_forward
 from .._epilogue import DECLARATION
+from .._pairs import enabled
 from . import family
 from .plan import call_of
 from .reference import reference as convolution
@@ -22,7 +22,7 @@ def fits(specs, attrs):
     return (
         len(attrs.strides) == 2
         and all(spec.dtype == "float32" for spec in specs.values())
-        and config.get_precision() != "medium"  # in which y may be stored as bfloat16
+        and not enabled()  # y may be stored as bfloat16 then
         and (call := call_of(specs, attrs)).algorithm in ("depthwise", "grouped")
         and call.channels == call.outputs
     )
