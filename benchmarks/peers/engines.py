@@ -35,11 +35,10 @@ def start(names, threads, isa, what="engine", precisions=()):
     others = [(f"fastconv {precision}", "fastconv", "fastconv", precision) for precision in precisions]
     if "medium" in precisions:
         others.append(("torch bfloat16", "torch", "torch", "bfloat16"))
-    for name, package, module, variant in (*ENGINES, *others):
+    chosen = [engine for engine in ENGINES if not names or engine[0] in names]
+    for name, package, module, variant in (*chosen, *others):
         python = os.environ.get("FASTCONV_KERAS_PYTHON") if package == "tensorflow" else None
-        if (names and name not in names and (name, package, module, variant) not in others) or not (
-            python or find_spec(package)
-        ):
+        if not (python or find_spec(package)):
             continue
         path = HERE / f"{what}_{module}.py"
         if not path.exists():

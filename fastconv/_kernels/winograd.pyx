@@ -63,7 +63,6 @@ cdef extern from "fastconv.h" nogil:
         int32_t clip
         float limit
     ctypedef struct fc_bfloat16:
-        void (*tile)(const fc_tile *) noexcept nogil
         void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,
                       int64_t columns) noexcept nogil
         void (*widen)(const uint16_t *x, float *y, int64_t n) noexcept nogil

@@ -40,7 +40,7 @@ MIN_CHANNELS_4 = 20
 MIN_EXACT = {(4, 4): (256, 384), (2, 4): (64, 96)}
 LARGE_MAP = 48
 # Transformed weights of more bytes than this are read from memory; so many tiles of an image pay for that.
-MAX_WEIGHTS, MIN_TILES = 10_000_000, 16
+MAX_WEIGHTS, WORTHWHILE_TILES = 10_000_000, 16
 # The gradient of the kernel: with fewer outputs of a channel, over all images, its sums are less exact than plain ones.
 MIN_SUMMED = 768
 
@@ -96,7 +96,7 @@ def _suits(side, depth, columns, out):
     return (
         exact
         and min(depth, columns) >= MIN_CHANNELS_4
-        and (few_weights or _computed(out, side) >= prod(side) * MIN_TILES)
+        and (few_weights or _computed(out, side) >= prod(side) * WORTHWHILE_TILES)
     )
 
 
