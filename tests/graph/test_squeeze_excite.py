@@ -209,7 +209,7 @@ def test_other_means_stay(depthwise):
     check(lambda x: {"y": ops.mean(depthwise(x), (0, 1, 2))}, X, left=["conv2d", "mean"])
     with fastconv.precision("medium"):
         program, _ = compiled(lambda x: {"y": ops.global_avg_pool2d(depthwise(x))}, X)
-    assert titles(program.graph) == two
+    assert titles(program.graph) == (two if bfloat16.available() else ["conv2d_squeeze", "reshape"])
 
 
 def test_training_stays(weights):
