@@ -10,6 +10,7 @@ from .batch_normalization import BatchNormalization
 from .convolution import Conv1D, Conv2D, Conv3D
 from .dense import Dense
 from .depthwise_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from .dot import Dot, dot
 from .dropout import Dropout
 from .framing import (
     Cropping1D,
@@ -23,7 +24,22 @@ from .framing import (
     ZeroPadding3D,
 )
 from .input import Input, InputLayer
-from .merging import Add, Concatenate, add, concatenate
+from .merging import (
+    Add,
+    Average,
+    Concatenate,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from .pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -42,6 +58,7 @@ from .pooling import (
 from .reshaping import Flatten, Reshape
 from .serialization import builtin, custom_object_scope, deserialize, register_serializable, serialize
 from .transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from .unit_normalization import UnitNormalization
 
 # A saved model names its layers: all of these are known.
 for _layer in list(vars().values()):
@@ -76,6 +93,7 @@ SumPool2D = SumPooling2D
 __all__ = [
     "Activation",
     "Add",
+    "Average",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -104,6 +122,7 @@ __all__ = [
     "DepthwiseConv2D",
     "DepthwiseConvolution1D",
     "DepthwiseConvolution2D",
+    "Dot",
     "Dropout",
     "ELU",
     "Flatten",
@@ -129,6 +148,9 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "PReLU",
     "ReLU",
     "Reshape",
@@ -137,8 +159,10 @@ __all__ = [
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "Softmax",
+    "Subtract",
     "SumPool2D",
     "SumPooling2D",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
@@ -146,9 +170,15 @@ __all__ = [
     "ZeroPadding2D",
     "ZeroPadding3D",
     "add",
+    "average",
     "concatenate",
     "custom_object_scope",
     "deserialize",
+    "dot",
+    "maximum",
+    "minimum",
+    "multiply",
     "register_serializable",
     "serialize",
+    "subtract",
 ]

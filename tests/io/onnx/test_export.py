@@ -136,6 +136,8 @@ LAYERS = [
     (layers.Softmax(), IMAGE),
     (layers.Softmax(axis=1), IMAGE),
     (layers.SumPooling2D(2, strides=1, padding="same"), IMAGE),
+    (layers.UnitNormalization(), IMAGE),
+    (layers.UnitNormalization((1, 2)), IMAGE),
     (layers.UpSampling1D(3), SEQUENCE),
     (layers.UpSampling2D((2, 3)), IMAGE),
     (layers.UpSampling2D((3, 2), interpolation="bilinear"), IMAGE),
@@ -146,7 +148,8 @@ LAYERS = [
     (layers.ZeroPadding3D(1), VOLUME),
 ]
 # Merging layers take several inputs: test_merging.
-OTHERS = {"Add", "Concatenate", "Input", "InputLayer", "Layer"}
+MERGING = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")
+OTHERS = {*MERGING, "Concatenate", "Dot", "Input", "InputLayer", "Layer"}
 IDS = [f"{type(layer).__name__}-{i}" for i, (layer, _) in enumerate(LAYERS)]
 
 
@@ -212,6 +215,24 @@ def test_merging(tmp_path):
     assert_same(model, tmp_path, draw(3, 6, 5, 4), draw(3, 6, 5, 4))
     proto, _ = load_model(tmp_path / "model.onnx")
     assert [value.name for value in proto.graph.input] == ["left", "right"]
+
+
+@pytest.mark.parametrize("name", MERGING)
+def test_merging_of_elements(name, tmp_path):
+    """Of images of one shape and of vectors, between convolutions: in the order of axes that those want."""
+    a, b = Input(IMAGE), Input(IMAGE[-1:])
+    convolved, merge = layers.Conv2D(4, 3, padding="same")(a), getattr(layers, name)
+    same = merge()([convolved, a])
+    model = Model([a, b], [layers.Conv2D(3, 2)(merge()([same, layers.Dense(4)(b)])), merge()([b, a])])
+    randomise(model)
+    assert_same(model, tmp_path, draw(3, *IMAGE), draw(3, 4))
+
+
+@pytest.mark.parametrize(("a", "b", "axes"), [((6,), (6,), 1), ((5, 6), (7, 6), -1), ((3, 4, 5), (6, 3), (1, 2))])
+def test_dot(a, b, axes, tmp_path):
+    x, y = Input(a), Input(b)
+    model = Model([x, y], [layers.Dot(axes, normalize)([x, y]) for normalize in (False, True)])
+    assert_same(model, tmp_path, draw(3, *a), draw(3, *b))
 
 
 def test_the_tutorial_networks_transpose_twice(tmp_path):

@@ -1,0 +1,80 @@
+"""Layers beside Keras's of the same name and arguments: outputs, gradients, weights and what a bad call raises.
+
+Skipped where Keras is not installed: nothing that the project needs has it.
+"""
+
+import inspect
+import os
+
+import numpy as np
+import pytest
+
+import fastconv as fc
+from fastconv import layers
+
+from .conftest import call, draw
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+keras = pytest.importorskip("keras", reason="Keras is not installed")
+tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow, which runs it, is not installed")
+
+IMAGE, ROW = (5, 4, 6), (6,)
+COMMON = ("self", "name", "dtype")
+MERGING = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+# (class, arguments, shapes of the inputs without the batch)
+CASES = [
+    *((name, {}, shapes) for name in MERGING for shapes in ([IMAGE, IMAGE], [IMAGE, (1, 1, 6)], [ROW, IMAGE])),
+    *((name, {}, [IMAGE] * 3) for name in MERGING if name != "Subtract"),
+    ("Dot", {"axes": 1}, [ROW, ROW]),
+    ("Dot", {"axes": -1, "normalize": True}, [(5, 6), (7, 6)]),
+    ("Dot", {"axes": (1, 2)}, [(3, 5), (10, 3)]),
+    ("Dot", {"axes": (1, 2), "normalize": True}, [(3, 4, 5), (6, 3)]),
+    ("Dot", {"axes": (2, 1)}, [(7, 6), ROW]),
+    ("UnitNormalization", {}, [IMAGE]),
+    ("UnitNormalization", {"axis": [1, 2]}, [IMAGE]),
+]
+
+
+def built(name, arguments, shapes):
+    """Return the two layers, with the same weights, none of them 0 or 1."""
+    xs = [draw(3, *shape, seed=i) for i, shape in enumerate(shapes)]
+    ours, theirs = getattr(layers, name)(**arguments), getattr(keras.layers, name)(**arguments)
+    call(ours, xs)
+    call(theirs, xs)
+    assert [w.shape for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
+    values = [draw(*w.shape, seed=7 + i) for i, w in enumerate(ours.weights)]
+    ours.set_weights(values)
+    theirs.set_weights(values)
+    return ours, theirs, xs
+
+
+@pytest.mark.parametrize(("name", "arguments", "shapes"), CASES, ids=[f"{c[0]}-{i}" for i, c in enumerate(CASES)])
+def test_outputs_and_gradients(name, arguments, shapes):
+    ours, theirs, xs = built(name, arguments, shapes)
+    tensors = [fc.tensor(x, requires_grad=True) for x in xs]
+    y = call(ours, tensors)
+    variables = [tensorflow.Variable(x) for x in xs]
+    with tensorflow.GradientTape() as tape:
+        z = call(theirs, [tensorflow.identity(v) for v in variables])
+    assert y.shape == tuple(z.shape)
+    scale = max(1.0, float(np.abs(z).max()))
+    np.testing.assert_allclose(y.numpy(), z.numpy(), rtol=1e-4, atol=1e-5 * scale)
+    dy = draw(*y.shape, seed=9)
+    got = fc.autograd.gradients(y, [*tensors, *ours.trainable_weights], fc.tensor(dy))
+    trained = [w.value for w in theirs.trainable_weights]
+    want = tape.gradient(z, [*variables, *trained], output_gradients=tensorflow.constant(dy))
+    for dx, dz in zip(got, want, strict=True):
+        scale = max(1.0, float(np.abs(dz).max()))
+        np.testing.assert_allclose(dx.numpy(), np.asarray(dz), rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("name", sorted({name for name, *_ in CASES}))
+def test_arguments_and_defaults(name):
+    """Every argument of Keras's constructor is there, in its order, with its default."""
+
+    def arguments(cls):
+        found = inspect.signature(cls.__init__).parameters.values()
+        return [(p.name, p.default) for p in found if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in COMMON]
+
+    assert arguments(getattr(layers, name)) == arguments(getattr(keras.layers, name))
