@@ -40,6 +40,7 @@ from .merging import (
     multiply,
     subtract,
 )
+from .normalization import Normalization
 from .pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -55,7 +56,9 @@ from .pooling import (
     MaxPooling3D,
     SumPooling2D,
 )
+from .rescaling import Rescaling
 from .reshaping import Flatten, Reshape
+from .resizing import Resizing
 from .serialization import builtin, custom_object_scope, deserialize, register_serializable, serialize
 from .transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 from .unit_normalization import UnitNormalization
@@ -151,9 +154,12 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Multiply",
+    "Normalization",
     "PReLU",
     "ReLU",
+    "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",

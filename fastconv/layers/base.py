@@ -101,6 +101,7 @@ class Layer(Weights):
     """
 
     _initialized = False
+    _kept_as = {}  # constructor argument -> the attribute that holds it, where its own name means something else
     _class_name = None  # what stands in automatic names and in summaries, if not the class's own name
 
     def __init_subclass__(cls, **kwargs):
@@ -319,12 +320,12 @@ class Layer(Weights):
         if self._input_shape_argument is not None:
             settings["input_shape"] = list(self._input_shape_argument)
         for name in _constructor_arguments(type(self))[0]:
-            if not hasattr(self, name):
+            if not hasattr(self, self._kept_as.get(name, name)):
                 raise UnsupportedOpError(
                     f"{self._title()} cannot be saved: its constructor takes {name!r}, which is no attribute. Keep it as "
                     f"self.{name}, or define get_config and from_config"
                 )
-            settings[name] = serialize_value(getattr(self, name), self._title())
+            settings[name] = serialize_value(getattr(self, self._kept_as.get(name, name)), self._title())
         return settings
 
     @classmethod

@@ -119,7 +119,7 @@ class UpSampling1D(_UpSampling):
 
 
 # As Keras has them: between the centres of pixels; Keys' cubic with -1/2, and no weight for what lies outside.
-_INTERPOLATION = {
+INTERPOLATION = {
     "bilinear": {"mode": "linear"},
     "bicubic": {"mode": "cubic", "cubic_coefficient": -0.5, "exclude_outside": True},
 }
@@ -141,8 +141,8 @@ class UpSampling2D(_UpSampling):
 
     def __init__(self, size=2, data_format=None, interpolation="nearest", **kwargs):
         super().__init__(size, data_format, **kwargs)
-        if interpolation != "nearest" and interpolation not in _INTERPOLATION:
-            known = ", ".join(("nearest", *_INTERPOLATION))
+        if interpolation != "nearest" and interpolation not in INTERPOLATION:
+            known = ", ".join(("nearest", *INTERPOLATION))
             raise ArgumentError(f"{self._title()}: interpolation must be one of {known}, got {interpolation!r}")
         self.interpolation = interpolation
 
@@ -150,7 +150,7 @@ class UpSampling2D(_UpSampling):
         """Compute the outputs from inputs, channels last."""
         if self.interpolation == "nearest":
             return super().call_channels_last(inputs)
-        return ops.resize(inputs, scale=self.size, **_INTERPOLATION[self.interpolation])
+        return ops.resize(inputs, scale=self.size, **INTERPOLATION[self.interpolation])
 
 
 class UpSampling3D(_UpSampling):

@@ -73,21 +73,28 @@ def _upsample(e, node):
 def _resize(e, node):
     x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
     how = f"resize with mode={attrs.mode!r}"
-    if attrs.size is not None:
-        raise UnsupportedOpError(f"{how} to a size: give it scales")
+    if attrs.size is not None and attrs.scale is not None:
+        raise UnsupportedOpError(f"{how} to a size by scales of their own: give it one of them")
     known = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
     if attrs.coordinates not in known and (e.opset < 19 or attrs.coordinates != "half_pixel_symmetric"):
         raise UnsupportedOpError(f"{how} and coordinates={attrs.coordinates!r} at opset {e.opset}")
     if attrs.antialias and e.opset < 18:
         raise UnsupportedOpError(f"{how} and antialias before opset 18, got {e.opset}")
     order = channels_first_order(x.ndim)
-    scales = np.ones(x.ndim, "float32")
-    scales[order.index(attrs.axis)] = attrs.scale
+    place, name = order.index(attrs.axis), e.tensor(x, order)
+    scales = sizes = None
+    if attrs.size is None:
+        scales = np.ones(x.ndim, "float32")
+        scales[place] = attrs.scale
+        scales = e.constant(scales)
+    else:
+        sizes = _sizes(e, name, [e.shape(x)[axis] for axis in order], place, attrs.size)
     name = e.node(
         "Resize",
-        e.tensor(x, order),
+        name,
         None,
-        e.constant(scales),
+        scales,
+        sizes,
         mode=attrs.mode,
         coordinate_transformation_mode=attrs.coordinates,
         nearest_mode=attrs.rounding if attrs.mode == "nearest" else None,
@@ -96,6 +103,17 @@ def _resize(e, node):
         antialias=int(attrs.antialias) or None,
     )
     e.define(y, name, order)
+
+
+def _sizes(e, name, shape, place, size):
+    """Return a tensor's shape with one size in place of another, read from the tensor where it is open."""
+    wanted = [*shape[:place], size, *shape[place + 1 :]]
+    if None not in wanted:
+        return e.integers(wanted)
+    shape, zero = e.node("Shape", name), e.integers([0])
+    before = e.node("Slice", shape, zero, e.integers([place]), zero)
+    after = [e.node("Slice", shape, e.integers([place + 1]), e.integers([_FAR]), zero)][: place + 1 < len(wanted)]
+    return e.node("Concat", before, e.integers([size]), *after, axis=0)
 
 
 @_exports("getitem")

@@ -78,6 +78,9 @@ LAYERS = [
     *((layers.Activation(name), IMAGE) for name in ("silu", "hard_silu")),
     (layers.ReLU(3.0), IMAGE),
     (layers.ELU(0.7), IMAGE),
+    (layers.Normalization(), IMAGE),
+    (layers.Normalization([1, 3], invert=True), IMAGE),
+    (layers.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=4 * [0.3]), IMAGE),
     (layers.PReLU("ones", shared_axes=[1, 2]), IMAGE),
     (layers.AveragePooling1D(3, 2, padding="same"), SEQUENCE),
     (layers.AveragePooling2D(3, 2, padding="same"), IMAGE),
@@ -130,7 +133,14 @@ LAYERS = [
     (layers.ReLU(2.5, negative_slope=0.1), IMAGE),
     (layers.ReLU(threshold=0.4), IMAGE),
     (layers.ReLU(threshold=0.4, negative_slope=0.3), IMAGE),
+    (layers.Rescaling(1 / 255), IMAGE),
+    (layers.Rescaling([0.5, 1.0, 2.0, 3.0], [0.1, 0.2, 0.3, 0.4]), IMAGE),
     (layers.Reshape((7, -1)), IMAGE),
+    *((layers.Resizing(5, 12, how), IMAGE) for how in ("nearest", "bilinear")),
+    (layers.Resizing(11, 12, "bicubic"), IMAGE),
+    (layers.Resizing(5, 12, crop_to_aspect_ratio=True), IMAGE),
+    (layers.Resizing(6, 14, pad_to_aspect_ratio=True, fill_value=0.5), IMAGE),
+    (layers.Resizing(12, 5, data_format="channels_first"), IMAGE),
     (layers.SeparableConv1D(5, 3), SEQUENCE),
     (layers.SeparableConv2D(5, 3, padding="same", activation="relu"), IMAGE),
     (layers.Softmax(), IMAGE),
@@ -485,6 +495,23 @@ def test_what_needs_sizes_says_so(tmp_path):
         fc.onnx.save(model, tmp_path / "m.onnx", input_shape=(None, None, None, 1))
 
 
+@pytest.mark.parametrize("opset", [13, 17, 18, 21])
+@pytest.mark.parametrize("how", ["nearest", "bilinear", "bicubic"])
+def test_images_of_any_size_to_one(how, opset, tmp_path):
+    # Between two transpositions ONNX Runtime moves them through Resize, and then refuses a cubic that shrinks.
+    convolution = layers.Conv2D(2, 3, padding="same", activation="relu")
+    model = Sequential([layers.InputLayer((None, None, 3)), layers.Resizing(11, 7, how), convolution])
+    proto, data = export(model, tmp_path / "m.onnx", opset=opset)
+    for shape in ((2, 5, 9, 3), (1, 30, 7, 3)):
+        x = draw(*shape)
+        feeds = {proto.graph.input[0].name: x}
+        for result in (InferenceSession(data).run(None, feeds), run_onnx_runtime(data, feeds)):
+            np.testing.assert_allclose(result[0], model(x).numpy(), atol=1e-5)
+    cut = Sequential([layers.InputLayer((None, None, 3)), layers.Resizing(11, 7, how, crop_to_aspect_ratio=True)])
+    with pytest.raises(errors.UnsupportedOpError, match="made for one size.*input_shape with numbers"):
+        fc.onnx.save(cut, tmp_path / "m.onnx")
+
+
 def test_a_fixed_batch(tmp_path):
     model = residual_network()
     proto, data = export(model, tmp_path / "m.onnx", input_shape=(2, 16, 16, 3))
@@ -555,7 +582,7 @@ def test_resizing(mode, coordinates, tmp_path):
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ({"size": (7, 7), "mode": "cubic"}, "mode='cubic' to a size: give it scales"),
+        ({"size": (7, 7), "scale": (2, 2), "mode": "cubic"}, "mode='cubic' to a size by scales of their own"),
         ({"scale": (0.5, 0.5), "mode": "linear", "antialias": True}, "antialias before opset 18, got 17"),
         (
             {"scale": (2, 2), "mode": "linear", "coordinates": "half_pixel_symmetric"},
