@@ -87,6 +87,7 @@ typedef struct {
     int32_t accumulate;      /* add to what dw holds */
     const char *ahead;       /* cache lines that later tiles will read, to be fetched meanwhile: where, and how many */
     int64_t ahead_lines;
+    float *strip;            /* where the NR columns of each pixel of dy are left side by side; NULL: nowhere */
 } fc_outer;
 
 /* The pointer table of a convolution, for `count` output pixels from `first` on (flattened over image, row, column):

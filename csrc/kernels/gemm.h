@@ -188,8 +188,9 @@ static void fc_tile_blocks(const fc_tile *t, int64_t block) { tile_panel(t, bloc
 
 /* ---- sums of outer products */
 
-/* `full`: dy has all NR columns; `spread`: the elements of a pixel of x lie at t->offsets. */
-FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const int spread) {
+/* `full`: dy has all NR columns; `spread`: the elements of a pixel of x lie at t->offsets; `moves`: what is ahead is fetched,
+ * a line with each pixel, and dy is stored where t->strip points to. */
+FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const int spread, const int moves) {
     vf sum[FC_MR][FC_NRV];
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
@@ -210,6 +211,8 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
             images = 1;
         }
     }
+    const char *ahead = t->ahead, *const end = t->ahead + 64 * t->ahead_lines;
+    float *strip = t->strip;
     for (int64_t n = 0; n < images; n++) {
         for (int64_t i = 0; i < height; i++) {
             const float *x = t->x + n * t->x_image + i * t->x_row;
@@ -218,6 +221,14 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
                 vf columns[FC_NRV];
                 FC_UNROLL for (int v = 0; v < FC_NRV; v++)
                     columns[v] = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
+                if (moves && ahead < end) {
+                    __builtin_prefetch(ahead, 0, 2);
+                    ahead += 64;
+                }
+                if (moves && strip) {
+                    FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store(strip + v * FC_VL, columns[v]);
+                    strip += FC_NR;
+                }
                 FC_UNROLL for (int m = 0; m < M; m++) {
                     vf a = v_set(x[spread ? offsets[m] : m]);
                     FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
@@ -242,17 +253,18 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
     static __attribute__((noinline)) void outer_##m(const fc_outer *t) { \
         if (m > FC_MR) return; \
         if (t->offsets) { \
-            outer_rows(t, m <= FC_MR ? m : 1, 1, 1); \
-        } else if (t->columns == FC_NR) { \
-            outer_rows(t, m <= FC_MR ? m : 1, 1, 0); \
+            outer_rows(t, m <= FC_MR ? m : 1, 1, 1, 0); \
+        } else if (t->columns < FC_NR) { \
+            outer_rows(t, m <= FC_MR ? m : 1, 0, 0, 0); \
+        } else if (t->ahead_lines || t->strip) { \
+            outer_rows(t, m <= FC_MR ? m : 1, 1, 0, 1); \
         } else { \
-            outer_rows(t, m <= FC_MR ? m : 1, 0, 0); \
+            outer_rows(t, m <= FC_MR ? m : 1, 1, 0, 0); \
         } \
     }
 FC_EACH_ROWS(FC_OUTER)
 
 static void fc_outer_run(const fc_outer *t) {
-    for (int64_t i = 0; i < t->ahead_lines; i++) __builtin_prefetch(t->ahead + 64 * i);
     switch (t->rows) {
 #define FC_CASE(m) \
     case m: outer_##m(t); break;

@@ -44,7 +44,7 @@ cdef struct BackwardKernelArgs:
     int64_t out_planes, out_height, out_width
     int64_t step_d, step_h, step_w, dilation_d, dilation_h, dilation_w, front, top, left, taps_d, taps_h, taps_w
     int64_t groups, depth, columns
-    int64_t strip, dy_scratch, ahead_x
+    int64_t strip, dy_scratch, ahead_x, one_tap
     int64_t samples, box_planes, box_rows, plane_blocks, row_blocks     # the boxes
     int64_t parts, tap_blocks, tiles, tile_block, tile_blocks, panels, panel_block, panel_blocks
     const fc_kernels *k
@@ -64,6 +64,11 @@ cdef void inside(int64_t offset, int64_t step, int64_t size, int64_t *low, int64
     cdef int64_t end = 0 if offset >= size else (size - 1 - offset) // step + 1
     low[0] = max(low[0], first)
     high[0] = max(low[0], min(high[0], end))
+
+
+cdef inline bint leaves_strips(const BackwardKernelArgs *args, int64_t panel, const float *dbias) noexcept nogil:
+    """Tell whether the first tile of channels makes the strip of a panel of dy, while it multiplies."""
+    return args.one_tap and dbias == NULL and args.columns - panel % args.panels * args.k.nr >= args.k.nr
 
 
 cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
@@ -94,11 +99,12 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef float *x_strip = <float *>(scratch + args.dy_scratch)
     cdef const float *x
     cdef const float *dy
+    cdef const float *dy_panel
     cdef int64_t x_bytes, dy_bytes, calls
     cdef fc_outer t
     cdef Ahead ahead
 
-    t.dy_pixel, t.dy_row, t.dw_row, t.offsets = k.nr, args.out_width * k.nr, total, NULL
+    t.dw_row, t.offsets = total, NULL
     offset_d = tap_d * args.dilation_d - args.front
     if dbias != NULL:
         for panel in range(panel_first, panel_end):
@@ -131,12 +137,13 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
         ahead.lines = (x_bytes + dy_bytes) // (64 * calls) + 1
         for panel in range(panel_first, panel_end):
             column = panel // args.panels * args.columns + panel % args.panels * k.nr
+            if leaves_strips(args, panel, dbias):
+                continue
             for n in range(t.images):
                 k.strip_panel(dy + n * plane_pixels * total + column, total, pixels,
                               min(k.nr, args.columns - panel % args.panels * k.nr),
                               dy_strips + ((panel - panel_first) * t.images + n) * pixels * k.nr,
                               dbias + column if dbias != NULL else NULL)
-        t.dy_image = pixels * k.nr
         t.x_image, t.x_row, t.x_pixel = args.step_d * args.x_plane, args.x_row, args.x_pixel
         if args.strip:
             in_first, in_end = max(in_first, 0), min(in_end, args.height)
@@ -152,16 +159,24 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
                                       larger - tile_first, x_strip + n * t.x_image + (h - in_first) * t.x_row,
                                       t.images * t.x_image)
             m = m_first
+            t.strip = NULL
+            t.dy_row, t.dy_pixel, t.dy_image = args.out_width * k.nr, k.nr, pixels * k.nr
+            dy_panel = dy_strips + (panel - panel_first) * t.images * t.dy_image
+            if leaves_strips(args, panel, dbias):
+                t.strip = dy_panel
+                t.dy_row, t.dy_pixel, t.dy_image = args.out_width * total, total, plane_pixels * total
+                dy_panel = dy + group * args.columns + panel % args.panels * k.nr
             for tile in range(tile_first, tile_end):
                 t.rows = rows + (tile < larger)
                 if args.strip:
                     t.x = x_strip + (tile - tile_first) * t.images * t.x_image - in_first * t.x_row
                 else:
                     t.x = x + group * args.depth + m
-                backward_kernel_taps(args, t, &ahead, dkernel,
-                                     dy_strips + (panel - panel_first) * t.images * t.dy_image, panel, m, row, row_end,
-                                     th_first, th_end)
+                backward_kernel_taps(args, t, &ahead, dkernel, dy_panel, panel, m, row, row_end, th_first, th_end)
                 m += t.rows
+                if t.strip != NULL:
+                    dy_panel, t.strip = t.strip, NULL
+                    t.dy_row, t.dy_pixel, t.dy_image = args.out_width * k.nr, k.nr, pixels * k.nr
 
 
 cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead *ahead, float *dkernel,
@@ -264,6 +279,7 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     args.dy_scratch = scratch = align(4 * args.panel_block * args.box_planes * args.box_rows * cols * k.nr)
     span = (args.box_rows - 1) * args.step_h + (ceil_div(kh, args.tap_blocks) - 1) * args.dilation_h + 1
     args.ahead_x = not sparse
+    args.one_tap = kd * kh * kw == 1 and inside_all
     # Tiles of x are made contiguous too, where they are used often enough.
     args.strip = kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks
     if args.strip:

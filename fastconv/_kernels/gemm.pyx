@@ -290,7 +290,7 @@ cdef void transposed_chunk(const void *raw, int64_t chunk, char *scratch) noexce
     tiles = (rows + k.mr - 1) // k.mr
     t.images, t.height, t.x_image, t.x_row, t.dy_image, t.dy_row = 1, 1, 0, 0, 0, 0
     t.x_pixel = args.strip if args.strip else args.a_row
-    t.dy_pixel, t.dw_row, t.offsets = args.b_row, args.y_row, NULL
+    t.dy_pixel, t.dw_row, t.offsets, t.strip = args.b_row, args.y_row, NULL, NULL
     start = 0
     while True:
         t.width = min(args.depth_block, args.depth - start)

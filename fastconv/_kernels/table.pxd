@@ -35,6 +35,7 @@ cdef extern from "fastconv.h" nogil:
         int32_t accumulate
         const char *ahead
         int64_t ahead_lines
+        float *strip
     ctypedef struct fc_gather:
         const float *x
         const float *zero
