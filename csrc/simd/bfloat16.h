@@ -22,8 +22,15 @@ FC_INLINE vf v_add_pairs(vf sum, vi a, vi b) {
 /* Finite numbers that would be rounded to infinity are cut to the largest bfloat16: what they are multiplied with may be
  * small, and a result that is finite in float32 shall be. */
 FC_INLINE vf v_hold(vf x) {
+#ifdef __AVX512BF16__
+    /* The lesser size; what that makes of infinities and NaNs, the second instruction puts right. */
+    const __m512 largest = _mm512_castsi512_ps(_mm512_set1_epi32(0x7f7f0000));
+    const __m512i special = _mm512_set1_epi32(0x00540021); /* 4 bits a class: quiet NaN, signalling, -inf, inf; others stay */
+    return (vf)_mm512_fixupimm_ps(_mm512_range_ps((__m512)x, largest, 2), (__m512)x, special, 0);
+#else
     const vi size = (vi)x & 0x7fffffff, beyond = (size >= 0x7f7f8000) & (size < 0x7f800000);
     return (vf)((vi)x & ~(beyond & 0xffff));
+#endif
 }
 
 /* To nearest, ties to even, in the low half of each lane. What is finite stays finite, NaN stays NaN. */
