@@ -89,6 +89,15 @@ FC_INLINE void v_write(fc_item *p, vf x) {
     for (int i = 0; i < FC_VL; i++) p[i] = (uint16_t)v[i];
 #endif
 }
+/* Two vectors that follow one another. */
+FC_INLINE void v_write_two(fc_item *p, vf x0, vf x1) {
+#ifdef __AVX512BF16__
+    _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh((__m512)v_hold(x1), (__m512)v_hold(x0)));
+#else
+    v_write(p, x0);
+    v_write(p + FC_VL, x1);
+#endif
+}
 FC_INLINE void v_write_n(fc_item *p, vf x, int64_t n) {
 #ifdef __AVX512BF16__
     _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)v_hold(x)));
