@@ -227,6 +227,10 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
             t.a_offset = matrix * source.v_matrix
             t.b = args.transformed + (matrix * args.panels + panel) * size
             t.next_b = t.b + size
+            if panel + 1 == end_panel:  # of the next matrix, or what the next chunk begins with
+                t.next_b = args.transformed + ((matrix + 1) * args.panels + first_panel) * size
+                if matrix + 1 == args.matrices:
+                    t.next_b = args.transformed + end_panel % args.panels * size
             if args.depth_block < args.depth:
                 k.tile_blocks(&t, args.depth_block)
             else:
