@@ -60,19 +60,26 @@ static int cpu_has_avx512_bf16(void) {
 }
 #endif
 
+/* Whether the CPU has the tile unit, and of XCR0 what the operating system saves. */
+static int cpu_has_tiles(uint64_t *state) {
+#ifdef FC_EMULATE_AMX
+    extern int fc_amx_emulated(uint64_t *) __attribute__((weak)); /* tests/amx/emulator.c, where it is loaded */
+    if (fc_amx_emulated) return fc_amx_emulated(state);
+#endif
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };
+    uint32_t a, b, c, d;
+    *state = state_if_usable();
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (AMX_BF16 | AMX_TILE)) == (AMX_BF16 | AMX_TILE);
+}
+
 enum { NO_TILES, TILES_REFUSED, TILES };
 
 /* Linux gives the tile registers to a process that asks; other systems, older kernels and sandboxes need not. */
 static int ask_for_tiles(void) {
-#ifdef FC_EMULATE_AMX
-    extern int fc_amx_emulated(void) __attribute__((weak)); /* tests/amx/emulator.c, where it is loaded */
-    if (fc_amx_emulated && cpu_has_avx512()) return TILES;
-#endif
-    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, TILE_CONFIG = 1 << 17, TILE_DATA = 1 << 18 };
-    uint32_t a, b, c, d;
-    if (!cpu_has_avx512() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return NO_TILES;
-    if ((d & (AMX_BF16 | AMX_TILE)) != (AMX_BF16 | AMX_TILE)) return NO_TILES;
-    if ((state_if_usable() & (TILE_CONFIG | TILE_DATA)) != (TILE_CONFIG | TILE_DATA)) return TILES_REFUSED;
+    enum { TILE_CONFIG = 1 << 17, TILE_DATA = 1 << 18 };
+    uint64_t state;
+    if (!cpu_has_avx512() || !cpu_has_tiles(&state)) return NO_TILES;
+    if (~state & (TILE_CONFIG | TILE_DATA)) return TILES_REFUSED;
 #ifdef __linux__
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_TILE_DATA = 18 };
     if (syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_TILE_DATA) == 0) return TILES;

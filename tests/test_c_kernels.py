@@ -2,7 +2,8 @@
 
 One program holds the tables of a machine, dispatch.c and the tests. The one for x86-64 runs natively and, under qemu, on
 processors without AVX-512 and without AVX2; the one for AArch64 is cross-compiled and runs under qemu. They are linked
-statically, so that nothing of the other machine need be installed but a compiler and its C library.
+statically, so that nothing of the other machine need be installed but a compiler and its C library. The one for x86-64
+holds an emulator of the tile unit, too, which runs where EMULATED_PERMISSION is set and the CPU has AVX-512.
 """
 
 import os
@@ -53,7 +54,11 @@ def build(folder, machine, compiler):
         section = list(CSRC.glob(f"isa/{isa}.c"))
         for source in section or sorted(CSRC.glob("parts/*.c")):
             jobs.append((isa, source, *FLAGS["base"], *flags, f'-DFC_SIMD="simd/{isa}.h"'))
-    jobs += [("any", source, *plain) for source in [CSRC / "dispatch.c", *sorted((ROOT / "tests" / "c").glob("*.c"))]]
+    sources = [CSRC / "dispatch.c", *sorted((ROOT / "tests" / "c").glob("*.c"))]
+    if "amx" in sets and sys.platform == "linux":
+        sources.append(ROOT / "tests" / "amx" / "emulator.c")
+        plain.append("-DFC_EMULATE_AMX")
+    jobs += [("any", source, *plain) for source in sources]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda job: compile(*job), jobs))
     program = folder / "kernels"
@@ -97,7 +102,7 @@ def check(report, isas):
 
 
 def test_every_kernel_of_this_machine(native):
-    report = run([native])
+    report = run([native], env={**os.environ, "EMULATED_PERMISSION": "0"})
     isas = set(re.findall(r"^(\w+) .*comparisons", report, re.M))
     header = (CSRC / "fastconv.h").read_text()
 
@@ -107,9 +112,27 @@ def test_every_kernel_of_this_machine(native):
     every, section = functions("fc_kernels") - {"compiled_for", "fma_peak"}, functions("fc_bfloat16")
     every |= {f"winograd_{name}" for name in functions("fc_winograd")}
     optional = {f"bfloat16_{name}" for name in section}  # where the CPU has it: all of them or none
-    for isa, tested in check(report, isas).items():
+    found = check(report, isas)
+    # Of this table the rest is avx512.
+    assert found.pop("amx", None) in (None, {f"amx_{name}" for name in functions("fc_amx") - {"compiled_for"}})
+    assert "amx" in isas or "avx512" not in isas or not list(native.parent.glob("amx-*.o")), "the emulator did not run"
+    for isa, tested in found.items():
         assert tested - optional == every, f"tests/c has no test of {sorted(every - tested)} ({isa})"
         assert tested & optional in (optional, set()), f"tests/c has no test of {sorted(optional - tested)} ({isa})"
+
+
+def test_tile_instructions_stand_behind_one_function(native):
+    """No other code holds one: on a CPU without the unit there is nothing to run into."""
+    objdump, holders = tool("objdump", "binutils"), set()
+    for path in native.parent.glob("*.o"):
+        if path.name.startswith("any-"):
+            continue  # the tests
+        code = subprocess.run([objdump, "-d", path], capture_output=True, text=True, check=True).stdout
+        for function in re.findall(r"^[0-9a-f]+ <(\w+)>:\n((?:.+\n)*)", code, re.M):
+            if re.search(r"\t(ldtilecfg|sttilecfg|tile\w+|tdp\w+)\b", function[1]):
+                holders.add((path.name, function[0]))
+    inner = {f"amx_{rows}_{terms}" for rows in ("one_row", "two_rows") for terms in (1, 2, 3)}
+    assert holders in (set(), {("amx-amx.o", name) for name in {"fc_amx_tile_run", *inner}})
 
 
 def test_a_field_and_its_function_have_one_name():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from .emulation import no_tiles_are_held  # noqa: F401  a fixture of every test
+
 HERE = Path(__file__).parent
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-mamx-tile", "-mamx-bf16"]
 

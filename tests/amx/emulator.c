@@ -5,14 +5,24 @@
  * Semantics are those of Intel's manual (volume 2, LDTILECFG ... TDPBF16PS). What the processor would refuse ends the
  * process with a line on stderr: SIGILL for #UD, SIGSEGV for #GP, so that a mistake shows.
  *
- * Where the processor has the instructions, no signal comes and nothing here runs. */
+ * Where the processor has the instructions, no signal comes and nothing of this runs.
+ *
+ * It also stands in for the system that gives the tile registers to a process, whatever the processor:
+ *
+ *   EMULATED_PERMISSION=0    arch_prctl(ARCH_REQ_XCOMP_PERM) gives them; another number is the errno of its refusal
+ *   EMULATED_XCR0=0          the system saves no tile registers, as Linux before 5.16 */
 #define _GNU_SOURCE
 #include <immintrin.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -25,11 +35,11 @@ static __thread struct {
     uint8_t data[TILES][ROWS][BYTES];
 } tiles;
 
-/* Of all threads: how often configured and released, tiles loaded and stored, products. */
-static int64_t configured, released, loads, stores, products;
+/* Of all threads: how often configured and released, tiles loaded and stored, products; threads that hold a configuration. */
+static int64_t configured, released, loads, stores, products, holding;
 
 __attribute__((visibility("default"))) void amx_counts(int64_t *to) {
-    const int64_t now[] = {configured, released, loads, stores, products};
+    const int64_t now[] = {configured, released, loads, stores, products, holding};
     memcpy(to, now, sizeof now);
 }
 
@@ -60,7 +70,10 @@ static void protection_if(int bad, const char *why) {
 
 /* ---- the instructions */
 
-static void release(void) { memset(&tiles, 0, sizeof tiles); }
+static void release(void) {
+    __atomic_fetch_sub(&holding, tiles.configured, __ATOMIC_RELAXED);
+    memset(&tiles, 0, sizeof tiles);
+}
 
 static void load_config(const uint8_t *from) {
     uint8_t config[64];
@@ -81,6 +94,7 @@ static void load_config(const uint8_t *from) {
     }
     release();
     tiles.configured = 1;
+    count(&holding);
     memcpy(tiles.config, config, 64);
     memcpy(tiles.rows, rows, sizeof tiles.rows);
     memcpy(tiles.bytes, bytes, sizeof tiles.bytes);
@@ -258,14 +272,40 @@ static void on_illegal(int number, siginfo_t *info, void *raw) {
     }
 }
 
+/* ---- the system */
+
+/* From now on arch_prctl(ARCH_REQ_XCOMP_PERM) returns 0, or fails with `number`: of several answers the last one counts. */
+__attribute__((visibility("default"))) void amx_permission(int number) {
+    enum { REQUEST = 0x1023 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_arch_prctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, REQUEST, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | number),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof code / sizeof *code, code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
+        perror("emulator of tile instructions: seccomp");
+        exit(1);
+    }
+}
+
+/* What a test build of fastconv asks in the place of CPUID and XCR0, see csrc/dispatch.c. */
+__attribute__((visibility("default"))) int fc_amx_emulated(uint64_t *state) {
+    const char *xcr0 = getenv("EMULATED_XCR0");
+    *state = xcr0 ? strtoull(xcr0, NULL, 0) : 3 << 17;
+    return 1;
+}
+
 static __attribute__((constructor)) void install(void) {
     struct sigaction action = {.sa_sigaction = on_illegal, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    const char *permission = getenv("EMULATED_PERMISSION");
     sigemptyset(&action.sa_mask);
     if (sigaction(SIGILL, &action, NULL)) {
         perror("emulator of tile instructions");
         exit(1);
     }
+    if (permission) amx_permission(atoi(permission));
 }
-
-/* What a test build of fastconv asks, see csrc/dispatch.c. */
-__attribute__((visibility("default"))) int fc_amx_emulated(void) { return 1; }

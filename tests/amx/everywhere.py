@@ -2,4 +2,6 @@
 
 from fastconv.ops import _amx
 
+from .emulation import no_tiles_are_held  # noqa: F401  a fixture of every test
+
 _amx.LEAST_USE = _amx.LEAST_SUM = 0

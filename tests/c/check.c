@@ -151,6 +151,25 @@ double activation_slope(double v, fc_activation a) {
     return 1;
 }
 
+static void test_table(void) {
+    test_gemm();
+    test_bfloat16();
+    test_shallow();
+    test_winograd();
+    test_eltwise();
+    test_pointwise();
+    test_move_family();
+    test_resample();
+    test_reduce();
+    test_pool();
+    test_norm();
+    test_depthwise();
+    test_softmax();
+    test_loss();
+    test_random();
+    test_optim();
+}
+
 int main(int count, char **words) {
     const fc_kernels *tables[FC_MAX_TABLES];
     const int n = fc_available(tables);
@@ -164,22 +183,8 @@ int main(int count, char **words) {
         k = tables[i];
         known = 0;
         if (only && strcmp(only, k->isa)) continue;
-        test_gemm();
-        test_bfloat16();
-        test_shallow();
-        test_winograd();
-        test_eltwise();
-        test_pointwise();
-        test_move_family();
-        test_resample();
-        test_reduce();
-        test_pool();
-        test_norm();
-        test_depthwise();
-        test_softmax();
-        test_loss();
-        test_random();
-        test_optim();
+        if (k->amx) test_amx(); /* the rest is the table of avx512 */
+        else test_table();
         for (const record *r = records; r < records + known; r++) {
             printf("%-8s %-26s %6d comparisons  %s\n", k->isa, r->kernel, r->comparisons, r->wrong ? "FAILED" : "ok");
             *(r->wrong ? &failed : &passed) += 1;

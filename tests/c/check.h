@@ -64,5 +64,6 @@ static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 void test_gemm(void), test_eltwise(void), test_pool(void), test_norm(void), test_depthwise(void), test_softmax(void);
 void test_shallow(void), test_winograd(void), test_loss(void), test_random(void), test_optim(void);
 void test_pointwise(void), test_move_family(void), test_resample(void), test_reduce(void), test_bfloat16(void);
+void test_amx(void);
 
 #endif
