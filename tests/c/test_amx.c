@@ -176,7 +176,9 @@ static void test_finish(void) {
                     continue;
                 }
                 for (int64_t n = 0; n < columns; n++) {
-                    const double sum = (double)c[r * COLUMNS + n] + (f.add ? f.add[y_rows[r] + n] : 0) + (f.bias ? f.bias[n] : 0);
+                    double sum = c[r * COLUMNS + n];
+                    if (f.add) sum += f.add[y_rows[r] + n];
+                    if (f.bias) sum += f.bias[n];
                     put(y, y_rows[r] + n, activation(sum, act), 3);
                 }
             }
