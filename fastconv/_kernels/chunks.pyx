@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
+from fastconv.op import Plan
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
@@ -60,3 +61,16 @@ def sum_parts(str parts, str out, int64_t count, int64_t size):
     return Step("sum_parts", <size_t>&sum_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.parts - <char *>&args, parts, False), (<char *>&args.out - <char *>&args, out, True)),
                 (size + 4095) // 4096, cost=count * size / 4e3)
+
+
+def partial(name, parts):
+    """Return the buffer into which a step writes its parts of a sum: the result itself, where there is one part."""
+    return f"{name}_parts" if parts > 1 and name is not None else name
+
+
+def in_parts(step, parts, sizes):
+    """Return the plan of a step that writes so many `partial` sums, and of their sums: buffers of {name: floats}."""
+    if parts == 1:
+        return Plan(phases=((step,),))
+    sums = tuple(sum_parts(partial(name, parts), name, parts, size) for name, size in sizes.items())
+    return Plan(phases=((step,), sums), workspace={partial(name, parts): 4 * parts * n for name, n in sizes.items()})

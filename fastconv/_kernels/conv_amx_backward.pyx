@@ -18,10 +18,11 @@ from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import microseconds, split, sum_parts
+from fastconv._kernels.chunks import in_parts, microseconds, partial, split
 from fastconv._kernels.amx import CHUNKS, SPEED
 from fastconv._kernels.conv import volume
 from fastconv._kernels.runtime import Step
+from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
@@ -209,7 +210,7 @@ cdef void sum_again(const GradientArgs *args, int64_t part, int64_t tap, int64_t
 
 def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, kernel_size, padding, strides, dilations,
                     groups, depth, columns, terms):
-    """Return (phases, workspace) of the gradient of the kernel of a convolution of one or two spatial axes.
+    """Return the plan of the gradient of the kernel of a convolution of one or two spatial axes.
 
     Parameters are those of `conv_backward.backward_kernel`.
     """
@@ -245,7 +246,7 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, ker
     args.parts, args.part = split(images, ceil_div(images, min(images, ceil_div(CHUNKS, chunks))))
     args.image_block = min(args.part, max(1, DEPTH_BLOCKS // args.blocks))
     _, args.depth_block = split(args.blocks, max(DEPTH_BLOCKS, args.blocks) if args.image_block > 1 else DEPTH_BLOCKS)
-    planes, tiles, target = f"{x}_planes", f"{dy}_tiles", f"{dkernel}_parts" if args.parts > 1 else dkernel
+    planes, tiles = f"{x}_planes", f"{dy}_tiles"
     size, raw = taps * depth * args.outputs, (<char *>&args)[:sizeof(args)]
     workspace = {
         planes: 2 * phases * args.phase,
@@ -264,13 +265,11 @@ def backward_kernel(str x, str dy, str dkernel, *, images, x_size, out_size, ker
                    ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
                     (<char *>&args.planes - <char *>&args, planes, False),
                     (<char *>&args.tiles - <char *>&args, tiles, False),
-                    (<char *>&args.dw - <char *>&args, target, True)),
+                    (<char *>&args.dw - <char *>&args, partial(dkernel, args.parts), True)),
                    chunks * args.parts, scratch=2 * pointers + align(12 * FC_AMX_ROWS) + args.panel_block * sums,
                    cost=microseconds(2.0 * images * args.out_height * args.out_width * size) / SPEED[terms])
-    if args.parts == 1:
-        return ((transpose, pack), (product,)), workspace
-    workspace[target] = 4 * args.parts * size
-    return ((transpose, pack), (product,), (sum_parts(target, dkernel, args.parts, size),)), workspace
+    products = in_parts(product, args.parts, {dkernel: size})
+    return Plan(phases=((transpose, pack), *products.phases), workspace={**workspace, **products.workspace})
 
 
 def blocks_of_image(out_size, kernel_size, strides, dilations):

@@ -11,8 +11,9 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import microseconds, split, sum_parts
+from fastconv._kernels.chunks import in_parts, microseconds, partial, split
 from fastconv._kernels.runtime import Step
+from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport fc_outer
@@ -219,7 +220,7 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, fc_outer t, Ahead
 
 def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_size, padding, strides, dilations,
                     kernel_size, groups, depth, columns):
-    """Return (phases, workspace) of the gradient of a kernel (..., depth, groups * columns).
+    """Return the plan of the gradient of a kernel (..., depth, groups * columns).
 
     And of the bias, unless `dbias` is None; not in 3-D, where a chunk does not see every plane of dy.
 
@@ -262,7 +263,7 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     args.panels, args.tiles = ceil_div(columns, k.nr), ceil_div(depth, k.mr)
     boxes = args.samples * args.plane_blocks * args.row_blocks
     if boxes == 0 or size == 0:
-        return (tuple(runtime.zero(name, 4 * n) for name, n in results.items()),), {}
+        return Plan(phases=(tuple(runtime.zero(name, 4 * n) for name, n in results.items()),))
     flops = 2.0 * args.samples * out_planes * rows * cols * size
     # A large gradient: split it by kernel rows and panels, or, where strips are all that makes x dense, by channels and
     # a few panels, so that the strips are used often; a small one is all in each part. Three taps or more share the
@@ -284,13 +285,9 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     args.strip = kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks
     if args.strip:
         scratch += 4 * args.box_planes * span * width * args.tile_block * (k.mr + k.vector_length)
-    targets = {name: f"{name}_parts" if args.parts > 1 else name for name in results}
     step = Step("backward_kernel", <size_t>&backward_kernel_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
-                 (<char *>&args.dkernel - <char *>&args, targets[dkernel], True),
-                 (<char *>&args.dbias - <char *>&args, targets.get(dbias), True)),
+                 (<char *>&args.dkernel - <char *>&args, partial(dkernel, args.parts), True),
+                 (<char *>&args.dbias - <char *>&args, partial(dbias, args.parts), True)),
                 args.parts * units, scratch=scratch, cost=microseconds(flops))
-    if args.parts == 1:
-        return ((step,),), {}
-    sums = tuple(sum_parts(targets[name], name, args.parts, n) for name, n in results.items())
-    return ((step,), sums), {targets[name]: 4 * args.parts * n for name, n in results.items()}
+    return in_parts(step, args.parts, results)

@@ -20,10 +20,11 @@ from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import chunk_flops, microseconds, split, sum_parts
+from fastconv._kernels.chunks import chunk_flops, in_parts, microseconds, partial, split
 from fastconv._kernels.conv import volume
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
+from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer, fc_shallow
@@ -286,7 +287,7 @@ cdef void gradient_chunk(const void *raw, int64_t part, char *scratch) noexcept 
 
 def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, channels, out_size, padding, strides,
                     dilations, kernel_size, columns):
-    """Return (phases, workspace) of the gradient of a kernel, and of the bias unless `dbias` is None.
+    """Return the plan of the gradient of a kernel, and of the bias unless `dbias` is None.
 
     Both are summed over parts of the pixels, which are added in order at the end.
     """
@@ -299,17 +300,13 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, channe
     size, flops = args.depth * columns, 2.0 * images * prod(out_size) * args.depth * columns
     results = {dkernel: size} | ({dbias: columns} if dbias else {})
     if flops == 0:
-        return (tuple(runtime.zero(name, 4 * n) for name, n in results.items()),), {}
+        return Plan(phases=(tuple(runtime.zero(name, 4 * n) for name, n in results.items()),))
     args.parts = max(1, min(16, args.count, int(flops / 1e6)))
     args.dy_scratch = align(4 * args.boxes.box_height * args.boxes.box_width * k.nr)
-    targets = {name: f"{name}_parts" if args.parts > 1 else name for name in results}
     step = Step("backward_kernel_shallow", <size_t>&gradient_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
-                 (<char *>&args.dkernel - <char *>&args, targets[dkernel], True),
-                 (<char *>&args.dbias - <char *>&args, targets.get(dbias), True)),
+                 (<char *>&args.dkernel - <char *>&args, partial(dkernel, args.parts), True),
+                 (<char *>&args.dbias - <char *>&args, partial(dbias, args.parts), True)),
                 args.parts, scratch=args.dy_scratch + copy_bytes(&args.boxes), cost=microseconds(flops))
-    if args.parts == 1:
-        return ((step,),), {}
-    sums = tuple(sum_parts(targets[name], name, args.parts, n) for name, n in results.items())
-    return ((step,), sums), {targets[name]: 4 * args.parts * n for name, n in results.items()}
+    return in_parts(step, args.parts, results)

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import microseconds, split, sum_parts
+from fastconv._kernels.chunks import in_parts, microseconds, partial, split
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
 
@@ -232,25 +232,21 @@ def depthwise(str x, str kernel, bias, residual, str y, *, images, channels, x_s
 
 def backward_kernel(str x, str dy, str dkernel, dbias, *, images, channels, x_size, steps, taps, out_size, y_strides,
                     repeat=1, depth=1):
-    """Return (phases, workspace) of the gradient of a depthwise kernel, and of a bias unless `dbias` is None."""
+    """Return the plan of the gradient of a depthwise kernel, and of a bias unless `dbias` is None."""
     cdef DepthwiseArgs args
     scratch = _fill(&args, channels, x_size, steps, taps, out_size, y_strides, 0, repeat, 1, depth, 1, images)
     args.rows_total = images * args.t.window.rows
     args.parts = max(1, min(args.rows_total, PARTS // args.blocks, images * args.bands))
     args.t.activation = activation_of(None)
     sizes = {dkernel: len(taps[2]) * depth * channels} | ({dbias: channels} if dbias is not None else {})
-    partial = {name: name + "_parts" if args.parts > 1 else name for name in sizes}
     step = Step("depthwise_backward_kernel", <size_t>&depthwise_backward_kernel_chunk,
                 (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, dy, False),
-                 (<char *>&args.dkernel - <char *>&args, partial[dkernel], True),
-                 (<char *>&args.dbias - <char *>&args, partial.get(dbias), True)),
+                 (<char *>&args.dkernel - <char *>&args, partial(dkernel, args.parts), True),
+                 (<char *>&args.dbias - <char *>&args, partial(dbias, args.parts), True)),
                 args.parts * args.blocks, scratch=scratch,
                 cost=_cost(images * out_size[0] * out_size[1], len(taps[2]) * depth, channels))
-    if args.parts == 1:
-        return ((step,),), {}
-    sums = tuple(sum_parts(partial[name], name, args.parts, size) for name, size in sizes.items())
-    return ((step,), sums), {partial[name]: 4 * args.parts * size for name, size in sizes.items()}
+    return in_parts(step, args.parts, sizes)
 
 
 # ---- groups

@@ -19,9 +19,10 @@ rows (C: fc_outer).
 from libc.stdint cimport int64_t
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import CHUNK_FLOPS, microseconds, split, sum_parts
+from fastconv._kernels.chunks import CHUNK_FLOPS, in_parts, microseconds, partial, split
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
+from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport ceil_div
 from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer, fc_tile
@@ -373,23 +374,21 @@ cdef void epilogue_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
 
 
 def epilogue_backward(dy, y, dz, dbias, *, rows, columns, epilogue=None):
-    """Return (phases, workspace) of dz = dy * activation'(y) and dbias = column sums of dz.
+    """Return the plan of dz = dy * activation'(y) and dbias = column sums of dz.
 
     `dz` and `dbias` may be None: not wanted; without an activation dz is dy and must be None.
     """
     cdef EpilogueArgs args
     if dz is None and dbias is None:
-        return (), {}
+        return Plan()
     args.dy, args.y, args.dz, args.dbias, args.k = NULL, NULL, NULL, NULL, kernels()
     args.rows, args.columns = rows, columns
     parts, args.band = split(rows, max(32, 16384 // max(columns, 1)))
     args.activation = activation_of(epilogue)
-    partial = "dbias_parts" if dbias is not None and parts > 1 else dbias
     step = Step("epilogue_backward", <size_t>&epilogue_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.dy - <char *>&args, dy, False),
                  (<char *>&args.y - <char *>&args, y if epilogue and epilogue.activation else None, False),
-                 (<char *>&args.dz - <char *>&args, dz, True), (<char *>&args.dbias - <char *>&args, partial, True)),
+                 (<char *>&args.dz - <char *>&args, dz, True),
+                 (<char *>&args.dbias - <char *>&args, partial(dbias, parts), True)),
                 parts, cost=rows * columns / 4e3)
-    if partial == dbias:
-        return ((step,),), {}
-    return ((step,), (sum_parts(partial, dbias, parts, columns),)), {partial: 4 * parts * columns}
+    return Plan(phases=((step,),)) if dbias is None else in_parts(step, parts, {dbias: columns})

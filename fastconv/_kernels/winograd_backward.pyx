@@ -14,6 +14,7 @@ from libc.string cimport memset
 from fastconv._kernels import runtime
 from fastconv._kernels.chunks import microseconds, split
 from fastconv._kernels.runtime import Step
+from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport chunk_fn, fc_outer
@@ -152,11 +153,11 @@ def repair(step, str suspect, int64_t count):
 
 
 def backward_kernel(str x, str dy, str dkernel, plain, *, images, x_size, first, out_size, depth, columns):
-    """Return (phases, workspace) of the gradient of a 3x3 kernel.
+    """Return the plan of the gradient of a 3x3 kernel.
 
     Parameters
     ----------
-    plain : (phases, workspace)
+    plain : Plan
         The plain way.
     x_size, out_size, depth, columns
         (height, width) and channels of the contiguous NHWC x and dy.
@@ -193,7 +194,6 @@ def backward_kernel(str x, str dy, str dkernel, plain, *, images, x_size, first,
                  (<char *>&transform.dkernel - <char *>&transform, dkernel, True),
                  (<char *>&transform.suspect - <char *>&transform, "winograd_suspect", True)),
                 chunks, cost=args.parts * size / 4e3)
-    phases, workspace = plain
-    repairs = tuple(tuple(repair(step, "winograd_suspect", chunks) for step in phase) for phase in phases)
-    workspace = {**workspace, "winograd_sums": 4 * args.parts * size, "winograd_suspect": chunks}
-    return ((sums,), (back,), *repairs), workspace
+    repairs = tuple(tuple(repair(step, "winograd_suspect", chunks) for step in phase) for phase in plain.phases)
+    workspace = {**plain.workspace, "winograd_sums": 4 * args.parts * size, "winograd_suspect": chunks}
+    return Plan(phases=((sums,), (back,), *repairs), workspace=workspace)

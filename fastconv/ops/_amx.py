@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 from .. import config
 from .._kernels import amx, gemm
-from .._kernels.runtime import Step
+from ..op import Plan
+from ._packing import in_every_run, matrix_strides
+from ._packing import pack as pack_panels
+from ._plans import in_turn
 
 # The unit multiplies whole blocks of 32 elements by whole panels of 32 columns: how much of that shall at least be wanted.
 # Measured by a trial of csrc/kernels/amx.h's scheme: six products of 64 channels run at 1.8 times the best float32, of 32 at
@@ -31,21 +34,17 @@ class Packed(NamedTuple):
 
     panels: str
     tiles: str
-    phases: tuple[tuple[Step, ...], ...]
-    sizes: dict[str, int]
+    plan: Plan
 
 
 def pack(b, numbers, *, suffix="", terms, groups, depth, columns, **strides):
     """Return the `Packed` of the taps of `b` that `numbers` lists; other arguments are those of `gemm.pack`."""
     panels, tiles = f"packed_{b}{suffix}", f"tiles_{b}{suffix}"
     taps = len(numbers)
-    panel = gemm.pack(b, panels, numbers, groups=groups, depth=depth, columns=columns, **strides)
+    first = pack_panels(b, panels, numbers, groups=groups, depth=depth, columns=columns, **strides)
     tile = amx.pack(panels, tiles, groups=groups, taps=taps, depth=depth, columns=columns, terms=terms)
-    sizes = {
-        panels: gemm.packed_bytes(groups, taps, depth, columns),
-        tiles: amx.tile_bytes(groups, taps, depth, columns, terms),
-    }
-    return Packed(panels, tiles, ((panel,), (tile,)), sizes)
+    sizes = {**first.packed, tiles: amx.tile_bytes(groups, taps, depth, columns, terms)}
+    return Packed(panels, tiles, Plan(packed=sizes, prologue=(*first.prologue, (tile,))))
 
 
 def pack_right(b, k, n, terms, *, transpose=False, batches=1):
@@ -59,10 +58,7 @@ def pack_right(b, k, n, terms, *, transpose=False, batches=1):
         groups=batches,
         depth=k,
         columns=n,
-        b_group=k * n,
-        b_tap=0,
-        b_k=1 if transpose else n,
-        b_n=k if transpose else 1,
+        **matrix_strides(k, n, transpose),
     )
 
 
@@ -88,7 +84,7 @@ def product(a, packed, y, k, n, *, terms, rows, bias=None, residual=None, **argu
 def plan_product(
     a, b, y, m, k, n, terms, *, transpose_a=False, transpose_b=False, batches=1, a_batched=True, b_batched=True
 ):
-    """Return (phases, workspace) as `_product.plan_product` does."""
+    """Return the plan as `_product.plan_product` does."""
     packed = pack_right(b, k, n, terms, transpose=transpose_b, batches=batches if b_batched else 1)
     step = product(
         a,
@@ -104,4 +100,4 @@ def plan_product(
         packed_batch=gemm.packed_bytes(1, 1, k, n) // 4 * b_batched,
         y_batch=m * n,
     )
-    return (*packed.phases, (step,)), packed.sizes
+    return in_turn(in_every_run(packed.plan), Plan(phases=((step,),)))

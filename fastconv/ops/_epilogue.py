@@ -1,12 +1,11 @@
 """What the convolutions and dense share: what is fused into their last step, and the derivative of that."""
 
-from itertools import zip_longest
-
 from .._kernels import gemm
 from ..errors import ArgumentError, GradientError
-from ..op import Epilogue
+from ..op import Epilogue, Plan
 from ._activations import TABLE, activate, activate_backward, check_numbers
 from ._checks import check_shape
+from ._plans import in_turn, side_by_side
 
 # Activations that an instruction or two make, in registers.
 SHORT = (None, "relu", "relu6", "clip")
@@ -73,7 +72,7 @@ DECLARATION = {
 
 # y = activation(z), so dz = dy * activation'(z), dbias = the sum of dz over all but the last axis, dresidual = dz.
 def plan_epilogue_backward(y, epilogue, needs):
-    """Return (name of dz, phases, workspace, alias) of the first step backwards through activation, residual and bias."""
+    """Return (name of dz, plan) of what goes backwards through activation, residual and bias."""
     columns = y.shape[-1]
     dz, alias, workspace = None, {}, {}
     if epilogue.activation is None:
@@ -82,7 +81,7 @@ def plan_epilogue_backward(y, epilogue, needs):
         dz = "dresidual"
     elif needs != {"bias"}:
         dz, workspace = "dz", {"dz": y.nbytes}
-    phases, parts = gemm.epilogue_backward(
+    plan = gemm.epilogue_backward(
         "dy",
         "y",
         dz,
@@ -91,16 +90,12 @@ def plan_epilogue_backward(y, epilogue, needs):
         columns=columns,
         epilogue=epilogue,
     )
-    return dz or "dy", phases, {**workspace, **parts}, alias
+    return dz or "dy", plan._replace(workspace={**workspace, **plan.workspace}, alias=alias)
 
 
 def after_epilogue(dz, epilogue, *plans):
-    """Merge the phases of `plans`, which read `dz`, with those of the epilogue, the first of which makes it."""
+    """Merge `plans`, which read `dz`, with that of the epilogue, the first phase of which makes it."""
     if dz == "dy":
         return side_by_side(epilogue, *plans)
-    return (*epilogue[:1], *side_by_side(epilogue[1:], *plans))
-
-
-def side_by_side(*plans):
-    """Merge sequences of phases that do not depend on each other."""
-    return tuple(sum(phases, ()) for phases in zip_longest(*plans, fillvalue=()))
+    sums = Plan(phases=epilogue.phases[1:])
+    return in_turn(epilogue._replace(phases=epilogue.phases[:1]), side_by_side(sums, *plans))

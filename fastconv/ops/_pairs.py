@@ -6,6 +6,7 @@ rounded by a phase of its own, in first layers while it is copied; weights while
 
 from .. import config
 from .._kernels import bfloat16
+from ..op import Plan
 
 # With fewer terms to sum than this for each element of x, rounding costs what the faster products save.
 MIN_DEPTH = 16
@@ -32,11 +33,11 @@ def multiplies_row(length):
 
 
 def rounded(x, size, pairs):
-    """Return (buffer name, phases, workspace) of x as the products read it: for `pairs`, rounded to bfloat16 first."""
+    """Return (buffer name, plan) of x as the products read it: for `pairs`, rounded to bfloat16 first."""
     if not pairs:
-        return x, (), {}
+        return x, Plan()
     name = f"{x}_bfloat16"
-    return name, ((bfloat16.round(x, name, size),),), {name: 2 * size}
+    return name, Plan(phases=((bfloat16.round(x, name, size),),), workspace={name: 2 * size})
 
 
 def is_stored(specs, name):

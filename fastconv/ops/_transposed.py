@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .. import shapes
 from ..autograd import apply
 from ..errors import ArgumentError, ShapeError
-from ..op import Epilogue, Op, Plan, Spec, register
+from ..op import Epilogue, Op, Spec, register
 from . import _convolution as common
 from ._epilogue import (
     DECLARATION,
@@ -23,7 +23,8 @@ from ._epilogue import (
     plan_epilogue_backward,
 )
 from .conv2d import reference as convolutions
-from .conv2d.plan import Call, backward_data, backward_kernel, forward
+from .conv2d.call import Call
+from .conv2d.plan import ALGORITHMS
 
 
 class Attrs(NamedTuple):
@@ -182,12 +183,12 @@ def reference_backward(arrays, attrs, needs):
 
 def _call(specs, attrs):
     x, kernel = specs["x"].shape, specs["kernel"].shape
-    return Call(x[0], kernel[-2] * attrs.groups, kernel[-1], geometry(x, kernel, attrs), attrs)
+    return Call(x[0], kernel[-2] * attrs.groups, kernel[-1], geometry(x, kernel, attrs), attrs, transposed=True)
 
 
 def plan(specs, attrs):
-    bias = "bias" if "bias" in specs else None
-    return backward_data(_call(specs, attrs), "x", "y", bias, attrs.epilogue)
+    call, bias = _call(specs, attrs), "bias" if "bias" in specs else None
+    return ALGORITHMS[call.algorithm].backward_data(call, "x", "y", bias, attrs.epilogue)
 
 
 # y = activation(z), z[a] = bias + sum over i, t with i s + t d - p = a of x[i] kernel[t]^T, so
@@ -197,16 +198,13 @@ def plan(specs, attrs):
 #   dkernel[t] = sum over i of dz[i s + t d - p] x[i]^T              its gradient, x in the place of dy
 def plan_backward(specs, attrs, needs):
     call = _call(specs, attrs)
-    dz, epilogue, workspace, _ = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
-    plans, data = [], Plan()
+    dz, epilogue = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
+    plans = []
     if "kernel" in needs:
-        kernel, more = backward_kernel(call, dz, "x", "dkernel")
-        plans.append(kernel)
-        workspace |= more
+        plans.append(ALGORITHMS[call.gradient_algorithm].backward_kernel(call, dz, "x", "dkernel"))
     if "x" in needs:
-        data = forward(call, dz, "dx")
-        plans.append(data.phases)
-    return data._replace(phases=after_epilogue(dz, epilogue, *plans), workspace={**workspace, **data.workspace})
+        plans.append(ALGORITHMS[call.algorithm].forward(call, dz, "dx"))
+    return after_epilogue(dz, epilogue, *plans)
 
 
 def flops(specs, attrs):

@@ -21,6 +21,7 @@ from ._epilogue import (
     plan_epilogue_backward,
 )
 from ._pairs import is_stored, multiplies_pairs, rounded
+from ._plans import in_turn
 from ._product import pack_right
 
 
@@ -80,11 +81,11 @@ def plan(specs, attrs):
         right = _amx.pack_right("kernel", inputs, units, terms)
         operands = dict(rows=_rows(x), bias=bias, residual=residual, epilogue=attrs.epilogue)
         step = _amx.product("x", right, "y", inputs, units, terms=terms, **operands)
-        return Plan(phases=((step,),), packed=right.sizes, prologue=right.phases, inplace=inplace)
+        return in_turn(right.plan, Plan(phases=((step,),), inplace=inplace))
     stored = is_stored(specs, "x")
     pairs = multiplies_pairs(inputs, stored)
-    packed, pack, nbytes = pack_right("kernel", inputs, units, pairs=pairs)
-    a, rounding, workspace = rounded("x", x.size, pairs and not stored)
+    packed, packing = pack_right("kernel", inputs, units, pairs=pairs)
+    a, rounding = rounded("x", x.size, pairs and not stored)
     step = gemm.product(
         a,
         packed,
@@ -99,13 +100,7 @@ def plan(specs, attrs):
         epilogue=attrs.epilogue,
         pairs=pairs,
     )
-    return Plan(
-        phases=(*rounding, (step,)),
-        workspace=workspace,
-        packed={packed: nbytes},
-        prologue=((pack,),),
-        inplace=inplace,
-    )
+    return in_turn(packing, rounding, Plan(phases=((step,),), inplace=inplace))
 
 
 def bfloat16(specs, attrs):
@@ -120,33 +115,28 @@ def bfloat16(specs, attrs):
 def plan_backward(specs, attrs, needs):
     x, (inputs, units) = specs["x"], specs["kernel"].shape
     rows = _rows(x)
-    dz, epilogue, workspace, alias = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
-    plans, packed, prologue = [], {}, ()
+    dz, epilogue = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
+    plans = []
     if "x" in needs and (terms := _amx.terms(units, inputs)):
         right = _amx.pack_right("kernel", units, inputs, terms, transpose=True)
-        packed, prologue = right.sizes, right.phases
-        plans.append(((_amx.product(dz, right, "dx", units, inputs, terms=terms, rows=rows),),))
+        step = _amx.product(dz, right, "dx", units, inputs, terms=terms, rows=rows)
+        plans.append(in_turn(right.plan, Plan(phases=((step,),))))
     elif "x" in needs:
         pairs = multiplies_pairs(units)
-        name, pack, nbytes = pack_right("kernel", units, inputs, transpose=True, pairs=pairs)
-        packed, prologue = {name: nbytes}, ((pack,),)
-        a, rounding, more = rounded(dz, rows * units, pairs)
-        workspace |= more
+        name, packing = pack_right("kernel", units, inputs, transpose=True, pairs=pairs)
+        a, rounding = rounded(dz, rows * units, pairs)
         step = gemm.product(
             a, name, None, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs, pairs=pairs
         )
-        plans.append((*rounding, (step,)))
+        plans.append(in_turn(packing, rounding, Plan(phases=((step,),))))
     if "kernel" in needs and (terms := _amx.terms(rows, units)):
-        phases, more = _amx.plan_product("x", dz, "dkernel", inputs, rows, units, terms, transpose_a=True)
-        plans.append(phases)
-        workspace |= more
+        plans.append(_amx.plan_product("x", dz, "dkernel", inputs, rows, units, terms, transpose_a=True))
     elif "kernel" in needs:
         step = gemm.transposed_product(
             "x", dz, "dkernel", depth=rows, rows=inputs, columns=units, a_row=inputs, b_row=units, y_row=units
         )
-        plans.append(((step,),))
-    phases = after_epilogue(dz, epilogue, *plans)
-    return Plan(phases=phases, workspace=workspace, packed=packed, prologue=prologue, alias=alias)
+        plans.append(Plan(phases=((step,),)))
+    return after_epilogue(dz, epilogue, *plans)
 
 
 def flops(specs, attrs):

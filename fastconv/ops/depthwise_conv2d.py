@@ -13,8 +13,10 @@ from ..errors import ShapeError
 from ..op import Epilogue, Op, register
 from . import _convolution as common
 from ._convolution import Attrs, attributes
-from ._depthwise import bfloat16, plan_forward, plan_gradients
 from ._epilogue import DECLARATION, check_residual, epilogue_backward, finish
+from .conv2d import depthwise
+from .conv2d.call import Call
+from .conv2d.plan import plan_forward, plan_gradients
 
 
 def infer(name, specs, attrs):
@@ -62,16 +64,28 @@ def reference_backward(arrays, attrs, needs):
     return result
 
 
+def _call(specs, attrs):
+    """Return the call as that of a convolution, with a group for each channel."""
+    x, kernel = specs["x"].shape, specs["kernel"].shape
+    channels, multiplier = kernel[-2:]
+    sizes = common.geometry(x, kernel, attrs)
+    return Call(x[0], channels, channels * multiplier, sizes, attrs._replace(groups=channels))
+
+
 def plan(specs, attrs):
-    return plan_forward(specs, specs["kernel"].shape[-1], attrs)
+    return plan_forward(specs, _call(specs, attrs), depthwise)
 
 
 # y[c M + m] = activation(bias + sum over taps of x[c, tap] kernel[tap, c, m]); with x repeated M times it is one product
 # per element, so dz = dy activation'(y), dkernel[tap] = sum over pixels of x[tap] dz, and dx, before its M neighbours are
 # added, gathers dz by flipped taps, in stride x stride phases as in conv2d.
 def plan_backward(specs, attrs, needs):
-    kernel = specs["kernel"].shape
-    return plan_gradients(specs["x"].shape, kernel, kernel[-1], specs["y"], attrs, needs)
+    return plan_gradients(specs, _call(specs, attrs), depthwise, depthwise, needs)
+
+
+def bfloat16(specs, attrs):
+    """Return the operands that may be bfloat16: see `Op.bfloat16`."""
+    return depthwise.bfloat16(_call(specs, attrs), "residual" in specs)
 
 
 def _sizes(specs, attrs):
@@ -109,7 +123,7 @@ def declare(name, cases):
             plan=plan,
             plan_backward=plan_backward,
             cases=cases,
-            bfloat16=lambda specs, attrs: bfloat16(specs["kernel"].shape[-1], attrs),
+            bfloat16=bfloat16,
             flops=flops,
             reduction=reduction,
             **DECLARATION,

@@ -10,7 +10,7 @@ from ..errors import ShapeError
 from ..op import Case, Op, Plan, Spec, register
 from ..shapes import size
 from ._checks import check_floats, check_rank
-from ._epilogue import side_by_side
+from ._plans import in_turn, side_by_side
 from ._product import plan_product
 
 
@@ -80,8 +80,7 @@ def _sizes(specs, attrs):
 def plan(specs, attrs):
     m, k, n, batches, a_batched, b_batched = _sizes(specs, attrs)
     flags = attrs._asdict() | {"a_batched": a_batched, "b_batched": b_batched}
-    phases, workspace = plan_product("a", "b", "y", m, k, n, batches=batches, **flags)
-    return Plan(phases=phases, workspace=workspace)
+    return plan_product("a", "b", "y", m, k, n, batches=batches, **flags)
 
 
 # y = A B with A = a or a^T, B = b or b^T, so dA = dy B^T and dB = A^T dy: each again one of the four products.
@@ -91,12 +90,12 @@ def plan(specs, attrs):
 def plan_backward(specs, attrs, needs):
     m, k, n, batches, a_batched, b_batched = _sizes(specs, attrs)
     ta, tb = attrs.transpose_a, attrs.transpose_b
-    plans, workspace = [], {}
+    plans = []
 
     def add(result, left, right, m, k, n, transpose_left, transpose_right, batched):
         target = result if batched else f"{result}_parts"
         flags = {"a": a_batched, "b": b_batched, "dy": True}
-        phases, more = plan_product(
+        plan = plan_product(
             left,
             right,
             target,
@@ -109,11 +108,10 @@ def plan_backward(specs, attrs, needs):
             a_batched=flags[left],
             b_batched=flags[right],
         )
-        workspace.update(more)
         if not batched:
-            workspace[target] = 4 * batches * m * n
-            phases = (*phases, (chunks.sum_parts(target, result, batches, m * n),))
-        plans.append(phases)
+            step = chunks.sum_parts(target, result, batches, m * n)
+            plan = in_turn(plan, Plan(phases=((step,),), workspace={target: 4 * batches * m * n}))
+        plans.append(plan)
 
     if "a" in needs and ta:
         add("da", "b", "dy", k, n, m, tb, True, a_batched)
@@ -123,7 +121,7 @@ def plan_backward(specs, attrs, needs):
         add("db", "dy", "a", n, m, k, True, ta, b_batched)
     elif "b" in needs:
         add("db", "a", "dy", k, m, n, not ta, False, b_batched)
-    return Plan(phases=side_by_side(*plans), workspace=workspace)
+    return side_by_side(*plans)
 
 
 def keeps(attrs, needs):

@@ -100,6 +100,9 @@ def test_pooling_that_reaches_into_padding_stays():
 def test_other_algorithms_stay():
     weight = constant(1, 1, 16, 20)
     check(lambda x: {"y": ops.max_pool2d(ops.conv2d(x, weight), 2)}, random(1, 8, 8, 16), left=["conv2d", "max_pool2d"])
+    weight = constant(1, 1, 3, 20)  # few channels, but one pixel an image: a product
+    left = ["conv2d", "batch_norm_inference"]
+    check(lambda x: {"y": norm(ops.conv2d(x, weight, activation="relu"))}, random(5, 1, 1, 3), left=left)
 
 
 def test_statistics_that_change_stay():

@@ -273,6 +273,8 @@ def test_not_finite(name, case, planted):
         ((1, 5, 5, 33), (3, 3, 33, 16), {"strides": 2}),  # odd
         ((1, 8, 8, 32), (3, 3, 1, 32), {"groups": 32}),
         ((1, 9, 9, 1), (3, 2, 1, 32), {}),  # rows of one word
+        ((3, 1, 1, 9), (1, 1, 9, 33), {}),  # one pixel: no first layer, and odd
+        ((3, 1, 1, 4), (1, 1, 4, 33), {}),  # few to sum
     ],
 )
 def test_float32_where_pairs_do_not_pay(x, kernel, options):

@@ -1,6 +1,7 @@
 """What the registry cannot know of the convolutions: their errors, and what must not change a bit."""
 
 import importlib
+import inspect
 
 import numpy as np
 import pytest
@@ -9,8 +10,33 @@ from fastconv import ops
 from fastconv.autograd import eager
 from fastconv.errors import ArgumentError, DTypeError, ShapeError
 from fastconv.op import Epilogue, Spec
+from fastconv.ops.conv2d.plan import ALGORITHMS
 
 CONVOLUTION = importlib.import_module("fastconv.ops.conv2d").OP
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_algorithms_have_one_interface(name):
+    """That of plan.py's docstring, and a line in that of `conv2d_algorithm`."""
+    module = ALGORITHMS[name]
+    wanted = {
+        "forward": ["call", "x", "y", "bias", "residual", "epilogue"],
+        "backward_data": ["call", "dy", "dx"],
+        "bfloat16": ["call", "has_residual"],
+    }
+    if name != "product":  # which is never chosen for the gradient of the kernel
+        wanted["backward_kernel"] = ["call", "x", "dy", "dkernel", *["dbias"] * module.SUMS_BIAS]
+    for function, names in wanted.items():
+        assert [*inspect.signature(getattr(module, function)).parameters][: len(names)] == names
+    assert isinstance(module.PITCHED, bool)
+    assert f'"{name}"' in ops.conv2d_algorithm.__doc__
+
+
+def test_one_pixel_is_a_product():
+    for channels in (3, 40):
+        assert ops.conv2d_algorithm((5, 1, 1, channels), (1, 1, channels, 20)) == "product"
+    assert ops.conv2d_algorithm((5, 1, 2, 40), (1, 1, 40, 20)) == "direct"
+    assert ops.conv2d_algorithm((5, 1, 1, 40), (1, 1, 40, 20), padding=1) == "direct"
 
 
 def zeros(*shape):

@@ -1,6 +1,6 @@
 """2-D convolution (cross-correlation, as in every deep-learning library), with bias and activation fused.
 
-The kernels are in `plan` and `winograd`, the choice between them in `algorithm`, the plain NumPy truth in `reference`.
+`plan` has the table of the algorithms, a module each; `algorithm` chooses; the plain NumPy truth is in `reference`.
 """
 
 from ...errors import ShapeError
@@ -137,12 +137,12 @@ def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilat
     Returns
     -------
     str
-        "direct": a sum over the taps of the kernel. "shallow": the same for few input channels, from copied rows of the
-        image. "winograd_2x2": Winograd's F(2x2, 3x3), for 3x3 kernels with stride 1 and enough channels. "winograd_2x4" and
-        "winograd_4x4": his F(2x4, 3x3) and F(4x4, 3x3), where they are faster and the precision permits them, under
-        "highest" only for sums over many channels. "depthwise": each output channel reads one input channel. "grouped":
-        groups of 4 or 8 channels that fill vectors. "amx": where the instruction set in use is so called, enough channels for
-        tiles of bfloat16, by as many terms as the precision asks for.
+        "direct": a sum over the taps of the kernel. "product": rows by a matrix, where an image is one pixel. "shallow": as
+        "direct" for few input channels, from copied rows of the image. "winograd_2x2": Winograd's F(2x2, 3x3), for 3x3 kernels
+        with stride 1 and enough channels. "winograd_2x4" and "winograd_4x4": his F(2x4, 3x3) and F(4x4, 3x3), where they are
+        faster and the precision permits them, under "highest" only for sums over many channels. "depthwise": each output
+        channel reads one input channel. "grouped": groups of 4 or 8 channels that fill vectors. "amx": where the instruction
+        set in use is so called, enough channels for tiles of bfloat16, by as many terms as the precision asks for.
 
     Raises
     ------

@@ -15,7 +15,7 @@ import os
 from math import prod
 
 from ... import config
-from ..._kernels import conv_shallow, depthwise
+from ..._kernels import conv_amx_backward, conv_shallow, depthwise
 from ...errors import ConfigError
 from .. import _amx
 from .._pairs import multiplies_pairs
@@ -47,16 +47,47 @@ MIN_SUMMED = 768
 
 def choose(channels, outputs, geometry, attrs):
     """Return the name of the algorithm, one that `conv2d_algorithm` lists, of a convolution in any number of dimensions."""
-    vectors, groups = choose_vectors(channels, outputs, geometry, attrs), attrs.groups
-    if vectors in ("depthwise", "grouped") or len(geometry.size) == 3:
+    vectors = _choose_vectors(channels, outputs, geometry, attrs)
+    if vectors in ("depthwise", "grouped"):
         return vectors
-    depth, columns, taps = channels // groups, outputs // groups, prod(geometry.kernel)
+    if len(geometry.size) < 3 and _suits_amx(channels // attrs.groups, outputs // attrs.groups, geometry, attrs):
+        return "amx"
+    return "product" if _is_product(geometry, attrs) else vectors
+
+
+def _suits_amx(depth, columns, geometry, attrs):
+    taps = prod(geometry.kernel)
     # Of the gradient of x a phase may see no more taps than that.
     fewest = max(1, taps // prod(attrs.strides))
-    return "amx" if _amx.terms(depth, columns, taps) and _amx.terms(columns, depth, fewest) else vectors
+    return _amx.terms(depth, columns, taps) > 0 and _amx.terms(columns, depth, fewest) > 0
 
 
-def choose_vectors(channels, outputs, geometry, attrs):
+def _is_product(geometry, attrs):
+    """Tell whether every image is one pixel under a kernel of one."""
+    ones = attrs.groups == prod(geometry.kernel) == prod(geometry.size) == prod(geometry.out) == 1
+    return ones and not any(before for before, _ in geometry.padding)
+
+
+def choose_gradient(images, channels, outputs, geometry, attrs):
+    """Return the name of the algorithm of the gradient of the kernel, which sums over so many images."""
+    tiles = choose(channels, outputs, geometry, attrs) == "amx"
+    if tiles and _suits_amx_gradient(images, channels // attrs.groups, outputs // attrs.groups, geometry, attrs):
+        return "amx"
+    vectors = _choose_vectors(channels, outputs, geometry, attrs)
+    return "direct" if vectors.startswith("winograd") and images * prod(geometry.out) < MIN_SUMMED else vectors
+
+
+def _suits_amx_gradient(images, depth, columns, geometry, attrs):
+    """Tell whether what the tile unit reads for the gradient of the kernel is not padding and gaps, mostly."""
+    pixels = prod(geometry.out)
+    if not images * pixels:
+        return False
+    blocks = conv_amx_backward.blocks_of_image(geometry.out, geometry.kernel, attrs.strides, attrs.dilation_rate)
+    use = pixels / (blocks * _amx.BLOCK)
+    return use >= _amx.LEAST_USE and _amx.terms(depth, columns, images * pixels) > 0
+
+
+def _choose_vectors(channels, outputs, geometry, attrs):
     """Return the algorithm as `choose` does, of those that do without the tile unit."""
     groups, flat = attrs.groups, len(geometry.size) < 3
     if groups == channels > 1 and flat:
@@ -98,11 +129,6 @@ def _suits(side, depth, columns, out):
         and min(depth, columns) >= MIN_CHANNELS_4
         and (few_weights or _computed(out, side) >= prod(side) * WORTHWHILE_TILES)
     )
-
-
-def suits_kernel_gradient(images, geometry):
-    """Tell whether Winograd's algorithm, where chosen, shall also give the gradient of the kernel, a sum over the images."""
-    return images * prod(geometry.out) >= MIN_SUMMED
 
 
 def _computed(out, side=(2, 2)):

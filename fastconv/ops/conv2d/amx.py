@@ -1,4 +1,4 @@
-"""Passes of a convolution on the tile unit (AMX), called as those of `plan`."""
+"""Passes of a convolution on the tile unit (AMX)."""
 
 from math import prod
 
@@ -6,7 +6,13 @@ from ..._kernels import amx, conv, conv_amx, conv_amx_backward
 from ...op import Epilogue, Plan
 from .. import _amx
 from .. import _convolution as common
-from .._epilogue import side_by_side
+from .._plans import in_turn, side_by_side
+
+PITCHED, SUMS_BIAS = True, False
+
+
+def bfloat16(call, has_residual):
+    return []
 
 
 def _is_pointwise(call):
@@ -16,35 +22,26 @@ def _is_pointwise(call):
 
 
 def _split(call, x, size, depth, terms):
-    """Return (buffer name, step, bytes) of the terms of all pixels of x."""
-    pixels, groups = call.images * prod(size), call.attrs.groups
-    step = amx.split_pixels(x, f"{x}_terms", pixels=pixels, groups=groups, depth=depth, terms=terms)
-    return f"{x}_terms", step, pixels * amx.pixel_bytes(groups, depth, terms)
+    """Return (buffer name, plan) of the terms of all pixels of x."""
+    pixels, groups, name = call.images * prod(size), call.attrs.groups, f"{x}_terms"
+    step = amx.split_pixels(x, name, pixels=pixels, groups=groups, depth=depth, terms=terms)
+    return name, Plan(phases=((step,),), workspace={name: pixels * amx.pixel_bytes(groups, depth, terms)})
 
 
 def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
-    """Return the plan of the buffer `y` from `x`."""
     geometry, attrs, depth, columns = call.geometry, call.attrs, call.depth, call.columns
-    terms = _amx.terms(depth, columns, prod(geometry.kernel))
+    terms, strides = _amx.terms(depth, columns, call.taps), call.kernel_strides()
     kernel = _amx.pack(
-        "kernel",
-        range(prod(geometry.kernel)),
-        terms=terms,
-        groups=attrs.groups,
-        depth=depth,
-        columns=columns,
-        b_group=columns,
-        b_tap=depth * call.outputs,
-        b_k=call.outputs,
-        b_n=1,
+        "kernel", range(call.taps), terms=terms, groups=attrs.groups, depth=depth, columns=columns, **strides
     )
+    inplace = {y: residual} if residual else {}
     finish = {"bias": bias, "residual": residual, "epilogue": epilogue, "terms": terms}
     y_pixel = epilogue.pitch or call.outputs
     if _is_pointwise(call):
         rows = call.images * prod(geometry.out)
         step = _amx.product(x, kernel, y, depth, columns, rows=rows, y_row=y_pixel, **finish)
-        return Plan(phases=((step,),), packed=kernel.sizes, prologue=kernel.phases)
-    name, split, nbytes = _split(call, x, geometry.size, depth, terms)
+        return in_turn(kernel.plan, Plan(phases=((step,),), inplace=inplace))
+    name, split = _split(call, x, geometry.size, depth, terms)
     step = conv_amx.convolve(
         x,
         name,
@@ -63,16 +60,15 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
         columns=columns,
         **finish,
     )
-    return Plan(phases=((split,), (step,)), workspace={name: nbytes}, packed=kernel.sizes, prologue=kernel.phases)
+    return in_turn(kernel.plan, split, Plan(phases=((step,),), inplace=inplace))
 
 
 def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
-    """Return the plan of the buffer `dx` from `dy`."""
     groups, depth, columns = call.attrs.groups, call.depth, call.columns
-    terms = _amx.terms(columns, depth, prod(call.geometry.kernel))
+    terms = _amx.terms(columns, depth, call.taps)
     finish = {"bias": bias, "epilogue": epilogue}
-    name, split, nbytes = _split(call, dy, call.geometry.out, columns, terms)
-    steps, prologues, packed = [], [], {}
+    name, split = _split(call, dy, call.geometry.out, columns, terms)
+    parts = []
 
     def grid(walk):
         return {
@@ -90,53 +86,27 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
             groups=groups,
             depth=columns,
             columns=depth,
-            b_group=columns,
-            b_tap=depth * call.outputs,
-            b_k=1,
-            b_n=call.outputs,
+            **call.kernel_strides(transposed=True),
         )
-        packed |= kernel.sizes
-        prologues.append(kernel.phases)
         if _is_pointwise(call):
             rows = call.images * prod(call.geometry.out)
             step = _amx.product(dy, kernel, dx, columns, depth, rows=rows, terms=terms, **finish)
-            return Plan(phases=((step,),), packed=packed, prologue=kernel.phases)
-        steps.append(conv_amx.convolve(dy, name, kernel.panels, kernel.tiles, terms=terms, **grid(walk)))
+            return in_turn(kernel.plan, Plan(phases=((step,),)))
+        step = conv_amx.convolve(dy, name, kernel.panels, kernel.tiles, terms=terms, **grid(walk))
+        parts.append(in_turn(kernel.plan, Plan(phases=((step,),))))
     # The base reads nothing: it needs no tiles, and may run beside the split.
-    first = (split, conv.convolve(dy, None, **grid(base))) if base else (split,)
-    phases = (first, tuple(steps)) if steps else (first,)
-    return Plan(phases=phases, workspace={name: nbytes}, packed=packed, prologue=side_by_side(*prologues))
-
-
-def gives_kernel(call):
-    """Tell whether the gradient of the kernel comes from the tile unit: its rows shall not be padding and gaps, mostly.
-
-    It is a sum over the images: their number may have a say.
-    """
-    pixels = prod(call.geometry.out)
-    if call.algorithm != "amx" or not call.images * pixels:
-        return False
-    geometry, attrs = call.geometry, call.attrs
-    blocks = conv_amx_backward.blocks_of_image(geometry.out, geometry.kernel, attrs.strides, attrs.dilation_rate)
-    use = pixels / (blocks * _amx.BLOCK)
-    return use >= _amx.LEAST_USE and _amx.terms(call.depth, call.columns, call.images * pixels) > 0
+    whole = Plan(phases=((conv.convolve(dy, None, **grid(base)),),)) if base else Plan()
+    return in_turn(side_by_side(split, whole), side_by_side(*parts))
 
 
 def backward_kernel(call, x, dy, dkernel):
-    """Return (phases, workspace) of the buffer `dkernel`."""
     return conv_amx_backward.backward_kernel(
         x,
         dy,
         dkernel,
-        images=call.images,
-        x_size=call.geometry.size,
-        out_size=call.geometry.out,
-        kernel_size=call.geometry.kernel,
-        padding=call.geometry.padding,
-        strides=call.attrs.strides,
-        dilations=call.attrs.dilation_rate,
         groups=call.attrs.groups,
         depth=call.depth,
         columns=call.columns,
         terms=_amx.terms(call.depth, call.columns, call.images * prod(call.geometry.out)),
+        **call.window,
     )

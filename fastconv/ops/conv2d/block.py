@@ -14,13 +14,13 @@ from ...errors import ArgumentError, ShapeError
 from ...op import Case, Epilogue, Op, Spec, register
 from .. import _convolution as common
 from .._epilogue import SHORT
-from .._pairs import storing
 from . import family
-from .plan import bfloat16, call_of, forward
+from .call import call_of
+from .plan import ALGORITHMS, bfloat16, plan_forward
 from .reference import reference as convolution
 
-# Those whose last step can do it.
-ALGORITHMS = ("shallow", "winograd_2x2", "winograd_2x4", "winograd_4x4")
+# The algorithms whose last step can do it.
+FINISHING = ("shallow", "winograd_2x2", "winograd_2x4", "winograd_4x4")
 VECTORS = ("scale", "shift")
 
 
@@ -40,7 +40,7 @@ def fits(specs, attrs):
         and attrs.epilogue.activation in SHORT
         and "residual" not in specs
         and all(spec.dtype == "float32" for spec in specs.values())
-        and call_of(specs, attrs).algorithm in ALGORITHMS
+        and call_of(specs, attrs).algorithm in FINISHING
     )
 
 
@@ -71,11 +71,10 @@ def reference(arrays, attrs):
 
 def plan(specs, attrs):
     call = call_of(specs, attrs.conv)
-    if call.algorithm not in ALGORITHMS:
+    if call.algorithm not in FINISHING:
         return None
-    bias, scale, shift = (name if name in specs else None for name in ("bias", *VECTORS))
-    epilogue = storing(specs, attrs.conv.epilogue)
-    return forward(call, "x", "y", bias, None, epilogue, scale=scale, shift=shift, pool=attrs.pool)
+    scale, shift = (name if name in specs else None for name in VECTORS)
+    return plan_forward(specs, call, ALGORITHMS[call.algorithm], scale=scale, shift=shift, pool=attrs.pool)
 
 
 def _case(x, kernel, padding="same", activation="relu", bias=True, affine=True, pool=True, **attrs):

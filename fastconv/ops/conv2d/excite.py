@@ -15,9 +15,10 @@ from .. import _convolution as common
 from .._checks import check_float, check_shape
 from .._epilogue import finish
 from .._pairs import multiplies_pairs
+from .._plans import in_turn
 from .._product import pack_right
 from . import family
-from .plan import call_of
+from .call import call_of
 
 
 class Attrs(NamedTuple):
@@ -62,7 +63,8 @@ def plan(specs, attrs):
     images, *size, depth = specs["x"].shape
     columns, rows = specs["kernel"].shape[3], prod(size)
     bias, residual = (name if name in specs else None for name in ("bias", "residual"))
-    packed, pack, nbytes = pack_right("kernel", depth, columns)
+    packed, packing = pack_right("kernel", depth, columns)
+    (nbytes,) = packing.packed.values()
     scale = gemm.scale_panels(packed, "scale", "scaled", images=images, depth=depth, columns=columns)
     pitch = attrs.epilogue.pitch or columns
     step = gemm.product(
@@ -82,13 +84,8 @@ def plan(specs, attrs):
         packed_batch=nbytes // 4,
         y_batch=rows * pitch,
     )
-    return Plan(
-        phases=((scale,), (step,)),
-        workspace={"scaled": images * nbytes},
-        packed={packed: nbytes},
-        prologue=((pack,),),
-        inplace={"y": "residual"} if residual else {},
-    )
+    scaling = Plan(phases=((scale,),), workspace={"scaled": images * nbytes})
+    return in_turn(packing, scaling, Plan(phases=((step,),), inplace={"y": "residual"} if residual else {}))
 
 
 def _case(x, outputs, bias=True, residual=False, epilogue=Epilogue()):

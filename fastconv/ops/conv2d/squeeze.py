@@ -9,11 +9,12 @@ The means are taken of rows of y that were just stored, which is then not read a
 from ..._kernels import pool
 from ...op import Case, Epilogue, Op, Plan, Spec, register
 from .. import _convolution as common
-from .._depthwise import plan_forward
 from .._epilogue import DECLARATION
 from .._pairs import enabled
-from . import family
-from .plan import call_of
+from .._plans import in_turn
+from . import depthwise, family
+from .call import call_of
+from .plan import plan_forward
 from .reference import reference as convolution
 
 
@@ -42,11 +43,10 @@ def plan(specs, attrs):
     call = call_of(specs, attrs)
     if call.algorithm not in ("depthwise", "grouped"):
         return None
-    depth = 1 if call.algorithm == "depthwise" else call.depth
-    means = plan_forward(specs, call.outputs // call.channels, attrs, depth, "row_means")
+    means = plan_forward(specs, call, depthwise, means="row_means")
     rows, one = (call.images, call.geometry.out[0], 1, call.outputs), (call.images, 1, 1, call.outputs)
     mean = pool.pool("average", "row_means", "mean", "", rows, one, (rows[1], 1), (1, 1), ((0, 0), (0, 0)))
-    return Plan(phases=(*means.phases, (mean,)), workspace={"row_means": 4 * rows[0] * rows[1] * rows[3]})
+    return in_turn(means, Plan(phases=((mean,),), workspace={"row_means": 4 * rows[0] * rows[1] * rows[3]}))
 
 
 def _case(x, kernel, groups, bias=True, residual=None, **attrs):

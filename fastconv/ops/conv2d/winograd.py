@@ -1,14 +1,14 @@
-"""Passes of a 3x3 convolution by Winograd's algorithm: forward, the gradient of x (a convolution of dy), of the kernel.
-
-They are called as those of `plan`, by which they are chosen.
-"""
+"""Passes of a 3x3 convolution by Winograd's algorithm: the gradient of x is a convolution of dy."""
 
 from ... import config
-from ..._kernels import gemm, winograd, winograd_backward
-from ...op import Plan
+from ..._kernels import winograd, winograd_backward
+from ...op import Epilogue, Plan
+from .._epilogue import SHORT
+from .._packing import pack
+from . import direct
 from .algorithm import winograd_side
 
-TAPS = 9
+PITCHED, SUMS_BIAS = True, False
 # Under "highest" products are summed in blocks of so many channels: few enough to be as exact as a plain sum.
 EXACT_BLOCK = 16
 # Tiles with a side of 4 keep rounding errors of inputs that their outputs do not see: where a pixel's outputs are a smaller
@@ -16,8 +16,13 @@ EXACT_BLOCK = 16
 EXACT_SHARE, SHARE = 1 / 16, 1 / 256
 
 
-def forward(call, x, y, bias, residual, epilogue, **finish):
-    """Return the plan of the buffer `y` from `x`; `finish` is as in `plan.forward`."""
+def bfloat16(call, has_residual):
+    x = [("x",)] if call.depth % 2 == 0 else []
+    return [*x, ("residual", "y")] if call.attrs.epilogue.activation in SHORT else x
+
+
+def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), **finish):
+    """`finish`: scale, shift and pool of `winograd.convolve`."""
     (top, _), (left, _) = call.geometry.padding
     return _convolve(
         x,
@@ -33,15 +38,14 @@ def forward(call, x, y, bias, residual, epilogue, **finish):
         out_size=call.geometry.out,
         depth=call.channels,
         columns=call.outputs,
-        taps=range(TAPS),
-        b_k=call.outputs,
-        b_n=1,
+        taps=range(call.taps),
+        strides=call.kernel_strides(),
         **finish,
     )
 
 
-def backward_data(call, dy, dx, bias, epilogue):
-    """Return the plan of the buffer `dx` from `dy`: the taps in reverse, the channels swapped."""
+def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
+    # The taps in reverse, the channels swapped.
     (top, _), (left, _) = call.geometry.padding
     return _convolve(
         dy,
@@ -57,20 +61,18 @@ def backward_data(call, dy, dx, bias, epilogue):
         out_size=call.geometry.size,
         depth=call.outputs,
         columns=call.channels,
-        taps=range(TAPS - 1, -1, -1),
-        b_k=1,
-        b_n=call.outputs,
+        taps=range(call.taps)[::-1],
+        strides=call.kernel_strides(transposed=True),
     )
 
 
-def backward_kernel(call, x, dy, dkernel, plain):
-    """Return (phases, workspace) of the buffer `dkernel`; `plain` are those of the plain way."""
+def backward_kernel(call, x, dy, dkernel):
     (top, _), (left, _) = call.geometry.padding
     return winograd_backward.backward_kernel(
         x,
         dy,
         dkernel,
-        plain,
+        direct.backward_kernel(call, x, dy, dkernel),
         images=call.images,
         x_size=call.geometry.size,
         first=(-top, -left),
@@ -80,19 +82,8 @@ def backward_kernel(call, x, dy, dkernel, plain):
     )
 
 
-def _convolve(x, bias, residual, y, epilogue, *, side, stored, depth, columns, taps, b_k, b_n, **arguments):
-    pack = gemm.pack(
-        "kernel",
-        "packed",
-        taps,
-        groups=1,
-        depth=depth,
-        columns=columns,
-        b_group=0,
-        b_tap=depth * columns,
-        b_k=b_k,
-        b_n=b_n,
-    )
+def _convolve(x, bias, residual, y, epilogue, *, side, stored, depth, columns, taps, strides, **arguments):
+    packing = pack("kernel", "packed", taps, groups=1, depth=depth, columns=columns, **strides)
     exact = config.get_precision() == "highest"
     transform = winograd.transform_kernel("packed", "transformed", side=side, depth=depth, columns=columns)
     step = winograd.convolve(
@@ -111,8 +102,9 @@ def _convolve(x, bias, residual, y, epilogue, *, side, stored, depth, columns, t
         half=stored,
         **arguments,
     )
-    packed = {
-        "packed": gemm.packed_bytes(1, TAPS, depth, columns),
-        "transformed": winograd.transformed_bytes(side, depth, columns),
-    }
-    return Plan(phases=((step,),), packed=packed, prologue=((pack,), (transform,)))
+    return Plan(
+        phases=((step,),),
+        packed={**packing.packed, "transformed": winograd.transformed_bytes(side, depth, columns)},
+        prologue=(*packing.prologue, (transform,)),
+        inplace={y: residual} if residual else {},
+    )
