@@ -35,18 +35,9 @@ cdef extern from "fastconv.h" nogil:
         float *dbias
         int64_t rows, columns
         fc_activation activation
-    ctypedef enum fc_binary_kind:
-        FC_MULTIPLY
-    ctypedef struct fc_binary:
-        const float *a
-        const float *b
-        float *y
-        int64_t rows, columns, a_row, b_row, y_row, a_step, b_step
-        fc_binary_kind kind
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         const fc_bfloat16 *bfloat16
-        void (*binary)(const fc_binary *) noexcept nogil
         void (*tile)(const fc_tile *) noexcept nogil
         void (*outer)(const fc_outer *) noexcept nogil
         void (*strip)(const float *x, int64_t x_pixel, int64_t pixels, int64_t columns, float *out,
@@ -97,6 +88,12 @@ cdef void pack_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
                     args.packed + chunk * args.packed_tap)
 
 
+def panels_shape(depth, columns):
+    """Return the shape of the packed panels of a float32 matrix: elements of their rows are side by side."""
+    nr = kernels().nr
+    return ceil_div(columns, nr), depth, nr
+
+
 def packed_bytes(groups, taps, depth, columns, pairs=False):
     """Return the size of the packed panels, of float32 or in pairs of bfloat16."""
     nr = kernels().nr
@@ -121,38 +118,6 @@ def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k
     return Step("pack", <size_t>&pack_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.b - <char *>&args, b, False), (<char *>&args.packed - <char *>&args, packed, True)),
                 groups * args.panels * len(taps), cost=elements / (4e3 if b_n == 1 else 1e3))
-
-
-cdef struct ScaleArgs:
-    const float *packed
-    const float *scale
-    float *out
-    int64_t panels, depth
-    const fc_kernels *k
-
-
-cdef void scale_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
-    cdef const ScaleArgs *args = <const ScaleArgs *>raw
-    cdef int64_t nr = args.k.nr, panel = args.depth * nr
-    cdef fc_binary t
-    t.rows, t.columns, t.kind = args.depth, nr, FC_MULTIPLY
-    t.a, t.a_row, t.a_step = args.packed + chunk % args.panels * panel, nr, 1
-    t.b, t.b_row, t.b_step = args.scale + chunk // args.panels * args.depth, 1, 0
-    t.y, t.y_row = args.out + chunk * panel, nr
-    args.k.binary(&t)
-
-
-def scale_panels(str packed, str scale, str out, *, images, depth, columns):
-    """Return the step that multiplies the rows of packed panels by `scale` (images, depth): panels for each image."""
-    cdef ScaleArgs args
-    cdef const fc_kernels *k = kernels()
-    args.packed, args.scale, args.out, args.k = NULL, NULL, NULL, k
-    args.panels, args.depth = ceil_div(columns, k.nr), depth
-    chunks = images * args.panels
-    return Step("scale_panels", <size_t>&scale_chunk, (<char *>&args)[:sizeof(args)],
-                ((<char *>&args.packed - <char *>&args, packed, False),
-                 (<char *>&args.scale - <char *>&args, scale, False), (<char *>&args.out - <char *>&args, out, True)),
-                chunks, cost=chunks * depth * k.nr / 2e4)
 
 
 # ---- rows by panels

@@ -4,12 +4,13 @@ An array of P pixels and C channels is seen as lines of `columns` floats; a line
 """
 from math import gcd
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from fastconv._kernels import runtime
+from fastconv._kernels.runtime import Step
 
-Step = runtime.Step
+from fastconv._kernels.table cimport fc_norm_pass
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_norm:
@@ -31,16 +32,6 @@ cdef extern from "fastconv.h" nogil:
         float *coefficients
         int64_t parts, columns, width, channels, count
         double momentum, epsilon
-    ctypedef struct fc_norm_pass:
-        const float *x
-        const float *residual
-        const float *dy
-        const float *y
-        const float *coefficients
-        float *out
-        int64_t size, columns
-        int32_t clip
-        float limit
     ctypedef struct fc_kernels:
         void (*norm_sums)(const float *x, int64_t size, int64_t columns, double *sums) noexcept nogil
         void (*norm_backward_sums)(const fc_norm_pass *, double *sums) noexcept nogil

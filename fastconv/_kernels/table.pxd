@@ -1,6 +1,6 @@
 # The parts of csrc/fastconv.h that several kernel families use. A family declares the functions that it calls itself,
 # and the structs that it alone fills.
-from libc.stdint cimport int32_t, int64_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_function:
@@ -65,6 +65,40 @@ cdef extern from "fastconv.h" nogil:
         const float *scale
         const float *shift
         float *unpooled
+    ctypedef struct fc_winograd_input:
+        const float *x
+        const float *zero
+        int64_t height, width, channels, x_pixel, first_row, first_column, tiles_h, tiles_w, first, count
+        float *v
+        int64_t v_tile, v_matrix
+    ctypedef struct fc_winograd_output:
+        const float *m
+        int64_t m_matrix, tiles_h, tiles_w, first, count
+        float *y
+        int64_t y_pixel, out_height, out_width, columns
+        const float *residual
+        const float *bias
+        fc_activation activation
+        const float *scale
+        const float *shift
+        int32_t pool
+        float share
+        uint8_t *suspect
+    ctypedef struct fc_winograd:
+        int64_t rows, columns
+        void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
+        void (*input)(const fc_winograd_input *) noexcept nogil
+        void (*output)(const fc_winograd_output *) noexcept nogil
+    ctypedef struct fc_norm_pass:
+        const float *x
+        const float *residual
+        const float *dy
+        const float *y
+        const float *coefficients
+        float *out
+        int64_t size, columns
+        int32_t clip
+        float limit
     ctypedef struct fc_bfloat16:
         void (*tile)(const fc_tile *) noexcept nogil
         void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,

@@ -16,7 +16,7 @@ where a tile with a side of 4 has pixels much smaller than others, which would k
 
 x, and y with the residual, may be stored as bfloat16; transforms and products are float32.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
@@ -25,43 +25,10 @@ from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.chunks cimport align, ceil_div
-from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation, fc_gather, fc_tile
+from fastconv._kernels.table cimport (
+    FC_ACT_NONE, fc_activation, fc_gather, fc_norm_pass, fc_tile, fc_winograd, fc_winograd_input, fc_winograd_output)
 
 cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_winograd_input:
-        const float *x
-        const float *zero
-        int64_t height, width, channels, x_pixel, first_row, first_column, tiles_h, tiles_w, first, count
-        float *v
-        int64_t v_tile, v_matrix
-    ctypedef struct fc_winograd_output:
-        const float *m
-        int64_t m_matrix, tiles_h, tiles_w, first, count
-        float *y
-        int64_t y_pixel, out_height, out_width, columns
-        const float *residual
-        const float *bias
-        fc_activation activation
-        const float *scale
-        const float *shift
-        int32_t pool
-        float share
-        uint8_t *suspect
-    ctypedef struct fc_winograd:
-        int64_t rows, columns
-        void (*kernel)(const float *packed, int64_t tap, int64_t n, float *out, int64_t matrix) noexcept nogil
-        void (*input)(const fc_winograd_input *) noexcept nogil
-        void (*output)(const fc_winograd_output *) noexcept nogil
-    ctypedef struct fc_norm_pass:
-        const float *x
-        const float *residual
-        const float *dy
-        const float *y
-        const float *coefficients
-        float *out
-        int64_t size, columns
-        int32_t clip
-        float limit
     ctypedef struct fc_bfloat16:
         void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,
                       int64_t columns) noexcept nogil

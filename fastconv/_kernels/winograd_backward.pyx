@@ -17,17 +17,9 @@ from fastconv._kernels.runtime import Step
 from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
-from fastconv._kernels.table cimport chunk_fn, fc_outer
+from fastconv._kernels.table cimport chunk_fn, fc_outer, fc_winograd, fc_winograd_input
 
 cdef extern from "fastconv.h" nogil:
-    ctypedef struct fc_winograd_input:
-        const float *x
-        const float *zero
-        int64_t height, width, channels, x_pixel, first_row, first_column, tiles_h, tiles_w, first, count
-        float *v
-        int64_t v_tile, v_matrix
-    ctypedef struct fc_winograd:
-        void (*input)(const fc_winograd_input *) noexcept nogil
     ctypedef struct fc_kernels:
         int64_t vector_length, mr, nr
         void (*outer)(const fc_outer *) noexcept nogil

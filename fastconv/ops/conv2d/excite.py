@@ -9,7 +9,7 @@ work than scaling x, and the largest array is neither read nor written once more
 from math import prod
 from typing import NamedTuple
 
-from ..._kernels import gemm
+from ..._kernels import gemm, pointwise
 from ...op import Case, Epilogue, Op, Plan, Spec, register
 from .. import _convolution as common
 from .._checks import check_float, check_shape
@@ -64,8 +64,9 @@ def plan(specs, attrs):
     columns, rows = specs["kernel"].shape[3], prod(size)
     bias, residual = (name if name in specs else None for name in ("bias", "residual"))
     packed, packing = pack_right("kernel", depth, columns)
-    (nbytes,) = packing.packed.values()
-    scale = gemm.scale_panels(packed, "scale", "scaled", images=images, depth=depth, columns=columns)
+    panels = gemm.panels_shape(depth, columns)
+    shapes = (1, *panels), (images, 1, depth, 1), (images, *panels)
+    scale = pointwise.binary("multiply", packed, "scale", "scaled", *shapes)
     pitch = attrs.epilogue.pitch or columns
     step = gemm.product(
         "x",
@@ -81,10 +82,10 @@ def plan(specs, attrs):
         epilogue=attrs.epilogue,
         batches=images,
         a_batch=rows * depth,
-        packed_batch=nbytes // 4,
+        packed_batch=prod(panels),
         y_batch=rows * pitch,
     )
-    scaling = Plan(phases=((scale,),), workspace={"scaled": images * nbytes})
+    scaling = Plan(phases=((scale,),), workspace={"scaled": 4 * images * prod(panels)})
     return in_turn(packing, scaling, Plan(phases=((step,),), inplace={"y": "residual"} if residual else {}))
 
 
