@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint16_t
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
+from fastconv._kernels.chunks cimport ceil_div
 from fastconv._kernels.table cimport fc_bfloat16
 
 cdef extern from "fastconv.h" nogil:
@@ -43,4 +44,4 @@ def round(str x, str y, int64_t size):
     args.k = (<const fc_kernels *><size_t>runtime.table()).bfloat16
     return Step("round", <size_t>&round_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
-                (size + CHUNK - 1) // CHUNK, cost=size / 8e3)
+                ceil_div(size, CHUNK), cost=size / 8e3)

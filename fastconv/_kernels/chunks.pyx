@@ -60,7 +60,7 @@ def sum_parts(str parts, str out, int64_t count, int64_t size):
     args.parts, args.out, args.count, args.stride, args.size, args.k = NULL, NULL, count, size, size, kernels()
     return Step("sum_parts", <size_t>&sum_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.parts - <char *>&args, parts, False), (<char *>&args.out - <char *>&args, out, True)),
-                (size + 4095) // 4096, cost=count * size / 4e3)
+                ceil_div(size, 4096), cost=count * size / 4e3)
 
 
 def partial(name, parts):

@@ -176,7 +176,7 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     t.depth, t.length, t.height, t.width = args.depth, args.length, box.height, box.width
     t.y_row, t.y_pixel = y_width * args.y_pixel, args.y_pixel
     t.activation, t.unpooled = args.activation, <float *>(scratch + args.copy) if args.pool > 1 else NULL
-    for panel in range((args.columns + k.nr - 1) // k.nr):
+    for panel in range(ceil_div(args.columns, k.nr)):
         column = panel * k.nr
         t.b, t.bias = args.packed + panel * args.panel, args.bias + column if args.bias != NULL else NULL
         t.y, t.columns = args.y + first + column, min(k.nr, args.columns - column)
@@ -253,7 +253,7 @@ cdef void gradient_chunk(const void *raw, int64_t part, char *scratch) noexcept 
     cdef const fc_kernels *k = args.k
     cdef const int64_t *offsets = <const int64_t *>(args + 1)
     cdef int64_t first = part * args.count // args.parts, end = (part + 1) * args.count // args.parts
-    cdef int64_t tiles = (args.depth + k.mr - 1) // k.mr, index, panel, column, tile, m, row
+    cdef int64_t tiles = ceil_div(args.depth, k.mr), index, panel, column, tile, m, row
     cdef float *strip = <float *>scratch
     cdef float *copy = <float *>(scratch + args.dy_scratch)
     cdef float *dkernel = args.dkernel + part * args.depth * args.columns
@@ -269,7 +269,7 @@ cdef void gradient_chunk(const void *raw, int64_t part, char *scratch) noexcept 
         box = box_at(&args.boxes, index, args.x, copy, k)
         t.x, t.x_row, t.height, t.width, t.dy_row = box.x, box.x_row, box.height, box.width, box.width * k.nr
         t.accumulate = index > first
-        for panel in range((args.columns + k.nr - 1) // k.nr):
+        for panel in range(ceil_div(args.columns, k.nr)):
             column = panel * k.nr
             t.columns = min(k.nr, args.columns - column)
             dy = args.dy + ((box.plane * args.boxes.out_height + box.row) * args.boxes.out_width

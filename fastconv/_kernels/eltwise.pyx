@@ -4,6 +4,7 @@ A chunk is a fixed number of elements; it only says who computes, an element's v
 """
 from libc.stdint cimport int64_t
 
+from fastconv._kernels.chunks cimport ceil_div
 from fastconv._kernels.table cimport FC_ACT_NONE, fc_activation
 
 from fastconv._kernels import runtime
@@ -86,7 +87,7 @@ def activate(epilogue, str x, str y, int64_t size):
     args.activation = activation_of(epilogue)
     return Step(epilogue.activation, <size_t>&activate_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
-                (size + args.chunk_size - 1) // args.chunk_size, cost=size * (1.2e-3 if slow else 4e-4))
+                ceil_div(size, args.chunk_size), cost=size * (1.2e-3 if slow else 4e-4))
 
 
 def activate_backward(epilogue, str v, str dy, str dx, int64_t size):
@@ -98,7 +99,7 @@ def activate_backward(epilogue, str v, str dy, str dx, int64_t size):
     return Step(epilogue.activation + "_backward", <size_t>&activate_backward_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, v, False), (<char *>&args.dy - <char *>&args, dy, False),
                  (<char *>&args.y - <char *>&args, dx, True)),
-                (size + CHUNK - 1) // CHUNK, cost=size * 5e-4)
+                ceil_div(size, CHUNK), cost=size * 5e-4)
 
 
 cdef struct AddArgs:
@@ -121,5 +122,5 @@ def add_n(xs, str y, int64_t size):
     args.y, args.k, args.size, args.count = NULL, table(), size, count
     operands = [(sizeof(AddArgs) + sizeof(void *) * i, x, False) for i, x in enumerate(xs)]
     return Step("add_n", <size_t>&add_chunk, (<char *>&args)[:sizeof(args)] + bytes(sizeof(void *) * count),
-                (*operands, (<char *>&args.y - <char *>&args, y, True)), (size + CHUNK - 1) // CHUNK,
+                (*operands, (<char *>&args.y - <char *>&args, y, True)), ceil_div(size, CHUNK),
                 cost=size * (count + 1) * 2e-4)

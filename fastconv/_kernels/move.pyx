@@ -10,9 +10,10 @@ from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy
 
 from fastconv._kernels import runtime
+from fastconv._kernels.runtime import Step
 from fastconv.op import STORED_SIZE
 
-Step = runtime.Step
+from fastconv._kernels.chunks cimport ceil_div
 
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_type:
@@ -141,8 +142,8 @@ def copy(str x, str y, shape, x_strides, y_strides, int64_t x_start=0, int64_t y
         together = max(1, min(args.matrix.rows, <int64_t>BLOCK))
     args.block_columns = max(1, min(args.matrix.columns, CHUNK // together))
     args.block_rows = max(1, min(args.matrix.rows, CHUNK // args.block_columns))
-    args.row_blocks = (args.matrix.rows + args.block_rows - 1) // args.block_rows
-    args.column_blocks = (args.matrix.columns + args.block_columns - 1) // args.block_columns
+    args.row_blocks = ceil_div(args.matrix.rows, args.block_rows)
+    args.column_blocks = ceil_div(args.matrix.columns, args.block_columns)
     count = prod(shape)
     return Step("move", <size_t>&move_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
@@ -212,4 +213,4 @@ def cast(str x, str y, int64_t size, str source, str target):
     args.source_item, args.target_item = STORED_SIZE[source], STORED_SIZE[target]
     return Step("cast", <size_t>&cast_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
-                (size + CHUNK - 1) // CHUNK, cost=size * 5e-4)
+                ceil_div(size, CHUNK), cost=size * 5e-4)

@@ -10,6 +10,7 @@ from libc.string cimport memcpy
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
+from fastconv._kernels.chunks cimport ceil_div
 from fastconv._kernels.table cimport fc_norm_pass
 
 cdef extern from "fastconv.h" nogil:
@@ -111,13 +112,13 @@ cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
 
 cdef int64_t sum_chunk_size(int64_t size, int64_t columns):
     cdef int64_t lines = max(1, CHUNK_BYTES // (4 * columns), (size + columns * MAX_PARTS - 1) // (columns * MAX_PARTS))
-    return (lines + LINES - 1) // LINES * LINES * columns
+    return ceil_div(lines, LINES) * LINES * columns
 
 
 cdef int64_t parts(int64_t size, int64_t channels):
     """Return how many partial sums an array of `size` floats gets."""
     cdef int64_t chunk = sum_chunk_size(size, sum_columns(channels))
-    return (size + chunk - 1) // chunk
+    return ceil_div(size, chunk)
 
 
 def partial_bytes(int64_t size, int64_t channels, int64_t quantities):
@@ -218,7 +219,7 @@ cdef finish_step(name, int64_t kind, reads, writes, int64_t size, int64_t channe
                 for fields, written in ((reads, False), (writes, True)) for field, buffer in fields.items()]
     cost = (n.columns * n.parts if partial else 0) / 1e3 + n.width / 1e2
     return Step(name, <size_t>&finish_chunk, base[:sizeof(args)], operands,
-                (channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK, cost=cost)
+                ceil_div(channels, CHANNEL_BLOCK), cost=cost)
 
 
 def finish(reads, writes, int64_t size, int64_t channels, double momentum, double epsilon):
@@ -281,7 +282,7 @@ cdef apply_step(name, fields, int64_t size, int64_t channels, activation):
     }
     operands = [(offsets[field], buffer, field == "out") for field, buffer in fields.items()]
     return Step(name, <size_t>&apply_chunk, base[:sizeof(args)], operands,
-                (size + args.size_per_chunk - 1) // args.size_per_chunk, cost=size * 4 * (len(fields) - 1) / 4e4)
+                ceil_div(size, args.size_per_chunk), cost=size * 4 * (len(fields) - 1) / 4e4)
 
 
 def apply(fields, int64_t size, int64_t channels, activation=None):

@@ -4,6 +4,8 @@ from libc.stdint cimport int64_t
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
+from fastconv._kernels.chunks cimport ceil_div
+
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_update:
         const float *w
@@ -66,4 +68,4 @@ def update(str rule, slots, int64_t size, bint flag=False):
             operands.append((<char *>&whole.slots[i] - base, slots[i], False))
             operands.append((<char *>&whole.new_slots[i] - base, "new_" + slots[i], True))
     return Step(rule + "_update", <size_t>&update_chunk, (<char *>&args)[:sizeof(args)], operands,
-                (size + CHUNK - 1) // CHUNK, cost=size * 2e-4 * (len(operands) - 1))
+                ceil_div(size, CHUNK), cost=size * 2e-4 * (len(operands) - 1))

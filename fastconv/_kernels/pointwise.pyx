@@ -7,8 +7,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from fastconv._kernels import runtime
 from fastconv._kernels.move import collapse
+from fastconv._kernels.runtime import Step
 
-Step = runtime.Step
+from fastconv._kernels.chunks cimport ceil_div
 
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_unary_kind:
@@ -69,7 +70,7 @@ def unary(str kind, str x, str y, int64_t size):
     args.chunk_size = SLOW_CHUNK if slow else CHUNK
     return Step(kind, <size_t>&unary_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
-                (size + args.chunk_size - 1) // args.chunk_size, cost=size * (1e-2 if slow else 4e-4))
+                ceil_div(size, args.chunk_size), cost=size * (1e-2 if slow else 4e-4))
 
 
 def broadcast_strides(shape, rank):
@@ -162,11 +163,11 @@ cdef _broadcast(str name, size_t function, int32_t kind, operands, str y, shapes
             args.strides[i][axis] = given[axis]
     args.block_columns = max(1, min(args.columns, chunk))
     args.block_rows = max(1, chunk // args.block_columns)
-    args.blocks = (args.columns + args.block_columns - 1) // args.block_columns
+    args.blocks = ceil_div(args.columns, args.block_columns)
     base = <char *>&args
     bound = [(<char *>&args.operands[i] - base, buffer, False) for i, buffer in enumerate(operands)]
     return Step(name, function, base[:sizeof(args)], (*bound, (<char *>&args.y - base, y, True)),
-                (args.rows + args.block_rows - 1) // args.block_rows * args.blocks,
+                ceil_div(args.rows, args.block_rows) * args.blocks,
                 cost=args.rows * (args.columns * cost + 5e-3))
 
 

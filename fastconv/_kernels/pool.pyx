@@ -2,8 +2,9 @@
 from libc.stdint cimport int64_t, uint16_t
 
 from fastconv._kernels import runtime
+from fastconv._kernels.runtime import Step
 
-Step = runtime.Step
+from fastconv._kernels.chunks cimport ceil_div
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_pool:
@@ -118,13 +119,13 @@ def pool(str kind, str x, str y, str index, x_shape, y_shape, pool_size, strides
     args.half = dtype == "bfloat16"
     # What one row of y reads; where that is a lot (global pooling), its channels are shared out.
     cdef int64_t row_bytes = 4 * p.channels * min(p.out_width * p.pool_w * p.pool_h, p.width * p.pool_h)
-    cdef int64_t blocks = max(1, (p.channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK)
+    cdef int64_t blocks = max(1, ceil_div(p.channels, CHANNEL_BLOCK))
     cdef int64_t parts = max(1, min(row_bytes // CHUNK_BYTES, blocks))
-    args.channels_per_part = (blocks + parts - 1) // parts * CHANNEL_BLOCK
-    args.parts = max(1, (p.channels + args.channels_per_part - 1) // args.channels_per_part)
+    args.channels_per_part = ceil_div(blocks, parts) * CHANNEL_BLOCK
+    args.parts = max(1, ceil_div(p.channels, args.channels_per_part))
     args.rows = y_shape[0] * p.out_height
     args.rows_per_chunk = max(1, CHUNK_BYTES // max(1, row_bytes))
-    chunks = (args.rows + args.rows_per_chunk - 1) // args.rows_per_chunk * args.parts
+    chunks = ceil_div(args.rows, args.rows_per_chunk) * args.parts
     operands = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True),
                 (<char *>&args.index - <char *>&args, index, True))
     return Step(f"{kind}_pool", <size_t>&forward_chunk, (<char *>&args)[:sizeof(args)], operands, chunks,
@@ -140,7 +141,7 @@ def pool_backward(str kind, str dy, str dx, str index, x_shape, y_shape, pool_si
     args.rows = x_shape[0] * p.height
     args.rows_per_chunk = max(1, CHUNK_BYTES // max(1, row_bytes))
     args.parts, args.channels_per_part = 1, p.channels
-    chunks = (args.rows + args.rows_per_chunk - 1) // args.rows_per_chunk
+    chunks = ceil_div(args.rows, args.rows_per_chunk)
     operands = ((<char *>&args.x - <char *>&args, dy, False), (<char *>&args.y - <char *>&args, dx, True),
                 (<char *>&args.index - <char *>&args, index, False))
     # Each window that covers a pixel is one more read.

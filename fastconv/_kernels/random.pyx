@@ -4,6 +4,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
+from fastconv._kernels.chunks cimport ceil_div
+
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
         void (*dropout)(const float *x, float *y, uint8_t *mask, int64_t n, uint64_t key, uint64_t block,
@@ -53,7 +55,7 @@ cdef dropout_step(str name, size_t function, str x, state, str y, str mask, bint
     return Step(name, function, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - base, x, False), (<char *>&args.state - base, state, False),
                  (<char *>&args.y - base, y, True), (<char *>&args.mask - base, mask, mask_written)),
-                (size + CHUNK - 1) // CHUNK, cost=size * cost)
+                ceil_div(size, CHUNK), cost=size * cost)
 
 
 def dropout(str x, str state, str y, str mask, int64_t size, uint32_t threshold, double scale):

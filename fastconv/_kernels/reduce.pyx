@@ -8,8 +8,9 @@ from math import prod
 from libc.stdint cimport int32_t, int64_t
 
 from fastconv._kernels import runtime
+from fastconv._kernels.runtime import Step
 
-Step = runtime.Step
+from fastconv._kernels.chunks cimport ceil_div
 
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_reduction:
@@ -118,9 +119,9 @@ def reduce(str kind, str x, str y, shape, axes):
     fill(&args.reduced, gone)
     cdef int64_t each = max(1, args.rows * args.parts)  # elements of x behind one of y
     args.block_columns = max(BLOCK, CHUNK // each // BLOCK * BLOCK) if args.columns else 1
-    args.blocks = max(1, (args.columns + args.block_columns - 1) // args.block_columns)
+    args.blocks = max(1, ceil_div(args.columns, args.block_columns))
     args.block_results = max(1, CHUNK // (each * max(1, args.columns)))
     return Step(f"reduce_{kind}", <size_t>&reduce_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.y - <char *>&args, y, True)),
-                (args.results + args.block_results - 1) // args.block_results * args.blocks,
+                ceil_div(args.results, args.block_results) * args.blocks,
                 cost=args.results * args.parts * (args.rows * max(1, args.columns) * 2e-4 + 5e-3))

@@ -8,8 +8,9 @@ from array import array
 from libc.stdint cimport int32_t, int64_t
 
 from fastconv._kernels import runtime
+from fastconv._kernels.runtime import Step
 
-Step = runtime.Step
+from fastconv._kernels.chunks cimport ceil_div
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_resample:
@@ -70,9 +71,9 @@ def resample(str x, str y, int64_t outer, int64_t size, int64_t inner, index, we
     args.size, args.inner, args.outputs, args.taps = size, inner, len(index), len(index[0])
     args.weighted = weights is not None
     args.block_width = max(1, min(inner, <int64_t>PART))
-    args.parts = (inner + args.block_width - 1) // args.block_width
+    args.parts = ceil_div(inner, args.block_width)
     args.block_outputs = max(1, min(args.outputs, CHUNK // args.block_width))
-    args.blocks = (args.outputs + args.block_outputs - 1) // args.block_outputs
+    args.blocks = ceil_div(args.outputs, args.block_outputs)
     tables = array("i", [place for places in index for place in places]).tobytes()
     if args.weighted:
         tables += array("f", [weight for row in weights for weight in row]).tobytes()

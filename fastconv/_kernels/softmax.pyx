@@ -4,6 +4,8 @@ from libc.stdint cimport int32_t, int64_t
 from fastconv._kernels import runtime
 from fastconv._kernels.runtime import Step
 
+from fastconv._kernels.chunks cimport ceil_div
+
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_softmax_loss:
         const float *x
@@ -57,7 +59,7 @@ cdef int64_t rows_per_chunk(int64_t columns):
 def loss_chunks(int64_t rows, int64_t columns):
     """Return into how many chunks a loss over rows is cut: its workspace holds a float64 for each."""
     cdef int64_t block = rows_per_chunk(columns)
-    return (rows + block - 1) // block
+    return ceil_div(rows, block)
 
 
 # ---- softmax

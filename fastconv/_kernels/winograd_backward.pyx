@@ -58,7 +58,7 @@ cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
     cdef int64_t part = chunk // args.panel_blocks, first_block = part * args.blocks // args.parts
     cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
-    cdef int64_t tiles = (args.depth + k.mr - 1) // k.mr
+    cdef int64_t tiles = ceil_div(args.depth, k.mr)
     cdef float *zero
     cdef float *sums = args.sums + part * MATRICES * args.depth * padded
     cdef fc_winograd_input source, gradient
