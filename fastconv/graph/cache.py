@@ -1,21 +1,8 @@
 """Programs by what they depend on: made once, kept while they are among the last used."""
 
-import os
-import threading
 from collections import OrderedDict
 
-
-class _Locks:
-    """What threads hold one at a time, in this process."""
-
-    def __init__(self):
-        # Making an entry. Reentrant: tracing a step may ask for shapes, which are entries, too.
-        self.making = threading.RLock()
-
-
-_locks = _Locks()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_locks.__init__)  # a thread that held one does not exist in the child
+from .locks import LOCKS
 
 
 class ProgramCache:
@@ -43,7 +30,7 @@ class ProgramCache:
         except KeyError:
             if make is None:
                 return None
-        with _locks.making:
+        with LOCKS.making:
             entry = self._entries.get(key)
             if entry is None:
                 entry = self._entries[key] = make()
@@ -56,7 +43,7 @@ class ProgramCache:
 
     def clear(self):
         """Forget everything."""
-        with _locks.making:
+        with LOCKS.making:
             self._entries.clear()
 
     def __len__(self):

@@ -4,8 +4,6 @@ graph -> passes -> hoisted constants -> plans -> MemoryPlan -> schedule -> Arena
 call at a time
 """
 
-import os
-import threading
 from collections import deque
 
 import numpy as np
@@ -17,27 +15,13 @@ from ..autograd.tensor import epoch
 from ..errors import ArgumentError, ShapeError
 from .constants import hoist, values_of, version, version_cells
 from .graph import Value
+from .locks import LOCKS
 from .memory import MemoryPlan
 from .passes import optimize
 from .report import report
 from .schedule import Host, phases, schedule
 
 MAX_ARENAS = 4  # idle ones kept for concurrent callers
-
-
-class _Locks:
-    """What threads hold one at a time, in this process."""
-
-    def __init__(self):
-        # Programs that update variables: two of them, for two batch sizes say, may share their variables.
-        self.writing = threading.Lock()
-        # Making constants anew: programs share them.
-        self.constants = threading.Lock()
-
-
-_locks = _Locks()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_locks.__init__)  # a thread that held one does not exist in the child
 
 
 class Program:
@@ -140,7 +124,7 @@ class Program:
         program = self._renewed or self
         if program._holds():
             return program
-        with _locks.constants:
+        with LOCKS.constants:
             program = self._renewed or self
             if not program._holds():
                 with config.precision(self._precision):
@@ -162,7 +146,7 @@ class Program:
             raise ArgumentError(f"this program takes {sorted(self.graph.inputs)}, got {sorted(arrays)}")
         if not self.graph.updates:
             return arena.run(arrays, self.fixed())
-        with _locks.writing:
+        with LOCKS.writing:
             try:
                 return arena.run(arrays, self.fixed())
             finally:
@@ -189,7 +173,7 @@ class Program:
         now = epoch()
         if now != self._epoch:
             if [cell[0] for cell in self._cells] != self._versions:
-                with _locks.constants:
+                with LOCKS.constants:
                     versions = [cell[0] for cell in self._cells]
                     self._fixed = self._make_constants()
                     self._versions = versions

@@ -8,7 +8,7 @@ import numpy as np
 from .. import shapes
 from .._kernels import pool as kernels
 from ..errors import ArgumentError
-from ..op import Case, Plan, Spec
+from ..op import Case, Op, Plan, Spec, register
 from ._checks import check_images
 
 
@@ -175,3 +175,22 @@ CASES = (
     case((1, 4, 40, 2), (2, 3), (2, 5)),
     case((1, 17, 16, 5), (17, 16), 1, "same"),  # 272 positions: more than a byte counts
 )
+
+
+def declare(name, kind, **details):
+    """Register a pooling of images, a `kind` of the kernels; `details` are what is its own, and the kernels know nothing of."""
+    return register(
+        Op(
+            name=name,
+            inputs=("x",),
+            outputs=("y",),
+            attrs=Attrs,
+            plan=lambda specs, attrs: plan(specs, attrs, kind),
+            plan_backward=lambda specs, attrs, needs: plan_backward(specs, attrs, kind),
+            differentiable=frozenset({"x"}),
+            cases=CASES,
+            flops=flops,
+            reduction=reads_per_pixel,
+            **details,
+        )
+    )

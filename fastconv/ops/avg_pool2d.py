@@ -3,9 +3,7 @@
 import numpy as np
 
 from ..autograd import apply
-from ..op import Op, register
 from . import _pooling
-from ._pooling import Attrs
 
 
 def infer(specs, attrs):
@@ -22,39 +20,21 @@ def reference(arrays, attrs):
     return {"y": _pooling.sums(x, attrs) / _counts(x.shape, attrs, x.dtype)}
 
 
+# y[o] is the mean of x over the window o, so dx[p] is the sum of dy[o] / count[o] over the windows o that cover p.
 def reference_backward(arrays, attrs, needs):
     x_shape, dy = arrays["x"].shape, arrays["dy"]
     share = dy / _counts(x_shape, attrs, dy.dtype)
     return {"dx": _pooling.spread(x_shape, attrs, lambda tap: share)}
 
 
-def plan(specs, attrs):
-    return _pooling.plan(specs, attrs, "average")
-
-
-# y[o] is the mean of x over the window o, so dx[p] is the sum of dy[o] / count[o] over the windows o that cover p.
-def plan_backward(specs, attrs, needs):
-    return _pooling.plan_backward(specs, attrs, "average")
-
-
-OP = register(
-    Op(
-        name="avg_pool2d",
-        inputs=("x",),
-        outputs=("y",),
-        attrs=Attrs,
-        infer=infer,
-        reference=reference,
-        reference_backward=reference_backward,
-        plan=plan,
-        plan_backward=plan_backward,
-        differentiable=frozenset({"x"}),
-        linear=("x",),
-        bfloat16=_pooling.bfloat16,
-        cases=_pooling.CASES,
-        flops=_pooling.flops,
-        reduction=_pooling.reads_per_pixel,
-    )
+OP = _pooling.declare(
+    "avg_pool2d",
+    "average",
+    infer=infer,
+    reference=reference,
+    reference_backward=reference_backward,
+    linear=("x",),
+    bfloat16=_pooling.bfloat16,
 )
 
 

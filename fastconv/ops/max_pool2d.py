@@ -6,9 +6,8 @@ The forward pass saves which position of the window won, so that the backward pa
 import numpy as np
 
 from ..autograd import apply
-from ..op import Op, Spec, register
+from ..op import Spec
 from . import _pooling
-from ._pooling import Attrs
 
 
 def infer(specs, attrs):
@@ -31,40 +30,22 @@ def reference(arrays, attrs):
     return {"y": y, "index": index.astype(_pooling.index_dtype(attrs))}
 
 
+# y[o] = x[index[o]], so dx[p] is the sum of dy[o] over the windows o whose index says p.
 def reference_backward(arrays, attrs, needs):
     index, dy = arrays["index"], arrays["dy"]
     return {"dx": _pooling.spread(arrays["x"].shape, attrs, lambda tap: np.where(index == tap, dy, 0))}
 
 
-def plan(specs, attrs):
-    return _pooling.plan(specs, attrs, "max")
-
-
-# y[o] = x[index[o]], so dx[p] is the sum of dy[o] over the windows o whose index says p.
-def plan_backward(specs, attrs, needs):
-    return _pooling.plan_backward(specs, attrs, "max")
-
-
-OP = register(
-    Op(
-        name="max_pool2d",
-        inputs=("x",),
-        outputs=("y",),
-        saved=("index",),
-        attrs=Attrs,
-        infer=infer,
-        reference=reference,
-        reference_backward=reference_backward,
-        plan=plan,
-        plan_inference=_pooling.plan_inference,
-        bfloat16=_pooling.bfloat16,
-        plan_backward=plan_backward,
-        keeps=lambda attrs, needs: ("index",),
-        differentiable=frozenset({"x"}),
-        cases=_pooling.CASES,
-        flops=_pooling.flops,
-        reduction=_pooling.reads_per_pixel,
-    )
+OP = _pooling.declare(
+    "max_pool2d",
+    "max",
+    infer=infer,
+    reference=reference,
+    reference_backward=reference_backward,
+    saved=("index",),
+    keeps=lambda attrs, needs: ("index",),
+    plan_inference=_pooling.plan_inference,
+    bfloat16=_pooling.bfloat16,
 )
 
 

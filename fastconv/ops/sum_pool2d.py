@@ -1,9 +1,7 @@
 """Sum pooling: the sum of each window, channel by channel; padding adds nothing."""
 
 from ..autograd import apply
-from ..op import Op, register
 from . import _pooling
-from ._pooling import Attrs
 
 
 def infer(specs, attrs):
@@ -14,36 +12,18 @@ def reference(arrays, attrs):
     return {"y": _pooling.sums(arrays["x"], attrs)}
 
 
+# y[o] is the sum of x over the window o, so dx[p] is the sum of dy[o] over the windows o that cover p.
 def reference_backward(arrays, attrs, needs):
     return {"dx": _pooling.spread(arrays["x"].shape, attrs, lambda tap: arrays["dy"])}
 
 
-def plan(specs, attrs):
-    return _pooling.plan(specs, attrs, "sum")
-
-
-# y[o] is the sum of x over the window o, so dx[p] is the sum of dy[o] over the windows o that cover p.
-def plan_backward(specs, attrs, needs):
-    return _pooling.plan_backward(specs, attrs, "sum")
-
-
-OP = register(
-    Op(
-        name="sum_pool2d",
-        inputs=("x",),
-        outputs=("y",),
-        attrs=Attrs,
-        infer=infer,
-        reference=reference,
-        reference_backward=reference_backward,
-        plan=plan,
-        plan_backward=plan_backward,
-        differentiable=frozenset({"x"}),
-        linear=("x",),
-        cases=_pooling.CASES,
-        flops=_pooling.flops,
-        reduction=_pooling.reads_per_pixel,
-    )
+OP = _pooling.declare(
+    "sum_pool2d",
+    "sum",
+    infer=infer,
+    reference=reference,
+    reference_backward=reference_backward,
+    linear=("x",),
 )
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fastconv.graph import ProgramCache
-from fastconv.graph.cache import _locks
+from fastconv.graph.locks import LOCKS
 
 
 def test_threads_that_want_one_entry_make_it_once():
@@ -69,7 +69,7 @@ def test_copies_start_with_nothing():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_child_does_not_wait_for_a_thread_of_its_parent():
-    with _locks.making:
+    with LOCKS.making:
         child = os.fork()
         if child == 0:
             thread = threading.Thread(target=ProgramCache(2).get, args=("key", lambda: 1), daemon=True)

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...op import Op, Spec
-from ...ops._convolution import geometry
-from ...ops.conv2d.algorithm import choose
+from ...ops.conv2d.call import call_of
 from ...ops.getitem import Slice
 from ...ops.transpose import TRANSPOSE
 from ...ops.transpose import Attrs as Axes
@@ -77,7 +76,7 @@ def _rewrite(rewriter, conv):
     shape = tuple(x.shape[axis] for axis in (0, *axes))
     height, width, _, outputs = kernel.shape
     spec = Spec((height * blocks.size[0], width * blocks.size[1], shape[-1], outputs), kernel.spec.dtype)
-    if choose(shape[-1], outputs, geometry(shape, spec.shape, attrs), attrs) != "shallow":
+    if call_of({"x": Spec(shape), "kernel": spec}, attrs).algorithm != "shallow":
         return
     made, kernel = constant_node(UNFOLD, blocks, spec, f"{kernel.name}.unfolded", kernel=kernel)
     nodes = [made]
