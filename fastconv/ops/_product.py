@@ -1,7 +1,7 @@
-"""Plans of matrix products in all four transpositions, for matmul and dense."""
+"""Plans of matrix products: in all four transpositions for matmul, by a constant matrix for dense and convolutions."""
 
 from .._kernels import gemm
-from ..op import Plan
+from ..op import Epilogue, Plan
 from . import _amx
 from ._packing import in_every_run, matrix_strides, pack
 from ._pairs import multiplies_pairs, rounded
@@ -46,6 +46,25 @@ def plan_product(a, b, y, m, k, n, *, transpose_a=False, transpose_b=False, batc
     a, rounding = rounded(a, m * k * (batches if a_batched else 1), pairs)
     step = gemm.product(a, name, None, None, y, a_row=k, packed_batch=packed_batch, pairs=pairs, **common)
     return in_turn(side_by_side(packing, rounding), Plan(phases=((step,),)))
+
+
+def plan_layer(
+    a, b, y, m, k, n, *, bias=None, residual=None, epilogue=Epilogue(), transpose=False, stored=False, terms=0
+):
+    """Return the plan of y (m, n) = activation(a op(b) + residual + bias) with a constant b, packed once.
+
+    `stored`: a is bfloat16 already. `terms`: of `_amx.terms`, where the tile unit shall do it.
+    """
+    finish = {"bias": bias, "residual": residual, "epilogue": epilogue, "y_row": epilogue.pitch or n}
+    if terms:
+        right, rounding = _amx.pack_right(b, k, n, terms, transpose=transpose), Plan()
+        step, packing = _amx.product(a, right, y, k, n, terms=terms, rows=m, **finish), right.plan
+    else:
+        pairs = multiplies_pairs(k, stored)
+        name, packing = pack_right(b, k, n, transpose=transpose, pairs=pairs)
+        a, rounding = rounded(a, m * k, pairs and not stored)
+        step = gemm.product(a, name, y=y, rows=m, depth=k, columns=n, a_row=k, pairs=pairs, **finish)
+    return in_turn(packing, rounding, Plan(phases=((step,),), inplace={y: residual} if residual else {}))
 
 
 def pack_right(b, k, n, *, transpose=False, batches=1, pairs=False):

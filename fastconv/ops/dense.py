@@ -20,9 +20,8 @@ from ._epilogue import (
     finish,
     plan_epilogue_backward,
 )
-from ._pairs import is_stored, multiplies_pairs, rounded
-from ._plans import in_turn
-from ._product import pack_right
+from ._pairs import is_stored
+from ._product import plan_layer
 
 
 class Attrs(NamedTuple):
@@ -74,33 +73,19 @@ def _rows(x):
 
 
 def plan(specs, attrs):
-    x, (inputs, units) = specs["x"], specs["kernel"].shape
-    bias, residual = (name if name in specs else None for name in ("bias", "residual"))
-    inplace = {"y": "residual"} if residual else {}
-    if terms := _amx.terms(inputs, units):
-        right = _amx.pack_right("kernel", inputs, units, terms)
-        operands = dict(rows=_rows(x), bias=bias, residual=residual, epilogue=attrs.epilogue)
-        step = _amx.product("x", right, "y", inputs, units, terms=terms, **operands)
-        return in_turn(right.plan, Plan(phases=((step,),), inplace=inplace))
-    stored = is_stored(specs, "x")
-    pairs = multiplies_pairs(inputs, stored)
-    packed, packing = pack_right("kernel", inputs, units, pairs=pairs)
-    a, rounding = rounded("x", x.size, pairs and not stored)
-    step = gemm.product(
-        a,
-        packed,
-        bias,
-        residual,
+    (inputs, units), names = specs["kernel"].shape, ("bias", "residual")
+    return plan_layer(
+        "x",
+        "kernel",
         "y",
-        rows=_rows(x),
-        depth=inputs,
-        columns=units,
-        a_row=inputs,
-        y_row=units,
+        _rows(specs["x"]),
+        inputs,
+        units,
         epilogue=attrs.epilogue,
-        pairs=pairs,
+        stored=is_stored(specs, "x"),
+        terms=_amx.terms(inputs, units),
+        **{name: name for name in names if name in specs},
     )
-    return in_turn(packing, rounding, Plan(phases=((step,),), inplace=inplace))
 
 
 def bfloat16(specs, attrs):
@@ -117,18 +102,9 @@ def plan_backward(specs, attrs, needs):
     rows = _rows(x)
     dz, epilogue = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     plans = []
-    if "x" in needs and (terms := _amx.terms(units, inputs)):
-        right = _amx.pack_right("kernel", units, inputs, terms, transpose=True)
-        step = _amx.product(dz, right, "dx", units, inputs, terms=terms, rows=rows)
-        plans.append(in_turn(right.plan, Plan(phases=((step,),))))
-    elif "x" in needs:
-        pairs = multiplies_pairs(units)
-        name, packing = pack_right("kernel", units, inputs, transpose=True, pairs=pairs)
-        a, rounding = rounded(dz, rows * units, pairs)
-        step = gemm.product(
-            a, name, None, None, "dx", rows=rows, depth=units, columns=inputs, a_row=units, y_row=inputs, pairs=pairs
-        )
-        plans.append(in_turn(packing, rounding, Plan(phases=((step,),))))
+    if "x" in needs:
+        terms = _amx.terms(units, inputs)
+        plans.append(plan_layer(dz, "kernel", "dx", rows, units, inputs, transpose=True, terms=terms))
     if "kernel" in needs and (terms := _amx.terms(rows, units)):
         plans.append(_amx.plan_product("x", dz, "dkernel", inputs, rows, units, terms, transpose_a=True))
     elif "kernel" in needs:
