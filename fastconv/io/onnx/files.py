@@ -1,5 +1,6 @@
 """A path, bytes or an open file to a model, or to a sentence that says what else it is."""
 
+import io
 import os
 import stat
 
@@ -68,11 +69,13 @@ def load_model(source):
             raise ModelFormatError(f"{name} is not a regular file")
         data, folder = map_file(name), Folder(os.path.dirname(os.path.abspath(name)))
     elif hasattr(source, "read"):
-        data, name = source.read(), getattr(source, "name", "the file")
+        name = getattr(source, "name", "the file")
+        data = None if isinstance(source, io.TextIOBase) else source.read()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise ArgumentError(f"{name} is open as text: open it with mode 'rb'")
     else:
-        raise ArgumentError(f"a model is a path, bytes or a binary file, got {type(source).__name__}")
+        hint = ": give its SerializeToString()" if hasattr(source, "SerializeToString") else ""
+        raise ArgumentError(f"a model is a path, bytes or a binary file, got {type(source).__name__}{hint}")
     if name == "the data" and _is_path(source):
         raise ModelFormatError(f"the data is a path, {bytes(source)!r}, not a model: give the path as a str")
     refuse_foreign(bytes(data[:64]), name)

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from ... import ops
 from ...autograd import SYMBOLIC, Symbol, Tensor, no_grad, symbol, using
-from ...errors import ArgumentError, NotBuiltError, ShapeError, UnsupportedOpError
+from ...errors import ArgumentError, FastconvError, NotBuiltError, ShapeError, UnsupportedOpError
 from ...layers import Layer
 from ...layers.context import context
 from ...layers.node import is_shape
 from ...layers.serialization import builtin
 from ...models import Model
+from ...models.data import is_stream
 from ...models.saving import from_parts, to_parts
 from ...op import Spec
 from .files import load_model
@@ -32,7 +34,8 @@ def load(path, outputs=None, input_shape=None, name=None):
     """Load an ONNX file as a `Model` that can be summarised, used, trained further and saved.
 
     Inputs and outputs are laid out as in the file: NCHW, as a rule. Batch normalisation and dropout work as in inference, also
-    while the model is trained.
+    while the model is trained. A file that is made for one size of the batch, as many are for 1, takes any: it runs for one
+    such batch after the other.
 
     Parameters
     ----------
@@ -50,8 +53,11 @@ def load(path, outputs=None, input_shape=None, name=None):
 
     Raises
     ------
+    FileNotFoundError
     ModelFormatError, UnsupportedOpError
         When the file is damaged or foreign, or needs operators that are not there: all of them are named.
+    ArgumentError, ShapeError
+        When there is no input or output of a name, or the network does not take the `input_shape`.
 
     Examples
     --------
@@ -60,13 +66,12 @@ def load(path, outputs=None, input_shape=None, name=None):
     >>> body = fastconv.onnx.load("squeezenet1.1.onnx", outputs=["squeezenet0_concat7"])   # doctest: +SKIP
     >>> head = [body, layers.GlobalAveragePooling2D(data_format="channels_first"), layers.Dense(2)]   # doctest: +SKIP
     """
+    if outputs is not None:
+        outputs = [outputs] if isinstance(outputs, str) else outputs
+        if not (isinstance(outputs, (list, tuple)) and outputs and all(isinstance(value, str) for value in outputs)):
+            raise ArgumentError(f"outputs must be names of values in the file, at least one, or None; got {outputs!r}")
     proto, folder = load_model(path)
-    model = OnnxModel(
-        proto,
-        folder,
-        [outputs] if isinstance(outputs, str) else outputs and list(outputs),
-        name=name or _plain(proto.graph.name),
-    )
+    model = OnnxModel(proto, folder, outputs and list(outputs), name=name or _plain(proto.graph.name))
     names = [value.name for value in model.network.inputs]
     for unknown in input_shape if isinstance(input_shape, dict) else ():
         if unknown not in names:
@@ -75,6 +80,11 @@ def load(path, outputs=None, input_shape=None, name=None):
     if not any(map(_is_open, shapes)):
         model.build(shapes if len(shapes) > 1 else shapes[0])
     return model
+
+
+def _fits(shape, declared):
+    """Tell whether a shape is a declared one, but for the batch."""
+    return len(shape) == len(declared) and all(m in (n, None) for n, m in zip(shape[1:], declared[1:], strict=True))
 
 
 def _is_open(shape):
@@ -86,9 +96,19 @@ def _plain(name):
     return name.replace("/", ".").strip(".") or None
 
 
-def _common(first, second):
+def common_shape(first, second):
     """Return the shape of a value, from its shapes for two sizes of the batch: a dimension that differs depends on it."""
     return tuple(m if m == n else None for m, n in zip(first, second, strict=True))
+
+
+def _grows(first, second, batch):
+    """Tell whether the values of two walks, for `batch` samples and one more, have a first axis that grows with them."""
+    for name, one in first.items():
+        if getattr(one, "stored", None) is not None:
+            m, n = one.shape, second[name].shape
+            if m[1:] != n[1:] or not m or m[0] * (batch + 1) != n[0] * batch:
+                return False
+    return True
 
 
 class OnnxOperator(Layer):
@@ -113,6 +133,7 @@ class OnnxModel(Model):
         super().__init__(name=name, trainable=trainable)
         self._class_name = "OnnxModel"
         self.network = Network(proto, folder, outputs, self._make_weight, stubs)
+        self.fixed_batch = None  # how many samples the file is made for, once that is known to be so
         taken = {}
         self.operators = []
         for node in self.network.nodes:
@@ -174,12 +195,35 @@ class OnnxModel(Model):
 
     def build(self, input_shape):
         """Make the weights, for inputs of this shape or list of shapes, batch first."""
-        shapes = [input_shape] if is_shape(input_shape) else list(input_shape)
-        first, second = (self._shapes_for(shapes, batch) for batch in (2, 3))
+        first, second = self.walk_twice([input_shape] if is_shape(input_shape) else list(input_shape))
         for node, layer in zip(self.network.nodes, self.operators, strict=True):
             if getattr(first.get(node.output[0]), "stored", None) is not None:
-                layer._shape = _common(first[node.output[0]].shape, second[node.output[0]].shape)
+                layer._shape = common_shape(first[node.output[0]].shape, second[node.output[0]].shape)
         self._remember_shape(input_shape)
+
+    def walk_twice(self, shapes):
+        """Return the values, shapes only, for two sizes of the batch: the same ones, if the file is made for one size.
+
+        The first dimension that the file declares is often that of the example which was exported. It binds where the network
+        does not run for another one, or somewhere makes something else of its batch than a first axis that grows with it.
+        """
+        batch = self._declared_batch()
+        if batch is None:
+            return self._shapes_for(shapes, 2), self._shapes_for(shapes, 3)
+        shapes = [(None, *shape[1:]) for shape in shapes]
+        first = self._shapes_for(shapes, batch)
+        try:
+            second = self._shapes_for(shapes, batch + 1)
+        except FastconvError:
+            second = None
+        if second is not None and _grows(first, second, batch):
+            return first, second
+        self.fixed_batch = batch
+        return first, first
+
+    def _declared_batch(self):
+        declared = {shape[0] for shape in map(self.declared_shape, self.network.inputs) if shape}
+        return declared.pop() if len(declared) == 1 else None
 
     def _shapes_for(self, shapes, batch):
         """Return the values, shapes only, for inputs whose unknown first dimension is `batch`."""
@@ -190,29 +234,81 @@ class OnnxModel(Model):
     def _walk(self, tensors):
         if len(tensors) != len(self.network.inputs):
             raise ArgumentError(f"{self._title()} takes {self.input_names}, got {len(tensors)} inputs")
-        feeds = {}
+        feeds, unlike = {}, None
         for value, tensor in zip(self.network.inputs, tensors, strict=True):
+            declared = self.declared_shape(value)
+            if declared is not None and not _fits(tensor.shape, declared):
+                unlike = f"{self._title()} takes {value.name!r} of shape {declared}, got {tensor.shape}"
+                if tensor.ndim != len(declared):
+                    raise ShapeError(unlike)
             operand, dtype = Operand(tensor), element_type(value)
             feeds[value.name] = operand if operand.dtype == dtype else cast(operand, dtype)
-        return self.network(feeds)
+        try:
+            return self.network(feeds)
+        except FastconvError as error:
+            if unlike is None:
+                raise
+            # Other sizes than the file's are fine where the network takes them. This one does not.
+            raise ShapeError(f"{unlike}: {error}") from error
 
     def call(self, inputs):
         """Run the network on a tensor, a list of them, or a dict by the names of the inputs."""
         if isinstance(inputs, dict):
+            unknown = [name for name in inputs if name not in self.input_names]
+            missing = [name for name in self.input_names if name not in inputs]
+            if unknown or missing:
+                raise ArgumentError(f"{self._title()} takes {self.input_names}, got {list(inputs)}")
             inputs = [inputs[name] for name in self.input_names]
         inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         if any(None in tensor.shape for tensor in inputs):  # part of a layer graph: only shapes are wanted
-            first, second = (self._shapes_for([tensor.shape for tensor in inputs], batch) for batch in (2, 3))
-            results = [symbol(_common(first[name].shape, second[name].shape)) for name in self.output_names]
-            return results[0] if len(results) == 1 else results
+            first, second = self.walk_twice([tensor.shape for tensor in inputs])
+            results = [symbol(self._result_shape(name, first, second)) for name in self.output_names]
+        elif self.fixed_batch is None or {tensor.shape[0] for tensor in inputs} == {self.fixed_batch}:
+            results = self._results(inputs)
+        else:
+            results = self._results_in_turn(inputs)
+        return results[0] if len(results) == 1 else results
+
+    def _results(self, inputs):
         values, late = self._walk(inputs)
         if late:
             raise UnsupportedOpError(
                 f"{self._title()}: {self.network.title(late[0])} has a shape that depends on data; "
                 "run such networks by fastconv.InferenceSession, or cut them by fastconv.onnx.load(..., outputs=[...])"
             )
-        results = [values[name].tensor() for name in self.output_names]
-        return results[0] if len(results) == 1 else results
+        return [values[name].tensor() for name in self.output_names]
+
+    def _results_in_turn(self, inputs):
+        """Return the results for any number of samples, of one batch of the file's size after the other; the last is filled."""
+        step, count, parts = self.fixed_batch, inputs[0].shape[0], []
+        for start in range(0, max(count, 1), step):
+            batch = [tensor[start : start + step] for tensor in inputs]
+            rest = step - batch[0].shape[0]
+            if rest:
+                batch = [ops.pad(tensor, ((0, rest), *((0, 0),) * (tensor.ndim - 1))) for tensor in batch]
+            parts.append(self._results(batch))
+        for name, result in zip(self.output_names, parts[0], strict=True):
+            self._check_result(name, result.shape)
+        return [ops.concatenate(results, axis=0)[:count] for results in zip(*parts, strict=True)]
+
+    def predict(self, x, batch_size=None, *args, **kwargs):
+        """Return the outputs for a data set, see `Model.predict`; by default in batches of the file's size, if it has one."""
+        if batch_size is None and not is_stream(x):
+            batch_size = self.fixed_batch if self.built else self._declared_batch()
+        return super().predict(x, batch_size, *args, **kwargs)
+
+    def _result_shape(self, name, first, second):
+        if self.fixed_batch is None:
+            return common_shape(first[name].shape, second[name].shape)
+        self._check_result(name, first[name].shape)
+        return (None, *first[name].shape[1:])
+
+    def _check_result(self, name, shape):
+        if shape[:1] != (self.fixed_batch,):
+            raise ShapeError(
+                f"{self._title()}: the file is made for {self.fixed_batch} samples at once, and its output {name!r} of shape "
+                f"{shape} has no row for each: give it that many, or cut it by fastconv.onnx.load(..., outputs=[...])"
+            )
 
     # ---- configuration
 

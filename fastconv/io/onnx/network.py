@@ -4,6 +4,7 @@ The same walk runs at once on arrays, records on the tape, or is traced into a p
 does not depend on the inputs' values, as the arithmetic on shapes that exporters write, is computed with NumPy on the way.
 """
 
+import difflib
 import functools
 from dataclasses import replace
 
@@ -79,7 +80,10 @@ class Network:
         made = {name for node in graph.node for name in node.output}
         for name in self.output_names:
             if name not in made and name not in self.constants and name not in {v.name for v in graph.input}:
-                raise ModelFormatError(f"output {name!r} is made by no node of the network")
+                like = difflib.get_close_matches(name, made, 3) or [n.output[0] for n in graph.node[-3:]]
+                raise ModelFormatError(
+                    f"output {name!r} is made by no node of the network; there is {', '.join(map(repr, like))} among others"
+                )
         self.read = set(self.output_names)
         self.nodes = []
         for node in reversed(graph.node):

@@ -7,6 +7,7 @@ import numpy as np
 from ...errors import NotBuiltError, UnsupportedOpError
 from ...layers.node import is_shape
 from . import proto
+from .model import common_shape
 from .tensors import from_array, value_info
 
 
@@ -77,8 +78,8 @@ def _outputs(model):
         if not model.built:
             raise NotBuiltError(f"{model._title()}: the shapes of {cut} are not known yet; call the model once")
         shapes = [model.input_shape] if is_shape(model.input_shape) else list(model.input_shape)
-        first, second = (model._shapes_for(shapes, batch) for batch in (2, 3))
+        first, second = model.walk_twice(shapes)
         for name in cut:
-            shape = [m if m == n else None for m, n in zip(first[name].shape, second[name].shape, strict=True)]
+            shape = common_shape(first[name].shape, second[name].shape)
             known[name] = value_info(name, shape, first[name].dtype)
     return [known[name] for name in model.network.output_names]

@@ -11,6 +11,7 @@ import pytest
 from fastconv import errors, storage
 from fastconv.io.onnx import proto
 from fastconv.io.onnx.files import load_model
+from tests.io.onnx import small
 
 MODEL = proto.Model(ir_version=8, graph=proto.Graph(name="g"), opset_import=[proto.OperatorSetId(version=17)])
 
@@ -26,10 +27,21 @@ def test_sources(tmp_path):
         assert load_model(source) == (MODEL, None)
     with open(path, "rb") as file:
         assert load_model(file)[0] == MODEL
-    with open(path, encoding="latin-1") as file, pytest.raises(errors.ArgumentError, match="mode 'rb'"):
-        load_model(file)
+    path.write_bytes(small.classifier())  # which is no text in ASCII
+    for encoding in ("latin-1", "ascii"):
+        with open(path, encoding=encoding) as file, pytest.raises(errors.ArgumentError, match="mode 'rb'"):
+            load_model(file)
     with pytest.raises(errors.ArgumentError, match="got int"):
         load_model(3)
+
+
+def test_a_message_of_the_onnx_package():
+    class Message:
+        def SerializeToString(self):
+            raise AssertionError
+
+    with pytest.raises(errors.ArgumentError, match=r"got Message: give its SerializeToString\(\)"):
+        load_model(Message())
 
 
 def test_bytes_that_are_a_path(tmp_path):

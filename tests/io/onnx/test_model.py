@@ -7,7 +7,7 @@ import pytest
 
 import fastconv
 from fastconv import models
-from fastconv.errors import NotBuiltError
+from fastconv.errors import ArgumentError, ModelFormatError, NotBuiltError, ShapeError
 from tests.io.onnx import small
 
 
@@ -84,3 +84,96 @@ def test_pickles(tmp_path):
     model = fastconv.onnx.load(tmp_path / "m.onnx")  # a file is mapped, not read
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(images(2), verbose=0), model.predict(images(2), verbose=0))
+
+
+# ---- files that are made for one size of the batch
+
+
+def boxes(batch, per_sample=True):
+    """Return the bytes of a network of (batch, 4, 3) whose Reshape holds the batch; rows of boxes, or one for them all."""
+    shape = np.array([batch if per_sample else 1, -1, 2])
+    nodes = [
+        small.node("Mul", "x w", "z"),
+        small.node("Reshape", "z shape", "r"),
+        small.node("Softmax", "r", "y", axis=-1),
+    ]
+    out = small.value("y", [batch, 6, 2] if per_sample else [1, 6 * batch, 2])
+    weights = {"shape": shape, "w": np.array([1, 2, 3], "float32")}
+    return small.model(nodes, [small.value("x", [batch, 4, 3])], [out], weights)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_a_file_for_one_size_of_the_batch_takes_any(tmp_path, batch, reloaded):
+    model, session = fastconv.onnx.load(boxes(batch)), fastconv.InferenceSession(boxes(batch))
+    if reloaded:
+        model.save(tmp_path / "m.fastconv")
+        model = models.load_model(tmp_path / "m.fastconv")
+    assert model.fixed_batch == batch and model.output_shape == (None, 6, 2)
+    x = np.random.default_rng(0).random((5, 4, 3), np.float32)
+    filled = np.concatenate([x, np.zeros((4, 4, 3), np.float32)])
+    parts = [session.run(None, {"x": filled[i : i + batch]})[0] for i in range(0, 5, batch)]
+    wanted = np.concatenate(parts)[:5]
+    np.testing.assert_array_equal(model.predict(x, verbose=0), wanted)
+    np.testing.assert_array_equal(model.predict(x, batch_size=5, verbose=0), wanted)
+    np.testing.assert_allclose(model(x).numpy(), wanted, rtol=1e-6)
+    assert model(x[:0]).shape == (0, 6, 2)
+    again = models.Sequential([model, fastconv.layers.Flatten(), fastconv.layers.Dense(2)])
+    again.compile("sgd", "mse")
+    again.fit(x, np.zeros((5, 2)), batch_size=4, verbose=0)
+    assert again.predict(x, verbose=0).shape == (5, 2)
+
+
+def test_a_file_that_would_mix_samples_says_so():
+    model = fastconv.onnx.load(boxes(2, per_sample=False))
+    x = np.ones((3, 4, 3), "float32")
+    assert model(x[:2]).shape == (1, 12, 2)
+    for call in (model, lambda x: model.predict(x, verbose=0)):
+        with pytest.raises(
+            ShapeError, match="made for 2 samples at once, and its output 'y' of shape .* no row for each"
+        ):
+            call(x)
+
+
+def test_a_declared_batch_does_not_bind_a_network_that_takes_others():
+    nodes = [small.node("Relu", "x", "r"), small.node("Flatten", "r", "y")]
+    text = small.model(nodes, [small.value("x", [1, 2, 3])], [small.value("y", [1, 6])])
+    model = fastconv.onnx.load(text)
+    assert model.fixed_batch is None and model.output_shape == (None, 6)
+    assert model(np.ones((4, 2, 3), "float32")).shape == (4, 6)
+
+
+# ---- what it says
+
+
+@pytest.mark.parametrize("outputs", [[], 5, [5], [None]])
+def test_outputs_that_are_no_names(outputs):
+    with pytest.raises(ArgumentError, match="outputs must be names"):
+        fastconv.onnx.load(small.classifier(), outputs=outputs)
+
+
+def test_unknown_outputs_name_what_is_like_them():
+    with pytest.raises(ModelFormatError, match="output 'c22' is made by no node of the network; there is 'c2' among"):
+        fastconv.onnx.load(small.classifier(), outputs="c22")
+    with pytest.raises(ModelFormatError, match="there is 'f', 'z', 'y' among others"):
+        fastconv.onnx.load(small.classifier(), outputs="squeezenet0_concat7")
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8, 3), (2, 3, 8), (2, 4, 8, 8)])
+def test_inputs_of_another_shape_are_told_the_file_s(model, shape):
+    with pytest.raises(ShapeError, match=r"takes 'x' of shape \(None, 3, 8, 8\), got "):
+        model(np.ones(shape, "float32"))
+    with pytest.raises(ShapeError, match=r"takes 'x' of shape \(None, 3, 8, 8\), got "):
+        fastconv.onnx.load(small.classifier(), input_shape=shape)
+
+
+def test_other_sizes_are_fine_where_the_network_takes_them(model):
+    assert model(np.ones((2, 3, 12, 10), "float32")).shape == (2, 5)
+
+
+def test_a_dict_of_inputs_has_their_names(model):
+    x = images(2)
+    np.testing.assert_array_equal(model({"x": x}).numpy(), model(x).numpy())
+    for wrong in ({"y": x}, {"x": x, "y": x}):
+        with pytest.raises(ArgumentError, match=r"takes \['x'\], got "):
+            model(wrong)

@@ -61,6 +61,20 @@ def test_outputs_are_those_of_onnxruntime(real, name):
             np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * largest)
 
 
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("ppocr")])
+def test_a_model_takes_any_number_of_samples(real, name):
+    """Many files are made for a batch of 1, and some of their networks would make one result of several samples."""
+    path, sizes = real(f"models/{name}.onnx"), MODELS[name][0][1:]
+    model = fastconv.onnx.load(path, input_shape=(None, 3, *sizes) if sizes else None)
+    x = np.random.default_rng(0).standard_normal((3, *model.input_shape[1:])).astype(np.float32)
+    session = fastconv.InferenceSession(path)
+    names = [argument.name for argument in session.get_inputs()]
+    alone = [session.run(None, {names[0]: x[i : i + 1]}) for i in range(3)]
+    found = model.predict(x, verbose=0)
+    for i, y in enumerate(found if isinstance(found, list) else [found]):
+        np.testing.assert_array_equal(y, np.concatenate([results[i] for results in alone]))
+
+
 @pytest.mark.parametrize("name", ["separable_conv_model_ch_last", "tiny_unet_ch_last"])
 def test_operators_of_other_tools_are_named(real, name):
     with pytest.raises(UnsupportedOpError, match=r"qonnx.custom_op.channels_last Conv .*'Conv_0'") as caught:
