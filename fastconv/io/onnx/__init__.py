@@ -10,6 +10,7 @@
 `check`        `check`: names, order, operators and sizes, before anything runs
 `attributes`   which attributes an operator has
 `network`      `Network`: the walk over the nodes, on Tensors
+`arguments`    what a network takes and gives, as ONNX Runtime tells it
 `operand`      what the walk hands on: constants, and tensors in a lazy order of axes
 `operators`    what each operator computes, a file for each family
 `host`         NumPy functions as operations of a graph
@@ -30,6 +31,9 @@ __getattr__, __dir__, __all__ = attach(
         "load_model": ".files",
         "Network": ".network",
         "Operand": ".operand",
+        "NodeArg": ".arguments",
+        "input_of": ".arguments",
+        "outputs_of": ".arguments",
         "element_type": ".tensors",
     },
 )

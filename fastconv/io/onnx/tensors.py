@@ -187,8 +187,13 @@ def from_array(array, name=""):
 def element_type(value):
     """Return the NumPy dtype of an input or output (a proto.ValueInfo) that is a tensor."""
     tensor = value.type and value.type.tensor_type
-    if not tensor or tensor.elem_type not in DTYPES:
-        raise UnsupportedOpError(f"{value.name!r} is no tensor of a type that NumPy holds")
+    if not tensor or tensor.elem_type == proto.UNDEFINED:
+        raise ModelFormatError(f"{value.name!r} has no type in the file, which every input needs")
+    if tensor.elem_type not in DTYPES:
+        kind = proto.DATA_TYPES.get(tensor.elem_type, tensor.elem_type)
+        raise UnsupportedOpError(
+            f"{value.name!r} is a tensor of {kind}, which NumPy does not hold: export it as float32"
+        )
     return np.dtype(DTYPES[tensor.elem_type].name)
 
 

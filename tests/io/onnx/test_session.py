@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv.errors import ArgumentError, DTypeError, ShapeError
+from fastconv.errors import ArgumentError, ConfigError, DTypeError, ModelFormatError, ShapeError, UnsupportedOpError
+from fastconv.io.onnx import proto
 from tests.io.onnx import small
 
 
@@ -182,9 +183,128 @@ def test_integers_that_do_not_fit_are_refused():
         session.run(None, {"x": np.array([1, 256])})
 
 
-def test_a_misspelt_option_is_refused():
+@pytest.mark.parametrize("kind", ["SessionOptions", "RunOptions"])
+def test_options_have_the_names_and_defaults_of_onnxruntime(kind):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed (pip install onnxruntime)")
+    ours, theirs = getattr(fastconv, kind)(), getattr(onnxruntime, kind)()
+    names = {name for name in dir(ours) if not name.startswith("_")} - {"precision"}
+    assert len(names) > 5
+    for name in names:
+        default = getattr(theirs, name)
+        assert callable(default) or getattr(ours, name) == getattr(default, "value", default), name
+
+
+def test_options_that_cannot_be_are_refused_before_the_file_is_read():
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed (pip install onnxruntime)")
+    for name, value in (("intra_op_num_threads", -1), ("intra_op_num_threads", "2"), ("precision", "low")):
+        options = fastconv.SessionOptions()
+        setattr(options, name, value)
+        with pytest.raises((ArgumentError, ConfigError), match="threads must be|precision must be"):
+            fastconv.InferenceSession(b"no model", options)
+    for options in (onnxruntime.SessionOptions(), {}, 2):
+        with pytest.raises(ArgumentError, match="must be a fastconv.SessionOptions"):
+            fastconv.InferenceSession(b"no model", options)
+    for providers in ([5], [()], [None], [{"CPUExecutionProvider": {}}]):
+        with pytest.raises(ArgumentError, match="providers must be names, or pairs"):
+            fastconv.InferenceSession(b"no model", providers=providers)
     with pytest.raises(AttributeError):
         fastconv.SessionOptions().intra_op_num_thread = 3
+
+
+def test_files_that_options_ask_for_and_nobody_writes_are_told(tmp_path):
+    options = fastconv.SessionOptions()
+    options.enable_profiling, options.optimized_model_filepath = True, str(tmp_path / "m.onnx")
+    with pytest.warns(UserWarning) as caught:
+        fastconv.InferenceSession(small.classifier(), options)
+    assert sorted(str(w.message).split()[0] for w in caught) == ["enable_profiling", "nothing"]
+    assert {w.filename for w in caught} == {__file__}
+
+
+def test_entries_and_settings_of_a_run(session):
+    options, run_options = fastconv.SessionOptions(), fastconv.RunOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert run_options.get_run_config_entry("memory.enable_memory_arena_shrinkage") == "cpu:0"
+    with pytest.raises(ArgumentError, match="no config entry 'a' was added; there is 'session.intra"):
+        options.get_session_config_entry("a")
+    x = images(1)
+    np.testing.assert_array_equal(session.run(None, {"x": x}, run_options)[0], session.run(None, {"x": x})[0])
+    assert session.get_provider_options() == {"CPUExecutionProvider": {}} and fastconv.get_device() == "CPU"
+    fastconv.set_default_logger_severity(3)
+
+
+def test_open_dimensions_get_sizes_by_name():
+    options = fastconv.SessionOptions()
+    options.add_free_dimension_override_by_name("N", np.int64(2))
+    session = fastconv.InferenceSession(small.classifier(), options)
+    assert session.get_inputs()[0].shape == [2, 3, 8, 8] and session.get_outputs()[0].shape == [2, 5]
+    assert session.run(None, {"x": images(2)})[0].shape == (2, 5)
+    with pytest.raises(ShapeError, match=r"takes shape \[2, 3, 8, 8\]"):
+        session.run(None, {"x": images(3)})
+    for size in (-1, "2", 2.5, True):
+        with pytest.raises(ArgumentError, match="the size of dimension 'N'"):
+            options.add_free_dimension_override_by_name("N", size)
+
+
+# ---- outputs of which the file says no more than the name
+
+
+def untyped(nodes, inputs, outputs, weights=None):
+    return small.model(nodes, inputs, [proto.ValueInfo(name=name) for name in outputs], weights)
+
+
+def test_outputs_without_a_type_are_described_as_onnxruntime_does():
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed (pip install onnxruntime)")
+    nodes = [
+        small.node("Conv", "x w", "c", kernel_shape=[3, 3]),
+        small.node("Shape", "c", "s"),
+        small.node("GlobalAveragePool", "c", "g"),
+        small.node("Flatten", "g", "f"),
+        small.node("ArgMax", "f", "i", axis=1),
+        small.node("Cast", "f", "h", to=10),
+    ]
+    data = untyped(
+        nodes,
+        [small.value("x", ["N", 3, "H", 9])],
+        ["f", "c", "s", "i", "h", "w"],
+        {"w": np.ones((4, 3, 3, 3), "float32")},
+    )
+    ours, theirs = fastconv.InferenceSession(data), onnxruntime.InferenceSession(data)
+    for a, b in zip(ours.get_outputs(), theirs.get_outputs(), strict=True):
+        # ONNX Runtime makes up names for sizes that it cannot tell.
+        shape = [None if isinstance(n, str) and n.startswith("unk__") else n for n in b.shape]
+        assert (a.name, a.type) == (b.name, b.type) and a.shape == (["N", 4, None, 7] if a.name == "c" else shape)
+    x = np.random.default_rng(0).random((2, 3, 11, 9), np.float32)
+    for a, b in zip(ours.run(None, {"x": x}), theirs.run(None, {"x": x}), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "nodes", "output"),
+    [
+        ([small.value("x", None)], [small.node("Relu", "x", "y")], "y"),
+        ([small.value("x", ["N", 4])], [small.node("NonZero", "x", "y")], "y"),
+        ([small.value("x", ["N", 4])], [small.node("NonZero", "x", "z"), small.node("Cast", "z", "y", to=1)], "y"),
+        ([small.value("x", [1, "C", 5])], [small.node("Reshape", "x s", "y")], "y"),
+    ],
+)
+def test_outputs_that_depend_on_data_have_no_type(inputs, nodes, output):
+    session = fastconv.InferenceSession(untyped(nodes, inputs, [output], {"s": np.array([2, 5])}))
+    assert session.get_outputs() == [("y", None, None)]
+    shape = {None: (3,), "N": (2, 4), 1: (1, 2, 5)}[session.get_inputs()[0].shape and session.get_inputs()[0].shape[0]]
+    assert len(session.run(None, {"x": np.ones(shape, "float32")})) == 1
+
+
+def test_inputs_need_a_type_that_there_is():
+    nodes, outputs = [small.node("Relu", "x", "y")], [small.value("y", [2])]
+    with pytest.raises(ModelFormatError, match="'x' has no type in the file"):
+        fastconv.InferenceSession(small.model(nodes, [proto.ValueInfo(name="x")], outputs))
+    kind = proto.TensorType(elem_type=proto.INT4, shape=proto.TensorShape(dim=[proto.Dimension(dim_value=2)]))
+    value = proto.ValueInfo(name="x", type=proto.Type(tensor_type=kind))
+    with pytest.raises(UnsupportedOpError, match="'x' is a tensor of int4, .*export it as float32"):
+        fastconv.InferenceSession(small.model(nodes, [value], outputs))
 
 
 def test_a_list_is_no_feed(session):

@@ -1,91 +1,23 @@
-"""InferenceSession: an ONNX file, run with ONNX Runtime's interface.
-
-file --io.onnx--> Network --trace, for the shapes of a call--> Program   (cached)
-                                                      \\--> late nodes, run on arrays after it
-"""
+"""InferenceSession: an ONNX file, run with ONNX Runtime's interface."""
 
 import contextlib
 import ctypes
-import enum
 import os
-import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from . import config
-from ._kernels import runtime
-from .autograd import no_grad
-from .errors import ArgumentError, DTypeError, ShapeError, UnsupportedOpError
-from .graph import Program, ProgramCache, trace
-from .io.onnx import Network, Operand, element_type, load_model
-from .op import ITEM_SIZE, Spec
+from .. import config
+from .._kernels import runtime
+from ..errors import ArgumentError, DTypeError, ShapeError, UnsupportedOpError
+from ..graph import ProgramCache
+from ..io.onnx import Network, element_type, input_of, load_model, outputs_of
+from ..op import ITEM_SIZE, Spec
+from .options import PROVIDER, SessionOptions, check_providers, overrides_of
+from .runner import Runner
 
 MAX_PROGRAMS = 16  # kept per session, for as many combinations of shapes; the least recently used goes first
-PROVIDER = "CPUExecutionProvider"
-
-
-def get_available_providers():
-    """Return the names of the execution providers: there is one, as in ONNX Runtime's CPU build."""
-    return [PROVIDER]
-
-
-class GraphOptimizationLevel(enum.IntEnum):
-    """ONNX Runtime's levels, for scripts that name them: every program is optimised alike."""
-
-    ORT_DISABLE_ALL = 0
-    ORT_ENABLE_BASIC = 1
-    ORT_ENABLE_EXTENDED = 2
-    ORT_ENABLE_ALL = 99
-
-
-class ExecutionMode(enum.IntEnum):
-    """ONNX Runtime's modes, for scripts that name them: operations run one after the other, each on all threads."""
-
-    ORT_SEQUENTIAL = 0
-    ORT_PARALLEL = 1
-
-
-class SessionOptions:
-    """Settings of a session, by ONNX Runtime's names; what has no meaning here is accepted and ignored. Others are refused.
-
-    Attributes
-    ----------
-    intra_op_num_threads : int
-        Threads of a run; 0 means `fastconv.get_num_threads()`.
-    precision : str or None
-        A mode of `fastconv.set_precision`; None means the one in force.
-    """
-
-    __slots__ = (
-        "intra_op_num_threads", "inter_op_num_threads", "graph_optimization_level", "execution_mode", "log_severity_level",
-        "log_verbosity_level", "logid", "enable_profiling", "profile_file_prefix", "optimized_model_filepath",
-        "enable_mem_pattern", "enable_mem_reuse", "enable_cpu_mem_arena", "use_deterministic_compute", "precision",
-    )  # fmt: skip
-
-    def __init__(self):
-        for name in self.__slots__:
-            setattr(self, name, None)
-        self.intra_op_num_threads = 0
-        self.inter_op_num_threads = 0
-        self.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
-        self.execution_mode = ExecutionMode.ORT_SEQUENTIAL
-        self.log_severity_level = 2
-        self.enable_profiling = False
-        self.enable_mem_pattern = self.enable_cpu_mem_arena = True
-        self.precision = None
-
-    def add_session_config_entry(self, key, value):
-        """Accept a setting of ONNX Runtime's; none has a meaning here."""
-
-
-class NodeArg(NamedTuple):
-    """An input or output: `name`; `shape`, of ints, names and None; `type`, as ``"tensor(float)"``."""
-
-    name: str
-    shape: list
-    type: str
 
 
 class InferenceSession:
@@ -97,30 +29,46 @@ class InferenceSession:
     sess_options : SessionOptions, optional
     providers : sequence of str or (str, dict), optional
         Accepted as in ONNX Runtime; everything runs on the CPU.
-    provider_options : optional
+    provider_options, disabled_optimizers : optional
         Accepted and ignored.
 
     Raises
     ------
+    FileNotFoundError
     ModelFormatError
         When the file is damaged, or no ONNX model.
     UnsupportedOpError
         When operators are missing: all of them are listed.
+    ArgumentError
+        When an option has a value that it cannot have.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "dense.onnx")
+    >>> fastconv.onnx.save(Sequential([layers.Dense(2, input_shape=(3,))]), path)
+    >>> session = fastconv.InferenceSession(path)
+    >>> (scores,) = session.run(None, {session.get_inputs()[0].name: np.ones((5, 3), "float32")})
+    >>> scores.shape
+    (5, 2)
     """
 
-    def __init__(self, path_or_bytes, sess_options=None, providers=None, provider_options=None):
-        self._options = sess_options or SessionOptions()
-        _check_providers(providers)
+    def __init__(
+        self, path_or_bytes, sess_options=None, providers=None, provider_options=None, disabled_optimizers=None
+    ):
+        self._options = SessionOptions() if sess_options is None else sess_options
+        self._overrides = overrides_of(self._options)
+        check_providers(providers)
         self._network = Network(*load_model(path_or_bytes))
-        self._inputs = [_describe(value) for value in self._network.inputs]
-        self._outputs = [_describe(value) for value in self._network.outputs]
+        self._sizes = dict(self._options._sizes)
+        self._inputs = [input_of(value, self._sizes) for value in self._network.inputs]
+        self._outputs = None  # until somebody asks
         self._dtypes = {value.name: element_type(value) for value in self._network.inputs}
         for name, dtype in self._dtypes.items():
             if dtype.name not in ITEM_SIZE:
                 raise UnsupportedOpError(f"input {name!r} takes {dtype} arrays; networks run on numbers")
         self._overridable = [v.name for v in self._network.model.graph.input if v.name in self._network.constants]
         self._programs = ProgramCache(MAX_PROGRAMS, _give_back)
-        self._overrides = _overrides(self._options)
 
     def get_inputs(self):
         """Return the inputs, a `NodeArg` each."""
@@ -128,15 +76,21 @@ class InferenceSession:
 
     def get_outputs(self):
         """Return the outputs, a `NodeArg` each."""
+        if self._outputs is None:
+            self._outputs = outputs_of(self._network, self._sizes)
         return list(self._outputs)
 
     def get_overridable_initializers(self):
         """Return the weights that the file also lists as inputs, a `NodeArg` each: `run` takes other values for them."""
-        return [_describe(v) for v in self._network.model.graph.input if v.name in self._overridable]
+        return [input_of(v, self._sizes) for v in self._network.model.graph.input if v.name in self._overridable]
 
     def get_providers(self):
         """Return the names of the providers in use."""
         return [PROVIDER]
+
+    def get_provider_options(self):
+        """Return the options of each provider: there are none."""
+        return {PROVIDER: {}}
 
     def get_session_options(self):
         """Return the options."""
@@ -159,6 +113,8 @@ class InferenceSession:
             Which outputs; None, or none, means all.
         input_feed : dict of str -> array_like
             One for every input; cast to its type.
+        run_options : RunOptions, optional
+            Accepted and ignored.
 
         Returns
         -------
@@ -248,56 +204,6 @@ class InferenceSession:
         return runner
 
 
-class Runner:
-    """A network for inputs of certain shapes: a program, and what remains to be done after it.
-
-    Parameters
-    ----------
-    network : Network
-    specs : dict of str -> Spec
-        The inputs.
-    """
-
-    def __init__(self, network, specs):
-        self.network, self._fresh, walked = network, True, []
-
-        def walk(**tensors):
-            outputs, *rest = _walk(network, tensors)
-            walked.append(rest)
-            return outputs
-
-        self.program = Program(trace(walk, specs))
-        ((self.late, self.known),) = walked
-
-    def __call__(self, arrays):
-        """Return {name: array} of the outputs."""
-        results = self.program.call(arrays)
-        if self._fresh:
-            self._fresh = False
-            self.network.let_go()
-        if not self.late and not self.known:
-            return results
-        values = self.known | {name: Operand(array) for name, array in results.items()}
-        self.network.finish(self.late, values)
-        # Copies: what is known lies in the file, or serves the next run, too.
-        return {
-            name: results[name] if name in results else np.array(values[name].array())
-            for name in self.network.output_names
-        }
-
-
-def _walk(network, tensors):
-    """Return ({name: Tensor} that a program shall make, nodes to run on arrays after it, {name: Operand} known already)."""
-    with no_grad():
-        values, late = network({name: Operand(tensor) for name, tensor in tensors.items()})
-        wanted = dict.fromkeys(network.output_names)
-        wanted |= dict.fromkeys(name for node in late for name in network.reads(node))
-        made = {name for node in late for name in node.output}
-        known = {name: values[name] for name in wanted if name not in made and values[name].constant is not None}
-        outputs = {name: values[name].tensor() for name in wanted if name not in made and name not in known}
-        return outputs, late, known
-
-
 class ModelMetadata(NamedTuple):
     """What an ONNX file says of itself."""
 
@@ -321,25 +227,6 @@ def _give_back():
         trim(0)
 
 
-def _overrides(options):
-    """Return what makes a context manager of the settings that a session has of its own; None if it has none."""
-    threads, precision = options.intra_op_num_threads, options.precision
-    if precision:
-        config.precision(precision)  # another word is refused now, not by the first run
-    if not threads and not precision:
-        return None
-
-    def override():
-        stack = contextlib.ExitStack()
-        if threads:
-            stack.enter_context(config.num_threads(threads))
-        if precision:
-            stack.enter_context(config.precision(precision))
-        return stack
-
-    return override
-
-
 def _cast(name, array, dtype):
     array = np.asarray(array)
     if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and dtype.kind != "f"):
@@ -350,17 +237,6 @@ def _cast(name, array, dtype):
     return cast
 
 
-def _describe(value):
-    kind = element_type(value)
-    name = {"float32": "float", "float64": "double", "object": "string"}.get(kind.name, kind.name)
-    tensor = value.type.tensor_type
-    # Some exporters write -1 where they mean that any size will do.
-    shape = tensor.shape and [
-        d.dim_param or (None if (d.dim_value or 0) < 0 else d.dim_value) for d in tensor.shape.dim
-    ]
-    return NodeArg(value.name, shape, f"tensor({name})")
-
-
 def _check_shape(argument, shape):
     if argument.shape is None:
         return
@@ -369,11 +245,3 @@ def _check_shape(argument, shape):
     )
     if not fits:
         raise ShapeError(f"input {argument.name!r} takes shape {argument.shape}, got {list(shape)}")
-
-
-def _check_providers(providers):
-    providers = [providers] if isinstance(providers, str) else providers
-    names = [entry if isinstance(entry, str) else entry[0] for entry in providers or ()]
-    others = [name for name in names if name != PROVIDER]
-    if others:
-        warnings.warn(f"providers {others} are not available; everything runs on {PROVIDER}", stacklevel=3)
