@@ -89,10 +89,16 @@ def parser():
         commands,
         "convert",
         "from .onnx to .fastconv or back",
-        ["fastconv convert net.onnx net.fastconv", "fastconv convert digits.fastconv digits.onnx"],
+        [
+            "fastconv convert net.onnx net.fastconv",
+            "fastconv convert digits.fastconv digits.onnx --opset 21",
+        ],
     )
     convert.add_argument("source", metavar="SRC")
     convert.add_argument("target", metavar="DST")
+    convert.add_argument(
+        "--opset", type=int, metavar="N", help="version of ONNX's operators in a .onnx file (default 17)"
+    )
     _add_shape(convert)
 
     verify = _add(

@@ -17,6 +17,7 @@ from . import files, roof
 from .peers import OURS, PEERS, turns
 
 ROUNDS = 3  # turns of each engine, at least
+WIDTH = 24  # of names of layers
 
 
 class Measurement(NamedTuple):
@@ -40,6 +41,7 @@ class Measurement(NamedTuple):
 class LayerTime(NamedTuple):
     """A node of the program: what it did, and how well."""
 
+    name: str  # what the file calls it, "" for what has no name there
     operation: str
     shapes: str
     kernels: str
@@ -139,9 +141,6 @@ def facts_of(path, session, inputs, threads):
 
     model, _ = load_model(path)
     weights = sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
-    shapes = ", ".join(
-        f"{value.name} {files.dtype_of(value)} {'x'.join(map(str, value.shape))}" for value in session.get_inputs()
-    )
     memory = []
     for each in inputs:
         plan = _program(session, each)[0].memory_plan()
@@ -150,7 +149,7 @@ def facts_of(path, session, inputs, threads):
         )
     return [
         ("model", f"{path}, {os.path.getsize(path) / 1e6:.1f} MB, {weights:,} weights"),
-        ("inputs", shapes),
+        ("inputs", ", ".join(map(files.describe, session.get_inputs()))),
         *(("memory", text) for text in memory),
         ("machine", f"{_processor()}, {os.cpu_count()} CPUs"),
         *(("roof", roof.describe(count)) for count in threads),
@@ -207,8 +206,9 @@ def layer_times(path, inputs, threads, rounds=10):
     with config.num_threads(threads):
         program, feed = _program(files.open_session(path), inputs)
         rows = profile(program, feed, rounds)
-    seconds, kernels = {}, {}
+    seconds, kernels, labels = {}, {}, {}
     for row in rows:
+        labels[row.node] = row.name or ""
         seconds[row.node] = seconds.get(row.node, 0.0) + row.seconds
         kernels.setdefault(row.node, {}).update(dict.fromkeys(row.steps))
     peak, copies = roof.fma_peak(threads), {}
@@ -222,7 +222,7 @@ def layer_times(path, inputs, threads, rounds=10):
             copies[size] = roof.copy_bandwidth(max(nbytes, 1), threads)
         best = max(flops / peak, nbytes / copies[size]) / 1e9
         names = " + ".join(kernels[position]) or "host"
-        layers.append(LayerTime(_title(node), _shapes(node), names, time, flops, best / time))
+        layers.append(LayerTime(labels[position], _title(node), _shapes(node), names, time, flops, best / time))
     return layers
 
 
@@ -267,14 +267,18 @@ def print_measurements(measured):
 def print_layers(layers):
     """Print a line for every layer that takes a thousandth of the time or more, and the total."""
     total = sum(layer.seconds for layer in layers)
-    print(f"\n{'layer':<28} {'us':>9} {'of all':>7} {'GFLOP/s':>8} {'of roof':>8}  shapes; kernels")
+    print(
+        f"\n{'layer':<{WIDTH}} {'operation':<22} {'us':>9} {'of all':>7} {'GFLOP/s':>8} {'of roof':>8}  shapes; kernels"
+    )
     for layer in layers:
         if layer.seconds >= total / 1000:
             rate = f"{layer.gflops:8.1f}" if layer.flops else f"{'':8}"
+            # The end of a long name tells more than its beginning.
+            name = layer.name if len(layer.name) <= WIDTH else f"…{layer.name[1 - WIDTH :]}"
             print(
-                f"{layer.operation:<28} {1e6 * layer.seconds:9.1f} {layer.seconds / total:7.1%} {rate} "
+                f"{name:<{WIDTH}} {layer.operation:<22} {1e6 * layer.seconds:9.1f} {layer.seconds / total:7.1%} {rate} "
                 f"{layer.share:8.0%}  {layer.shapes}; {layer.kernels}"
             )
-    print(f"{'all, phase by phase':<28} {1e6 * total:9.1f}")
+    print(f"{'all, phase by phase':<{WIDTH + 23}} {1e6 * total:9.1f}")
     if any(layer.share > 1 for layer in layers):
         print("Convolutions by Winograd's algorithm multiply less than is counted: they may stand above the roof")

@@ -20,7 +20,7 @@ p, li { max-width: 46rem; color: var(--soft); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-td.l:last-child { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
+td.l:last-child, .names td:first-child { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
 th { font-weight: 600; color: var(--soft); } th.l, td.l { text-align: left; }
 tbody tr:nth-child(even) { background: var(--band); } tr.ours td { font-weight: 600; }
 svg { display: block; } rect.ours { fill: var(--ours); } rect.other { fill: var(--other); } rect.roof { fill: var(--roof); }
@@ -145,6 +145,7 @@ def _layers(layers):
     rows = []
     for layer in layers:
         cells = [
+            escape(layer.name),
             escape(layer.operation),
             escape(layer.shapes.replace("->", "→")),
             f"{1e6 * layer.seconds:.1f}",
@@ -156,5 +157,6 @@ def _layers(layers):
             escape(layer.kernels),
         ]
         rows.append(("", cells))
-    titles = ["<layer", "<shapes", "µs", "<", "of all", "GFLOP/s", "of roof", "<", "<kernels"]
-    return f"<details open><summary>{len(layers)} layers, in order</summary>{_table(titles, rows)}</details>"
+    titles = ["<layer", "<operation", "<shapes", "µs", "<", "of all", "GFLOP/s", "of roof", "<", "<kernels"]
+    table = _table(titles, rows)
+    return f'<details open class="names"><summary>{len(layers)} layers, in order</summary>{table}</details>'

@@ -81,6 +81,12 @@ def dtype_of(argument):
     return np.dtype({"float": "float32", "double": "float64", "string": "object"}.get(name, name))
 
 
+def describe(argument):
+    """Return "x float32 Nx3x224x224", say, of a session's input or output; "?" stands for what the file leaves open."""
+    sizes = ["..."] if argument.shape is None else ["?" if size is None else str(size) for size in argument.shape]
+    return f"{argument.name} {dtype_of(argument)} {'x'.join(sizes) or 'scalar'}"
+
+
 def inputs_of(session, shapes, batch=None):
     """Return {name: (shape, dtype)} of the inputs of a session.
 

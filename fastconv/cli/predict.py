@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, UnsupportedOpError
+from ..layers.node import map_shapes
 from ..utils._images import load_image, resize
 from . import files
 
@@ -51,46 +52,57 @@ def open_classifier(path):
 
 
 def _of_model(path):
-    model = files.load(path)
-    shape = model.input_shape[1:] if isinstance(model.input_shape, tuple) else ()
-    if len(shape) != 3 or shape[2] not in MODES or None in shape:
-        raise ArgumentError(f"{path} takes inputs of shape {model.input_shape}, which are not pictures of one size")
-    outputs = model.output_shape
-    if not isinstance(outputs, tuple) or len(outputs) != 2 or not isinstance(outputs[1], int):
-        raise ArgumentError(
-            f"{path} gives outputs of shape {outputs}; predict shows scores of classes, (None, classes)"
-        )
-    return Classifier(shape, outputs[1], lambda pictures: model.predict(np.stack(pictures), verbose=0))
+    model, inputs, outputs = files.load(path), [], []
+    map_shapes(inputs.append, model.input_shape)
+    map_shapes(outputs.append, model.output_shape)
+    if len(outputs) != 1:
+        raise ArgumentError(f"{path} gives outputs of shapes {outputs}; predict shows scores of classes, (N, classes)")
+    return _classifier(path, inputs, outputs[0], "NHWC", lambda batch: model.predict(batch, verbose=0))
 
 
 def _of_onnx(path):
     session = files.open_session(path)
     inputs, (output, *_) = session.get_inputs(), session.get_outputs()
-    shape = inputs[0].shape or []
-    # Three channels before or behind the picture; of 3x3xN there is no telling, and the format's own order wins.
-    first = len(shape) == 4 and shape[1] in MODES
-    if len(inputs) != 1 or len(shape) != 4 or not (first or shape[3] in MODES):
-        kinds = ", ".join(f"{value.name} {value.shape}" for value in inputs)
-        raise ArgumentError(f"{path} takes {kinds}, which is no batch of pictures, NCHW or NHWC")
-    channels, sides = (shape[1], shape[2:]) if first else (shape[3], shape[1:3])
-    classes = [size for size in (output.shape or [])[1:] if size != 1]
+
+    def run(batch):
+        batch = batch.astype(files.dtype_of(inputs[0]))
+        fixed = inputs[0].shape[0]
+        step, rows = fixed if isinstance(fixed, int) else len(batch), []
+        for start in range(0, len(batch), step):
+            part = batch[start : start + step]
+            filled = np.concatenate([part, np.zeros((step - len(part), *part.shape[1:]), part.dtype)])
+            rows.append(session.run([output.name], {inputs[0].name: filled})[0][: len(part)])
+        return np.concatenate(rows)
+
+    return _classifier(path, [value.shape for value in inputs], output.shape, "NCHW", run)
+
+
+def _classifier(path, inputs, output, usual, run):
+    """Return a `Classifier`.
+
+    Parameters
+    ----------
+    inputs, output : list of shapes, shape
+        Numbers, and names or None for what is open.
+    usual : str
+        "NCHW" or "NHWC": what 3 channels are taken for that may be before or behind the picture, as with 3x3x3.
+    run : callable
+        From a batch to the output.
+    """
+    shape = tuple(inputs[0] or ()) if len(inputs) == 1 else ()
+    axes = [axis for axis in ((1, 3) if usual == "NCHW" else (3, 1)) if len(shape) == 4 and shape[axis] in MODES]
+    if not axes:
+        raise ArgumentError(f"{path} takes {', '.join(map(str, inputs))}, which is no batch of pictures, NCHW or NHWC")
+    classes = [size for size in (output or ())[1:] if size != 1]
     if len(classes) != 1 or not isinstance(classes[0], int):
-        raise ArgumentError(
-            f"{path} gives outputs of shape {output.shape}; predict shows scores of classes, (N, classes)"
-        )
-    dtype, fixed = files.dtype_of(inputs[0]), shape[0] if isinstance(shape[0], int) else None
+        raise ArgumentError(f"{path} gives outputs of shape {output}; predict shows scores of classes, (N, classes)")
+    sides = [side if isinstance(side, int) else None for axis, side in enumerate(shape) if axis not in (0, axes[0])]
 
     def scores(pictures):
         batch = np.stack(pictures)
-        batch = (batch.transpose(0, 3, 1, 2) if first else batch).astype(dtype)
-        step, rows = fixed or len(batch), []
-        for start in range(0, len(batch), step):
-            part = batch[start : start + step]
-            filled = np.concatenate([part, np.zeros((step - len(part), *part.shape[1:]), dtype)])
-            rows.append(session.run([output.name], {inputs[0].name: filled})[0].reshape(step, -1)[: len(part)])
-        return np.concatenate(rows)
+        return run(batch if axes[0] == 3 else batch.transpose(0, 3, 1, 2)).reshape(len(batch), -1)
 
-    return Classifier((*(side if isinstance(side, int) else None for side in sides), channels), classes[0], scores)
+    return Classifier((*sides, shape[axes[0]]), classes[0], scores)
 
 
 # ---- pictures

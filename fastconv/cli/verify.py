@@ -38,7 +38,9 @@ def run(args):
     same, moved = True, None
     for i, (argument, a, b) in enumerate(zip(session.get_outputs(), ours, theirs, strict=True)):
         absolute, relative = difference(a, b)
-        fits, note = relative <= args.tolerance or absolute <= args.absolute, ""
+        fits, note = relative <= args.tolerance, ""
+        if not fits and absolute <= args.absolute:
+            fits, note = True, f", at most {args.absolute:g}"
         if not fits and relative <= MOST * args.tolerance:
             moved = moved or rounding(args.file, feed)
             fits, note = relative <= moved[i], f", rounding the weights moves it by {moved[i]:.3g}"

@@ -136,9 +136,9 @@ def test_predict_of_bad_pictures(capsys, folder):
 @pytest.mark.parametrize(
     ("file", "extra", "message"),
     [
-        ("vectors.fastconv", (), "not pictures"),
-        ("inputs.fastconv", (), "not pictures"),
-        ("two.fastconv", (), "gives outputs of shape"),
+        ("vectors.fastconv", (), "no batch of pictures"),
+        ("inputs.fastconv", (), "no batch of pictures"),
+        ("two.fastconv", (), "gives outputs of shapes [(None, 64), (None, 64)]"),
         ("unbuilt.fastconv", (), "no input shape yet"),
         ("cut.fastconv", (), "truncated"),
         ("m.fastconv", ("--top", 0), "--top"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastconv
+import fastconv.io.onnx
 from fastconv import cli, layers, models
 from fastconv.cli import bench, bench_page, verify
 from fastconv.cli.peers import PEERS, Peer
@@ -28,6 +29,8 @@ def folder(tmp_path_factory):
     (path / "open.onnx").write_bytes(small.model(relu, [small.value("x", shapes[0])], [small.value("y", shapes[1])]))
     shapes = ["N", 3, -1, -1], ["N", 3, -1, -1]  # as PaddlePaddle's exporter writes open dimensions
     (path / "paddle.onnx").write_bytes(small.model(relu, [small.value("x", shapes[0])], [small.value("y", shapes[1])]))
+    bare = small.model(relu, [small.value("x", None)], [small.value("y", None)])
+    (path / "bare.onnx").write_bytes(bare)
     images = small.value("pixels", [1, 8, 8, 3])
     nodes = [small.node("ReduceMean", "pixels", "y", axes=[1, 2], keepdims=0)]
     (path / "nhwc.onnx").write_bytes(small.model(nodes, [images], [small.value("y", [1, 3])]))
@@ -117,6 +120,15 @@ def test_convert_to_onnx(capsys, folder, tmp_path):
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_convert_writes_an_opset(capsys, folder, tmp_path):
+    for opset, extra in ((17, ()), (21, ("--opset", 21))):
+        assert run(capsys, "convert", folder / "dense.fastconv", tmp_path / "dense.onnx", *extra)[0] == 0
+        model, _ = fastconv.io.onnx.load_model(tmp_path / "dense.onnx")
+        assert [entry.version for entry in model.opset_import] == [opset]
+    assert "opset must be" in fails(capsys, "convert", folder / "dense.fastconv", tmp_path / "b.onnx", "--opset", 5)
+    assert "--opset is for" in fails(capsys, "convert", folder / "net.onnx", tmp_path / "b.fastconv", "--opset", 17)
+
+
 def test_convert_refuses(capsys, folder, tmp_path):
     assert "same kind" in fails(capsys, "convert", folder / "net.onnx", tmp_path / "b.onnx")
     assert "same kind" in fails(capsys, "convert", folder / "dense.fastconv", tmp_path / "b.fastconv")
@@ -146,7 +158,8 @@ def test_verify_fails_on_a_difference(capsys, folder, monkeypatch):
     status, out, _ = run(capsys, "verify", folder / "net.onnx")
     assert status == verify.DIFFERENT and "largest difference 0.01" in out and "DIFFERS" in out
     assert run(capsys, "verify", folder / "net.onnx", "--tolerance", 0.5)[0] == 0
-    assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.02)[0] == 0
+    status, out, _ = run(capsys, "verify", folder / "net.onnx", "--absolute", 0.02)
+    assert status == 0 and out.rstrip().endswith(", at most 0.02: ok")
     assert run(capsys, "verify", folder / "net.onnx", "--absolute", 0.005)[0] == verify.DIFFERENT
 
 
@@ -245,6 +258,22 @@ def test_predict_of_nchw(capsys, folder):
     assert out == f"{path}: {first} {scores[first]:.3f}, {second} {scores[second]:.3f}\n" * 2
 
 
+def test_predict_says_of_a_converted_file_what_it_says_of_the_file(capsys, folder, tmp_path):
+    picture(folder / "a.png")
+    assert run(capsys, "convert", folder / "net.onnx", tmp_path / "net.fastconv")[0] == 0
+    said = [run(capsys, "predict", file, folder / "a.png") for file in (folder / "net.onnx", tmp_path / "net.fastconv")]
+    assert said[0] == said[1] and said[0][0] == 0 and said[0][1].startswith(f"{folder / 'a.png'}: ")
+
+
+def test_predict_of_any_size_wants_a_crop(capsys, folder, tmp_path):
+    models.Sequential([layers.Conv2D(3, 3, input_shape=(None, None, 3)), layers.GlobalMaxPooling2D()]).save(
+        tmp_path / "open.fastconv"
+    )
+    picture(folder / "a.png")
+    assert "say which by --crop N" in fails(capsys, "predict", tmp_path / "open.fastconv", folder / "a.png")
+    assert run(capsys, "predict", tmp_path / "open.fastconv", folder / "a.png", "--crop", 6)[0] == 0
+
+
 def test_predict_of_nhwc_with_a_fixed_batch(capsys, folder):
     path = folder / "b.png"
     means = picture(path).reshape(-1, 3).mean(0)
@@ -313,7 +342,8 @@ def test_bench(capsys, folder, tmp_path):
     arguments = ["--batch", 1, 3, "--threads", 1, "--runs", 4, "--profile", "--html", tmp_path / "page.html", *against]
     status, out, err = run(capsys, "bench", folder / "net.onnx", *arguments)
     assert status == 0 and err == "" and "845 weights" in out and "GFLOP/s in registers" in out
-    assert "batch 1, 1 thread, ms" in out and "batch 3, 1 thread, ms" in out and "conv2d" in out
+    assert "batch 1, 1 thread, ms" in out and "batch 3, 1 thread, ms" in out
+    assert "inputs:      x float32 Nx3x8x8" in out and re.search(r"^stem +conv2d \+ relu +\d", out, re.M)
     assert out.count("ONNX Runtime") == 2 * bool(against)
     for line in re.findall(r"^fastconv  .*", out, re.M):
         p50, p90, p99, least, images, first, rss, ratio = map(float, line.split()[1:])
@@ -324,7 +354,23 @@ def test_bench(capsys, folder, tmp_path):
     text = " ".join(checker.text)
     assert checker.open == [] and checker.elsewhere == [] and "url(" not in page and "http" not in page
     assert "net.onnx" in text and "Batch 3, 1 thread" in text and "3x8x8x3, 3x3 → 3x8x8x8" in text
+    assert " stem conv2d + relu " in text
     assert "prefers-color-scheme: dark" in page
+
+
+@pytest.mark.parametrize(("file", "said"), [("bare.onnx", "x float32 ..."), ("paddle.onnx", "x float32 Nx3x?x?")])
+def test_bench_of_shapes_that_the_file_does_not_say(capsys, folder, file, said):
+    status, out, err = run(capsys, "bench", folder / file, "--shape", "x=1x3x4x5", "--runs", 2, "--threads", 1)
+    assert status == 0 and err == "" and f"inputs:      {said}\n" in out and "batch 1, 1 thread, ms" in out
+
+
+def test_long_names_keep_their_end(capsys):
+    layer = bench.LayerTime(
+        "/features/features.0/features.0.0/Conv", "conv2d", "1x2 -> 1x3", "convolve", 0.001, 10, 0.5
+    )
+    bench.print_layers([layer, layer._replace(name="x" * 24)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].startswith("…res.0/features.0.0/Conv conv2d ") and lines[3].startswith("x" * 24 + " conv2d ")
 
 
 def test_layers_add_up_and_name_what_ran(folder):
@@ -332,12 +378,13 @@ def test_layers_add_up_and_name_what_ran(folder):
     assert all(layer.seconds > 0 and layer.share >= 0 for layer in layers)
     convolutions = [layer for layer in layers if layer.operation.startswith("conv2d")]
     assert len(convolutions) == 2 and convolutions[0].flops >= 2 * 2 * 64 * 8 * 27
+    assert [layer.name for layer in convolutions] == ["stem", "c2"]
     assert convolutions[0].gflops == convolutions[0].flops / convolutions[0].seconds / 1e9
 
 
 def test_page_escapes_what_it_shows():
     measurement = bench.Measurement("<fast> & co", 1, 2, np.array([0.002, 0.001, 0.003]), 0.01, 50.0)
-    layer = bench.LayerTime("conv2d + relu", "1x2 -> 1x3", "<kernel>", 0.001, 10, 0.5)
+    layer = bench.LayerTime("<stem>", "conv2d + relu", "1x2 -> 1x3", "<kernel>", 0.001, 10, 0.5)
     page = bench_page.page(
         bench.Report("a&b.onnx", [("model", "<x>")], [measurement], {(1, 2): [layer]}, ["no <peer>"])
     )
@@ -345,6 +392,7 @@ def test_page_escapes_what_it_shows():
     assert (
         "&lt;fast&gt; &amp; co" in page and "a&amp;b.onnx" in page and "<kernel>" not in page and "<peer>" not in page
     )
+    assert "&lt;stem&gt;" in page and "<stem>" not in page
     assert measurement.percentile(50) == 2.0 and measurement.images_per_second == 500.0
 
 
