@@ -20,7 +20,8 @@ p, li { max-width: 46rem; color: var(--soft); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-td.l:last-child, .names td:first-child { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
+td.l:last-child, .names td:first-child { white-space: normal; min-width: 7.5rem; overflow-wrap: anywhere; }
+.names th, .names td { padding: .3rem .4rem; font-size: 14px; }
 th { font-weight: 600; color: var(--soft); } th.l, td.l { text-align: left; }
 tbody tr:nth-child(even) { background: var(--band); } tr.ours td { font-weight: 600; }
 svg { display: block; } rect.ours { fill: var(--ours); } rect.other { fill: var(--other); } rect.roof { fill: var(--roof); }
@@ -68,11 +69,11 @@ def _notes(notes):
     return "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in dict.fromkeys(notes)) + "</ul>" if notes else ""
 
 
-def _bar(share, kind, label):
+def _bar(share, kind, label, longest=BAR):
     """Return a bar of a share of the longest one, 1 being all of it."""
-    width = max(min(share, 1.0), 0.0) * BAR
+    width = max(min(share, 1.0), 0.0) * longest
     return (
-        f'<svg width="{BAR}" height="12" role="img" aria-label="{escape(label)}"><rect class="back" y="5" width="{BAR}" '
+        f'<svg width="{longest}" height="12" role="img" aria-label="{escape(label)}"><rect class="back" y="5" width="{longest}" '
         f'height="2"/><rect class="{kind}" width="{width:.1f}" height="12" rx="2"/></svg>'
     )
 
@@ -149,11 +150,11 @@ def _layers(layers):
             escape(layer.operation),
             escape(layer.shapes.replace("->", "→")),
             f"{1e6 * layer.seconds:.1f}",
-            _bar(layer.seconds / longest, "ours", f"{layer.seconds / total:.1%} of all"),
+            _bar(layer.seconds / longest, "ours", f"{layer.seconds / total:.1%} of all", BAR // 2),
             f"{layer.seconds / total:.1%}",
             f"{layer.gflops:.1f}" if layer.flops else "",
             f"{layer.share:.0%}",
-            _bar(layer.share, "roof", f"{layer.share:.0%} of the roof"),
+            _bar(layer.share, "roof", f"{layer.share:.0%} of the roof", BAR // 2),
             escape(layer.kernels),
         ]
         rows.append(("", cells))
