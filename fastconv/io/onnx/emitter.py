@@ -13,6 +13,8 @@ import numpy as np
 from . import proto
 from .tensors import from_array
 
+FAR = np.iinfo(np.int64).max  # the end of a slice that has none
+
 
 class Stored(NamedTuple):
     """A value as the file has it: axis i of the tensor `name` is axis `order[i]` of the value."""

@@ -4,10 +4,9 @@ import numpy as np
 
 from ...errors import UnsupportedOpError
 from ...ops.getitem import Array, Slice
-from .emitter import Table, channels_first_order, flat_pads, number, same_order
+from .emitter import FAR, Table, channels_first_order, flat_pads, number, same_order
 
 TABLE = _exports = Table()
-_FAR = np.iinfo(np.int64).max
 
 
 @_exports("reshape", "flatten")
@@ -145,8 +144,8 @@ def _getitem(e, node):
             continue
         start, stop, step = (part, part + 1, 1) if isinstance(part, int) else _bounds(part, e.shape(x)[axis])
         if isinstance(part, int) and part == -1:
-            stop = _FAR
-        if (start, stop, step) != (0, _FAR, 1):
+            stop = FAR
+        if (start, stop, step) != (0, FAR, 1):
             starts.append(start)
             ends.append(stop)
             steps.append(step)
@@ -172,5 +171,5 @@ def _bounds(part, n):
     step = 1 if part.step is None else part.step
     if step < 0 and n is not None and part.start is not None and part.start < -n:
         return 0, 0, 1  # nothing lies there, which ONNX would take for the first element
-    first, last = (0, _FAR) if step > 0 else (_FAR, -_FAR)
+    first, last = (0, FAR) if step > 0 else (FAR, -FAR)
     return first if part.start is None else part.start, last if part.stop is None else part.stop, step

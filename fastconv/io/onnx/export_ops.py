@@ -9,7 +9,7 @@ import numpy as np
 from ... import shapes
 from ...errors import UnsupportedOpError
 from ...ops import _transposed
-from .emitter import Table, channels_first_order, flat_pads, number, same_order
+from .emitter import FAR, Table, channels_first_order, flat_pads, number, same_order
 
 TABLE = _exports = Table()
 
@@ -97,9 +97,14 @@ def _threshold(e, node):
 # ---- convolutions
 
 
+def _left_to_the_engine(e, x, attrs):
+    """Tell whether only the engine can know the padding: "same" needs no sizes but where it takes strides."""
+    return attrs.padding == "same" and None in e.shape(x)[1:-1] and max(attrs.strides) > 1
+
+
 def _padding(e, x, attrs, kernel, dilations=None):
-    """Return the attribute that says where a window goes; "same" needs no sizes but where it takes strides."""
-    if attrs.padding == "same" and None in e.shape(x)[1:-1] and max(attrs.strides) > 1:
+    """Return the attribute that says where a window goes."""
+    if _left_to_the_engine(e, x, attrs):
         return {"auto_pad": "SAME_UPPER"}
     return {"pads": flat_pads(shapes.resolve_padding(attrs.padding, x.shape[1:-1], kernel, attrs.strides, dilations))}
 
@@ -231,17 +236,39 @@ def _softmax(e, node):
 def _pool(e, node):
     x, y, attrs = node.inputs["x"], node.outputs["y"], node.attrs
     order, kind = channels_first_order(x.ndim), node.op.name[:3]
+    source, strides = _without_gaps(e, x, e.tensor(x, order), attrs)
     name = e.node(
         "MaxPool" if kind == "max" else "AveragePool",
-        e.tensor(x, order),
+        source,
         kernel_shape=list(attrs.pool_size),
-        strides=list(attrs.strides),
+        strides=strides,
         **_padding(e, x, attrs, attrs.pool_size),
         count_include_pad={"max": None, "avg": 0, "sum": 1}[kind],
     )
     if kind == "sum":
         name = e.node("Mul", name, e.constant(number(np.prod(attrs.pool_size), y)))
     e.define(y, name, order)
+
+
+def _without_gaps(e, x, name, attrs):
+    """Return the name of what a pooling reads, and its strides.
+
+    ONNX Runtime refuses auto_pad where windows leave gaps between them: the padding that it computes is below 0. Of windows of
+    one pixel, those that are read are sliced out before.
+    """
+    strides = list(attrs.strides)
+    if not _left_to_the_engine(e, x, attrs):
+        return name, strides
+    gaps = [i for i, (k, s) in enumerate(zip(attrs.pool_size, strides, strict=True)) if k < s]
+    wide = [attrs.pool_size[i] for i in gaps if attrs.pool_size[i] > 1]
+    if wide:
+        raise UnsupportedOpError(
+            f"padding 'same' of windows of {wide[0]} pixels, farther apart, for images of any size"
+        )
+    if gaps:
+        ends, axes, steps = [FAR] * len(gaps), [2 + i for i in gaps], [strides[i] for i in gaps]
+        name = e.node("Slice", name, *map(e.integers, ([0] * len(gaps), ends, axes, steps)))
+    return name, [1 if i in gaps else s for i, s in enumerate(strides)]
 
 
 @_exports(*(f"global_{kind}_pool{rank}d" for kind in ("max", "avg") for rank in (1, 2, 3)))

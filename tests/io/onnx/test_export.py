@@ -483,6 +483,28 @@ def test_open_dimensions_stay_open(tmp_path, make, shapes):
                 np.testing.assert_allclose(got, want.numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [layers.MaxPooling2D, layers.AveragePooling2D, layers.SumPooling2D])
+@pytest.mark.parametrize(("size", "strides"), [(1, 2), ((1, 3), 3), ((2, 1), (2, 3)), (2, 2), (3, 2)])
+def test_pooling_of_open_sizes(tmp_path, kind, size, strides):
+    """ONNX Runtime refuses auto_pad where a window of one pixel leaves gaps."""
+    model = Sequential([Input((None, None, 3)), kind(size, strides, padding="same")])
+    proto, data = export(model, tmp_path / "m.onnx")
+    for height, width in ((8, 9), (9, 10), (7, 8), (12, 6)):
+        x = draw(2, height, width, 3)
+        for results in (
+            InferenceSession(data).run(None, {proto.graph.input[0].name: x}),
+            run_onnx_runtime(data, {proto.graph.input[0].name: x}),
+        ):
+            np.testing.assert_allclose(results[0], model(x).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_pooling_of_open_sizes_that_has_no_form(tmp_path):
+    model = Sequential([Input((None, None, 3)), layers.MaxPooling2D(2, 3, padding="same")])
+    with pytest.raises(errors.UnsupportedOpError, match="windows of 2 pixels, farther apart, for images of any size"):
+        fc.onnx.save(model, tmp_path / "m.onnx")
+    assert_same(model, tmp_path, draw(2, 8, 7, 3), input_shape=(None, 8, 7, 3))
+
+
 def test_open_dimensions_can_be_fixed(tmp_path):
     model = Sequential([layers.Conv2D(2, 3, input_shape=(None, None, 1)), layers.GlobalMaxPooling2D()])
     assert_same(model, tmp_path, draw(2, 8, 7, 1), input_shape=(None, 8, 7, 1))

@@ -191,17 +191,13 @@ def test_quantization():
     def draw(rng):
         x = normal(rng, 2, 5, 3)
         scale = draw_scale(rng, 5)
-        dtype = str(rng.choice(["uint8", "int8"]))
+        dtype, domain = str(rng.choice(["uint8", "int8"])), str(rng.choice(["", "com.microsoft"]))
         zero = rng.integers(0, 100, scale.shape).astype(dtype)
+        common = {"weights": {"s": scale, "z": zero}, "domain": domain}
         if rng.random() < 0.5:
-            return {
-                "kind": "QuantizeLinear",
-                "inputs": {"x": x},
-                "weights": {"s": scale, "z": zero},
-                "outputs": f"y:{dtype}",
-            }
+            return {"kind": "QuantizeLinear", "inputs": {"x": x}, "outputs": f"y:{dtype}", **common}
         x = rng.integers(0, 128, x.shape).astype(dtype)
-        return {"kind": "DequantizeLinear", "inputs": {"x": x}, "weights": {"s": scale, "z": zero}}
+        return {"kind": "DequantizeLinear", "inputs": {"x": x}, **common}
 
     check_all(draw, rtol=1e-6, atol=0)
 

@@ -67,6 +67,12 @@ CASES = [
     ("SpaceToDepth", "x", {"blocksize": 3}, "4 x 4 pixels cannot be cut into blocks: blocksize 3"),
     ("Resize", ["x", "", "scales"], {}, r"scales is \[1.0, 1.0, nan, 1.0\], expected finite numbers above 0"),
     ("Resize", ["x", "", "short"], {}, "scales has 2 numbers, where 4 are needed"),
+    (
+        "Resize",
+        ["x", "short", "scales"],
+        {"coordinate_transformation_mode": "tf_crop_and_resize"},
+        "roi has 2 numbers, where 8 are needed: 2 for each axis",
+    ),
     ("Softmax", "x", {"axis": 9}, "names axis 9 of a value with 4 axes"),
     ("Flatten", "x", {"axis": 5}, "names axis 5"),
     ("LpNormalization", "x", {"axis": 4}, "names axis 4"),

@@ -28,6 +28,7 @@ def _dtype(code):
 
 
 @evaluates("QuantizeLinear")
+@evaluates("QuantizeLinear", domain="com.microsoft")  # for 16 bits, before the standard had them
 def quantize_linear(call, x, scale, zero_point=None):
     if zero_point is None:
         zero_point = np.zeros((), _dtype(call.attribute("output_dtype", 0) or proto.UINT8))
@@ -37,6 +38,7 @@ def quantize_linear(call, x, scale, zero_point=None):
 
 
 @evaluates("DequantizeLinear")
+@evaluates("DequantizeLinear", domain="com.microsoft")
 def dequantize_linear(call, x, scale, zero_point=None):
     code = call.attribute("output_dtype", 0)
     dtype = _dtype(code) if code else scale.dtype

@@ -44,16 +44,19 @@ def _how(call):
 def _target(call, x, roi=None, scales=None, sizes=None):
     how, axes = _how(call), axes_of(call.attribute("axes"), x.ndim)
     roi, scales, sizes = numbers(call, roi), numbers(call, scales, "scales"), numbers(call, sizes)
-    for name, given in (("scales", scales), ("sizes", sizes)):
-        if given and len(given) != len(axes):
-            raise ModelFormatError(f"{name} has {len(given)} numbers, where {len(axes)} are needed: one for each axis")
+    roi = roi if how["coordinates"] == CROP else None
+    for name, given, each in (("scales", scales, 1), ("sizes", sizes, 1), ("roi", roi, 2)):
+        if given and len(given) != each * len(axes):
+            raise ModelFormatError(
+                f"{name} has {len(given)} numbers, where {each * len(axes)} are needed: {each} for each axis"
+            )
     if scales and not all(0 < scale < math.inf for scale in scales):
         raise ModelFormatError(f"scales is {scales}, expected finite numbers above 0")
     policy = call.attribute("keep_aspect_ratio_policy", "stretch")
     if sizes and policy != "stretch":
         ratio = (min if policy == "not_larger" else max)(m / x.shape[axis] for axis, m in zip(axes, sizes, strict=True))
         sizes, scales = [math.floor(ratio * x.shape[axis] + 0.5) for axis in axes], [ratio] * len(axes)
-    region = list(zip(roi[: len(axes)], roi[len(axes) :], strict=True)) if how["coordinates"] == CROP and roi else None
+    region = list(zip(roi[: len(axes)], roi[len(axes) :], strict=True)) if roi else None
     _check_target(x, axes, sizes or None, scales, region)
     return Target(axes, sizes or None, scales or None, region, how)
 
