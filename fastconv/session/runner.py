@@ -40,9 +40,17 @@ class Runner:
         self.network.finish(self.late, values)
         # Copies: what is known lies in the file, or serves the next run, too.
         return {
-            name: results[name] if name in results else np.array(values[name].array())
+            name: results[name] if name in results else _fresh(values[name].array())
             for name in self.network.output_names
         }
+
+
+def _fresh(array):
+    """Return a copy; of strings, which files hold as bytes, as str."""
+    if array.dtype != object:
+        return np.array(array)
+    texts = [item.decode("utf-8", "replace") if isinstance(item, bytes) else item for item in array.ravel()]
+    return np.array(texts, object).reshape(array.shape)
 
 
 def _walk(network, tensors):

@@ -14,6 +14,10 @@ from .operand import Operand
 MAX_HOST_ELEMENTS = 1 << 31
 
 
+class NotHeld(UnsupportedOpError):
+    """A result is of a dtype that a program cannot hold: strings, say."""
+
+
 class Attrs(NamedTuple):
     """What a function needs beside its arrays is part of it."""
 
@@ -38,7 +42,7 @@ def make_op(name, function, inputs):
         results = compute({x: np.broadcast_to(np.zeros((), s.dtype), s.shape) for x, s in specs.items()})
         for result in results.values():
             if result.dtype.name not in ITEM_SIZE:
-                raise UnsupportedOpError(f"{name} makes an array of {result.dtype}, which a program cannot hold")
+                raise NotHeld(f"{name} makes an array of {result.dtype}, which a program cannot hold")
         return {y: Spec(result.shape, result.dtype.name) for y, result in results.items()}
 
     count = len(infer({f"x{k}": Spec(inputs[i].shape, inputs[i].dtype.name) for k, i in enumerate(places)}, None))

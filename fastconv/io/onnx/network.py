@@ -16,7 +16,7 @@ from ...graph import labelled
 from . import proto
 from .check import check, function_key, normal, opset_versions
 from .external import let_go
-from .host import MAX_HOST_ELEMENTS, apply_host, cast
+from .host import MAX_HOST_ELEMENTS, NotHeld, apply_host, cast
 from .operand import Operand
 from .operators import OPERATORS, Call, NotConstant
 from .tensors import to_array
@@ -248,7 +248,10 @@ class Network:
         unknown = [i for i, x in enumerate(inputs) if x is not None and x.constant is None]
         if operator.dynamic or any(i in operator.shaping for i in unknown):
             raise NotConstant
-        return apply_host(call.operator, lambda *arrays: results_of(call, operator.evaluate, arrays), inputs)
+        try:
+            return apply_host(call.operator, lambda *arrays: results_of(call, operator.evaluate, arrays), inputs)
+        except NotHeld:
+            raise NotConstant from None  # so it runs on arrays, after the program
 
     def call_function(self, node, function, inputs):
         """Run the body of a model-local function."""

@@ -14,6 +14,7 @@ TYPES = {
     "uint8": proto.UINT8,
     "bool": proto.BOOL,
     "float16": proto.FLOAT16,
+    "str": proto.STRING,
 }
 
 

@@ -297,6 +297,27 @@ def test_outputs_that_depend_on_data_have_no_type(inputs, nodes, output):
     assert len(session.run(None, {"x": np.ones(shape, "float32")})) == 1
 
 
+def test_strings_come_out_as_onnxruntime_gives_them():
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed (pip install onnxruntime)")
+    nodes = [
+        small.node("ArgMax", "x", "i", axis=1, keepdims=0),
+        small.node("Gather", "names i", "label"),
+        small.node("Identity", "names", "all"),
+        small.node("Cast", "numbers", "f", to=1),
+        small.node("Add", "x f", "y"),
+        small.node("Cast", "y", "text", to=8),
+    ]
+    weights = {"names": np.array(["cat", "dög", ""], object), "numbers": np.array(["1.5", "-2.25", "3.005e2"], object)}
+    kinds = {"label": "str", "all": "str", "y": "float32", "text": "str"}
+    outputs = [small.value(name, None, kind) for name, kind in kinds.items()]
+    data = small.model(nodes, [small.value("x", ["N", 3])], outputs, weights)
+    ours, theirs = fastconv.InferenceSession(data), onnxruntime.InferenceSession(data)
+    assert [out.type for out in ours.get_outputs()] == [out.type for out in theirs.get_outputs()]
+    feed = {"x": np.array([[1, 0.5, 0], [0.125, 0, -1]], "float32")}
+    for a, b in zip(ours.run(None, feed), theirs.run(None, feed), strict=True):
+        assert a.dtype == b.dtype and a.tolist() == b.tolist()
+
+
 def test_inputs_need_a_type_that_there_is():
     nodes, outputs = [small.node("Relu", "x", "y")], [small.value("y", [2])]
     with pytest.raises(ModelFormatError, match="'x' has no type in the file"):
