@@ -59,6 +59,7 @@ _OF_OPERATORS = {
     "QGemm": "alpha transA transB",
     "QLinearAveragePool": "auto_pad ceil_mode channels_last count_include_pad kernel_shape pads strides",
     "QLinearGlobalAveragePool": "channels_last",
+    "QLinearSoftmax": "axis opset",
     "QuantizeLinear": "axis block_size output_dtype precision saturate",
     "Range": "stash_type",
     "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "

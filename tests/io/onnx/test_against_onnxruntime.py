@@ -10,8 +10,12 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not ins
 CASES = 200
 
 
-def run_both(kind, inputs, weights=None, outputs="y", opset=17, domain="", names=None, **attributes):
-    """Return ([results of fastconv], [results of ONNX Runtime]) of one node; `outputs` and dtypes as "y:float32 i:int64"."""
+def run_both(kind, inputs, weights=None, outputs="y", opset=17, domain="", names=None, of_its_own=(), **attributes):
+    """Return ([results of fastconv], [results of ONNX Runtime]) of one node; `outputs` and dtypes as "y:float32 i:int64".
+
+    `of_its_own` holds pairs of attributes of the node whose names are those of arguments.
+    """
+    attributes |= dict(of_its_own)
     weights = weights or {}
     names = names or [*inputs, *weights]
     made = dict((*part.split(":"), "float32")[:2] for part in outputs.split())
@@ -370,13 +374,14 @@ def test_quantised_products():
 
 
 @pytest.mark.parametrize("kind", ["QLinearAdd", "QLinearMul", "QLinearSigmoid", "QLinearLeakyRelu", "QLinearConcat",
-                                  "QLinearGlobalAveragePool", "QLinearAveragePool", "QGemm"])  # fmt: skip
+                                  "QLinearGlobalAveragePool", "QLinearAveragePool", "QLinearSoftmax", "QLinearWhere",
+                                  "QGemm"])  # fmt: skip
 def test_microsoft_quantised(kind):
     def draw(rng):
         dtype = str(rng.choice(["int8", "uint8"]))
         x, other = (quantised(rng, (2, 4, 5, 6), dtype) for _ in range(2))
         inputs, weights, more = {"x": x}, scale_and_zero(rng, "x", dtype), {}
-        if kind in ("QLinearAdd", "QLinearMul", "QLinearConcat"):
+        if kind in ("QLinearAdd", "QLinearMul", "QLinearConcat", "QLinearWhere"):
             weights |= {"b": other, **scale_and_zero(rng, "b", dtype)}
         if kind == "QGemm":
             inputs = {"x": quantised(rng, (5, 7), dtype)}
@@ -385,6 +390,10 @@ def test_microsoft_quantised(kind):
         names = ["x", *weights, "y_scale", "y_zero"]
         if kind == "QLinearConcat":
             names, more = ["y_scale", "y_zero", "x", *weights], {"axis": 1}
+        if kind == "QLinearWhere":
+            inputs, names = {"c": rng.random((2, 4, 5, 6)) < 0.5, **inputs}, ["c", *names]
+        if kind == "QLinearSoftmax":
+            more = {"axis": int(rng.integers(-1, 4)), "of_its_own": [("opset", int(rng.choice([12, 13])))]}
         if kind == "QLinearAveragePool":
             more = {
                 "kernel_shape": [2, 3],

@@ -225,6 +225,6 @@ def _hardmax(x):
 
 lowers("Softmax")(_lower_along_axis("softmax"))
 lowers("LogSoftmax")(_lower_along_axis("log_softmax"))
-evaluates("Softmax")(_evaluate_along_axis(softmax_array))
+softmax_of = evaluates("Softmax")(_evaluate_along_axis(softmax_array))
 evaluates("LogSoftmax")(_evaluate_along_axis(log_softmax_array))
 evaluates("Hardmax")(_evaluate_along_axis(_hardmax))

@@ -5,7 +5,7 @@ import numpy as np
 from ._arrays import dequantize, exact, in_float32, quantize
 from ._registry import evaluates
 from ._windows import columns, counts, kernel_of, pooled, windows
-from .activation import sigmoid
+from .activation import sigmoid, softmax_of
 
 
 def _along(vector, ndim, axis):
@@ -112,6 +112,19 @@ def qlinear_leaky_relu(call, x, x_scale, x_zero, y_scale, y_zero=None):
     values = dequantize(x, x_scale, x_zero)
     slope = np.float32(call.attribute("alpha", 0.01))
     return _requantize(np.where(values < 0, slope * values, values), y_scale, y_zero, x)
+
+
+@_microsoft("QLinearSoftmax")
+def qlinear_softmax(call, x, x_scale, x_zero, y_scale, y_zero=None):
+    # The node says which operator set the Softmax was of: its axes depend on that.
+    call = call._replace(version=call.required("opset"))
+    return _requantize(softmax_of(call, dequantize(x, x_scale, x_zero)), y_scale, y_zero, x)
+
+
+@_microsoft("QLinearWhere")
+def qlinear_where(call, condition, a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero=None):
+    values = np.where(condition, dequantize(a, a_scale, a_zero), dequantize(b, b_scale, b_zero))
+    return _requantize(values, y_scale, y_zero, a)
 
 
 @_microsoft("QLinearConcat")
