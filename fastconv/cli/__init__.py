@@ -34,12 +34,7 @@ def _add_shape(command):
     )
 
 
-def parser():
-    """Return the argument parser; each command names the file that runs it."""
-    top = argparse.ArgumentParser(prog="fastconv", description="A compact CNN engine for CPUs.", formatter_class=_Help)
-    top.add_argument("--version", action="version", version=f"fastconv {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
+def _declare_demo(commands):
     demo = _add(
         commands,
         "demo",
@@ -49,8 +44,12 @@ def parser():
     demo.add_argument("--epochs", type=int, default=20)
     demo.add_argument("--out", metavar="FILE", help="where to leave the model (default: a temporary file)")
 
+
+def _declare_info(commands):
     _add(commands, "info", "version, instruction set, threads, build, engines to compare with", ["fastconv info"])
 
+
+def _declare_summary(commands):
     summary = _add(
         commands,
         "summary",
@@ -60,6 +59,8 @@ def parser():
     summary.add_argument("file", metavar="FILE")
     _add_shape(summary)
 
+
+def _declare_predict(commands):
     predict = _add(
         commands,
         "predict",
@@ -85,6 +86,8 @@ def parser():
     predict.add_argument("--top", type=int, default=3, help="how many classes to show (default 3)")
     predict.add_argument("--classes", metavar="FILE", help="a text file with one class name a line")
 
+
+def _declare_convert(commands):
     convert = _add(
         commands,
         "convert",
@@ -101,6 +104,8 @@ def parser():
     )
     _add_shape(convert)
 
+
+def _declare_verify(commands):
     verify = _add(
         commands,
         "verify",
@@ -141,6 +146,8 @@ def parser():
         help="differences up to this are always allowed: outputs near zero are no more exact (default 1e-6)",
     )
 
+
+def _declare_bench(commands):
     bench = _add(
         commands,
         "bench",
@@ -170,6 +177,23 @@ def parser():
     )
     bench.add_argument("--html", metavar="FILE", help="write the report as one page, with the layers")
     _add_shape(bench)
+
+
+def parser():
+    """Return the argument parser; each command names the file that runs it."""
+    top = argparse.ArgumentParser(prog="fastconv", description="A compact CNN engine for CPUs.", formatter_class=_Help)
+    top.add_argument("--version", action="version", version=f"fastconv {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for declare in (
+        _declare_demo,
+        _declare_info,
+        _declare_summary,
+        _declare_predict,
+        _declare_convert,
+        _declare_verify,
+        _declare_bench,
+    ):
+        declare(commands)
     return top
 
 
