@@ -82,6 +82,14 @@ def load(path, outputs=None, input_shape=None, name=None):
     return model
 
 
+def _keeps_rows(node, values, batch):
+    """Tell whether a node is a Reshape of `batch` samples to as many, each by itself."""
+    if node.op_type != "Reshape":
+        return False
+    ends = [values[name] for name in (node.input[0], node.output[0])]
+    return all(getattr(value, "stored", None) is not None and value.shape[:1] == (batch,) for value in ends)
+
+
 def _fits(shape, declared):
     """Tell whether a shape is a declared one, but for the batch."""
     return len(shape) == len(declared) and all(m in (n, None) for n, m in zip(shape[1:], declared[1:], strict=True))
@@ -204,21 +212,23 @@ class OnnxModel(Model):
     def walk_twice(self, shapes):
         """Return the values, shapes only, for two sizes of the batch: the same ones, if the file is made for one size.
 
-        The first dimension that the file declares is often that of the example which was exported. It binds where the network
-        does not run for another one, or somewhere makes something else of its batch than a first axis that grows with it.
+        The first dimension that the file declares is often that of the example which was exported, and so is the first number
+        of a Reshape that leaves the batch as it is. It binds where the network does not run for another one, or somewhere makes
+        something else of its batch than a first axis that grows with it.
         """
         batch = self._declared_batch()
         if batch is None:
             return self._shapes_for(shapes, 2), self._shapes_for(shapes, 3)
         shapes = [(None, *shape[1:]) for shape in shapes]
         first = self._shapes_for(shapes, batch)
+        self.network.rows_kept = {id(node) for node in self.network.nodes if _keeps_rows(node, first, batch)}
         try:
             second = self._shapes_for(shapes, batch + 1)
         except FastconvError:
             second = None
         if second is not None and _grows(first, second, batch):
             return first, second
-        self.fixed_batch = batch
+        self.network.rows_kept, self.fixed_batch = set(), batch
         return first, first
 
     def _declared_batch(self):
@@ -293,9 +303,16 @@ class OnnxModel(Model):
 
     def predict(self, x, batch_size=None, *args, **kwargs):
         """Return the outputs for a data set, see `Model.predict`; by default in batches of the file's size, if it has one."""
-        if batch_size is None and not is_stream(x):
-            batch_size = self.fixed_batch if self.built else self._declared_batch()
-        return super().predict(x, batch_size, *args, **kwargs)
+        return super().predict(x, self._usual_batch(x, batch_size), *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        """Return loss and metrics, see `Model.evaluate`; by default in batches of the file's size, if it has one."""
+        return super().evaluate(x, y, self._usual_batch(x, batch_size), *args, **kwargs)
+
+    def _usual_batch(self, x, given):
+        if given is not None or is_stream(x):
+            return given
+        return self.fixed_batch if self.built else self._declared_batch()
 
     def _result_shape(self, name, first, second):
         if self.fixed_batch is None:

@@ -71,6 +71,8 @@ class Network:
         self.inputs = [value for value in model.graph.input if value.name not in self.constants]
         self.output_names = [value.name for value in model.graph.output] if outputs is None else list(outputs)
         self.weights = {}  # (name of a constant, order, form) -> Tensor
+        # Of nodes, by id: a Reshape whose first number is the size of the batch, and so means that axis, whatever its size.
+        self.rows_kept = set()
         self._attributes = {}
         self._bodies = {}
         self._readers(model.graph)

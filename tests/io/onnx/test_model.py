@@ -89,35 +89,61 @@ def test_pickles(tmp_path):
 # ---- files that are made for one size of the batch
 
 
-def boxes(batch, per_sample=True):
-    """Return the bytes of a network of (batch, 4, 3) whose Reshape holds the batch; rows of boxes, or one for them all."""
-    shape = np.array([batch if per_sample else 1, -1, 2])
+def boxes(batch, per_sample=True, through_rows=True):
+    """Return the bytes of a network of (batch, 4, 3), which is in its Reshapes; rows of boxes, or one for them all.
+
+    `through_rows`: the samples lie in one matrix in between.
+    """
+    shapes = {"rows": np.array([4 * batch, 3]), "shape": np.array([batch if per_sample else 1, -1, 2])}
     nodes = [
         small.node("Mul", "x w", "z"),
-        small.node("Reshape", "z shape", "r"),
+        *([small.node("Reshape", "z rows", "m")] if through_rows else [small.node("Identity", "z", "m")]),
+        small.node("Reshape", "m shape", "r"),
         small.node("Softmax", "r", "y", axis=-1),
     ]
     out = small.value("y", [batch, 6, 2] if per_sample else [1, 6 * batch, 2])
-    weights = {"shape": shape, "w": np.array([1, 2, 3], "float32")}
+    weights = {**shapes, "w": np.array([1, 2, 3], "float32")}
     return small.model(nodes, [small.value("x", [batch, 4, 3])], [out], weights)
+
+
+def one_by_one(data, x, batch):
+    """Return what a session makes of as many samples at once as the file is made for, the last ones filled up by zeros."""
+    session, filled = fastconv.InferenceSession(data), np.concatenate([x, np.zeros((batch - 1, *x.shape[1:]), x.dtype)])
+    parts = [session.run(None, {"x": filled[i : i + batch]})[0] for i in range(0, len(x), batch)]
+    return np.concatenate(parts)[: len(x)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_reshape_to_the_size_of_the_batch_takes_any(tmp_path, batch):
+    data = boxes(batch, through_rows=False)
+    model = fastconv.onnx.load(data)
+    assert model.fixed_batch is None and model.output_shape == (None, 6, 2)
+    x = np.random.default_rng(0).random((5, 4, 3), np.float32)
+    wanted = one_by_one(data, x, batch)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), wanted)
+    model.save(tmp_path / "m.fastconv")
+    np.testing.assert_array_equal(models.load_model(tmp_path / "m.fastconv").predict(x, verbose=0), wanted)
+    fastconv.onnx.save(model, tmp_path / "m.onnx")
+    np.testing.assert_array_equal(fastconv.onnx.load(tmp_path / "m.onnx").predict(x, verbose=0), wanted)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 @pytest.mark.parametrize("reloaded", [False, True])
 def test_a_file_for_one_size_of_the_batch_takes_any(tmp_path, batch, reloaded):
-    model, session = fastconv.onnx.load(boxes(batch)), fastconv.InferenceSession(boxes(batch))
+    model = fastconv.onnx.load(boxes(batch))
     if reloaded:
         model.save(tmp_path / "m.fastconv")
         model = models.load_model(tmp_path / "m.fastconv")
     assert model.fixed_batch == batch and model.output_shape == (None, 6, 2)
     x = np.random.default_rng(0).random((5, 4, 3), np.float32)
-    filled = np.concatenate([x, np.zeros((4, 4, 3), np.float32)])
-    parts = [session.run(None, {"x": filled[i : i + batch]})[0] for i in range(0, 5, batch)]
-    wanted = np.concatenate(parts)[:5]
+    wanted = one_by_one(boxes(batch), x, batch)
     np.testing.assert_array_equal(model.predict(x, verbose=0), wanted)
     np.testing.assert_array_equal(model.predict(x, batch_size=5, verbose=0), wanted)
     np.testing.assert_allclose(model(x).numpy(), wanted, rtol=1e-6)
     assert model(x[:0]).shape == (0, 6, 2)
+    model.compile("sgd", "mse")
+    loss = model.evaluate(x, np.zeros_like(wanted), verbose=0)
+    np.testing.assert_allclose(loss, (wanted**2).mean(), rtol=1e-6)
     again = models.Sequential([model, fastconv.layers.Flatten(), fastconv.layers.Dense(2)])
     again.compile("sgd", "mse")
     again.fit(x, np.zeros((5, 2)), batch_size=4, verbose=0)

@@ -39,6 +39,8 @@ def identity(call, x):
 @reshapes("Reshape")
 def reshape(call, old, shape=None):
     target = numbers(call, shape, "shape")
+    if id(call.node) in call.network.rows_kept:
+        target[0] = old[0]
     if not call.attribute("allowzero", 0):
         if any(n == 0 and i >= len(old) for i, n in enumerate(target)):
             raise ShapeError(f"{target} copies a size that the shape {old} does not have")
