@@ -111,7 +111,7 @@ def _sizes(e, name, shape, place, size):
         return e.integers(wanted)
     shape, zero = e.node("Shape", name), e.integers([0])
     before = e.node("Slice", shape, zero, e.integers([place]), zero)
-    after = [e.node("Slice", shape, e.integers([place + 1]), e.integers([_FAR]), zero)][: place + 1 < len(wanted)]
+    after = [e.node("Slice", shape, e.integers([place + 1]), e.integers([FAR]), zero)][: place + 1 < len(wanted)]
     return e.node("Concat", before, e.integers([size]), *after, axis=0)
 
 
