@@ -525,6 +525,7 @@ typedef struct {
     void (*dropout)(const float *x, float *y, uint8_t *mask, int64_t n, uint64_t key, uint64_t block,
                     uint32_t threshold, float scale);
     void (*dropout_backward)(const float *dy, const uint8_t *mask, float *dx, int64_t n, float scale);
+    void (*normal)(float *y, int64_t n, uint64_t key, uint64_t block);
 
     /* kernels/optim.h */
     void (*sgd)(const fc_update *);

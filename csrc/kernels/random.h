@@ -2,7 +2,7 @@
  * SC 2011). Nothing is carried from block to block, so bits depend on key and position alone.
  *
  * Sixteen blocks make a group of 64 words; element e of a group takes word e / 16 of block e % 16, so that vectors of
- * 4, 8 and 16 lanes all store whole words without a transposition. */
+ * 4, 8 and 16 lanes all store whole words without a transposition. Needs optim.h. */
 
 enum { PHILOX_BLOCKS = 16, PHILOX_GROUP = 64 };
 
@@ -143,4 +143,46 @@ static void fc_dropout_backward(const float *dy, const uint8_t *mask, float *dx,
     for (; i + PHILOX_GROUP <= n; i += PHILOX_GROUP)
         dropout_backward_group(dy + i, mask_load(mask + i / 8, PHILOX_GROUP), dx + i, PHILOX_GROUP, scale);
     if (i < n) dropout_backward_group(dy + i, mask_load(mask + i / 8, n - i), dx + i, n - i, scale);
+}
+
+/* ---- normal numbers: Box and Muller, "A note on the generation of random normal deviates", 1958 */
+
+/* (high 23 bits + 1/2) / 2^23: exact, above 0 and below 1. */
+FC_INLINE vf random_fraction(vu word) { return (__builtin_convertvector((vi)(word >> 9), vf) + 0.5f) * 0x1p-23f; }
+
+/* cos and sin of 2 pi t for 0 <= t <= 1: polynomials of the way from the nearest quarter turn (those of Cephes for
+ * [-pi/4, pi/4]), which the number of quarters swaps and turns around. */
+FC_INLINE vf random_turn(vf t, vf *sine) {
+    const vf quarters = t * 4.0f + 12582912.0f - 12582912.0f; /* to nearest through 1.5 * 2^23 */
+    const vi q = __builtin_convertvector(quarters, vi), odd = (q & 1) != 0;
+    const vf a = (t - quarters * 0.25f) * 6.28318530717958648f, z = a * a;
+    const vf s = ((z * -1.9515295891e-4f + 8.3321608736e-3f) * z - 1.6666654611e-1f) * z * a + a;
+    const vf c = ((z * 2.4433157118e-5f - 1.3887316255e-3f) * z + 4.1666645683e-2f) * z * z - z * 0.5f + 1.0f;
+    *sine = (vf)((vi)v_select(odd, c, s) ^ ((q & 2) << 30));
+    return (vf)((vi)v_select(odd, s, c) ^ (((q + 1) & 2) << 30));
+}
+
+/* Normal numbers from those that are left of a group or two. Words 0 and 1 of a block make two, words 2 and 3 as well:
+ * the lengths of vectors from the first, their directions from the second. */
+FC_INLINE void normal_run(float *y, int64_t n, const philox_keys *keys, uint64_t block) {
+    for (int first = 0; first < DROPOUT_GROUPS * PHILOX_BLOCKS; first += 2 * FC_VL) {
+        vu words[2][4];
+        philox(keys, block + first, words);
+        FC_UNROLL for (int v = 0; v < 2; v++) {
+            const int at = first + v * FC_VL, i = at / PHILOX_BLOCKS * PHILOX_GROUP + at % PHILOX_BLOCKS;
+            FC_UNROLL for (int word = 0; word < 4; word += 2) {
+                const int even = i + word * PHILOX_BLOCKS, odd = even + PHILOX_BLOCKS;
+                const vf length = v_root(v_log(random_fraction(words[v][word])) * -2.0f);
+                vf sine, cosine = random_turn(random_fraction(words[v][word + 1]), &sine);
+                if (even < n) v_store_some(y + even, length * cosine, n - even);
+                if (odd < n) v_store_some(y + odd, length * sine, n - odd);
+            }
+        }
+    }
+}
+
+/* y = n normal numbers. `block` is the first block of this range and starts a group. */
+static void fc_normal(float *y, int64_t n, uint64_t key, uint64_t block) {
+    const philox_keys keys = philox_schedule(key);
+    for (int64_t i = 0; i < n; i += DROPOUT_RUN) normal_run(y + i, n - i, &keys, block + i / 4);
 }

@@ -7,8 +7,8 @@
 #include "../kernels/move.h"
 #include "../kernels/resample.h"
 #include "../kernels/reduce.h"
-#include "../kernels/random.h"
 #include "../kernels/optim.h"
+#include "../kernels/random.h"
 #include "../kernels/norm.h"
 #include "../kernels/peak.h"
 
@@ -43,6 +43,7 @@ FC_PART(rest) = {
     .loss_mean = fc_loss_mean,
     .dropout = fc_dropout,
     .dropout_backward = fc_dropout_backward,
+    .normal = fc_normal,
     .sgd = fc_sgd,
     .adam = fc_adam,
     .rmsprop = fc_rmsprop,

@@ -11,6 +11,7 @@ cdef extern from "fastconv.h" nogil:
         void (*dropout)(const float *x, float *y, uint8_t *mask, int64_t n, uint64_t key, uint64_t block,
                         uint32_t threshold, float scale) noexcept nogil
         void (*dropout_backward)(const float *dy, const uint8_t *mask, float *dx, int64_t n, float scale) noexcept nogil
+        void (*normal)(float *y, int64_t n, uint64_t key, uint64_t block) noexcept nogil
 
 cdef enum:
     CHUNK = 16384   # elements: whole groups of 64 words, and whole bytes of the mask
@@ -67,6 +68,29 @@ def dropout_backward(str dy, str mask, str dx, int64_t size, double scale):
     """Return the step dx = bit of mask ? dy * scale : 0; dx may be dy."""
     return dropout_step("dropout_backward", <size_t>&dropout_backward_chunk, dy, None, dx, mask, False, size, 0,
                         scale, 5e-4)
+
+
+cdef struct NormalArgs:
+    const uint64_t *state
+    float *y
+    const fc_kernels *k
+    int64_t size
+
+
+cdef void normal_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const NormalArgs *args = <const NormalArgs *>raw
+    cdef int64_t start = chunk * CHUNK
+    args.k.normal(args.y + start, min(args.size - start, CHUNK), args.state[0],
+                  args.state[1] // WORDS + <uint64_t>(start // WORDS))
+
+
+def normal(str state, str y, int64_t size):
+    """Return the step y = normal numbers."""
+    cdef NormalArgs args
+    args.state, args.y, args.k, args.size = NULL, NULL, table(), size
+    return Step("normal", <size_t>&normal_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.state - <char *>&args, state, False), (<char *>&args.y - <char *>&args, y, True)),
+                (size + CHUNK - 1) // CHUNK, cost=size * 2.5e-3)
 
 
 cdef struct AdvanceArgs:

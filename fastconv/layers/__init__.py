@@ -11,7 +11,7 @@ from .convolution import Conv1D, Conv2D, Conv3D
 from .dense import Dense
 from .depthwise_convolution import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from .dot import Dot, dot
-from .dropout import Dropout
+from .dropout import Dropout, SpatialDropout1D, SpatialDropout2D, SpatialDropout3D
 from .framing import (
     Cropping1D,
     Cropping2D,
@@ -24,6 +24,7 @@ from .framing import (
     ZeroPadding3D,
 )
 from .input import Input, InputLayer
+from .lambda_layer import Lambda
 from .merging import (
     Add,
     Average,
@@ -40,6 +41,7 @@ from .merging import (
     multiply,
     subtract,
 )
+from .noise import GaussianDropout, GaussianNoise
 from .normalization import Normalization
 from .pooling import (
     AveragePooling1D,
@@ -57,7 +59,7 @@ from .pooling import (
     SumPooling2D,
 )
 from .rescaling import Rescaling
-from .reshaping import Flatten, Reshape
+from .reshaping import Flatten, Permute, RepeatVector, Reshape
 from .resizing import Resizing
 from .serialization import builtin, custom_object_scope, deserialize, register_serializable, serialize
 from .transposed_convolution import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
@@ -129,6 +131,8 @@ __all__ = [
     "Dropout",
     "ELU",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAveragePooling3D",
@@ -143,6 +147,7 @@ __all__ = [
     "GlobalMaxPooling3D",
     "Input",
     "InputLayer",
+    "Lambda",
     "Layer",
     "LeakyReLU",
     "MaxPool1D",
@@ -156,7 +161,9 @@ __all__ = [
     "Multiply",
     "Normalization",
     "PReLU",
+    "Permute",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
     "Resizing",
@@ -165,6 +172,9 @@ __all__ = [
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
     "Subtract",
     "SumPool2D",
     "SumPooling2D",

@@ -1,11 +1,11 @@
-"""Flatten and Reshape: the same numbers under another shape."""
+"""Flatten, Reshape, Permute and RepeatVector: the same numbers under another shape, in another order, several times."""
 
 import math
 
 from .. import ops
 from ..errors import ArgumentError, ShapeError
 from .base import Layer
-from .images import check_data_format
+from .images import check_count, check_data_format
 
 
 class Flatten(Layer):
@@ -67,3 +67,60 @@ class Reshape(Layer):
     def call(self, inputs):
         """Compute the outputs."""
         return inputs.reshape(-1 if inputs.shape[0] is None else inputs.shape[0], *self._target(inputs.shape))
+
+
+class Permute(Layer):
+    """Axes in another order.
+
+    Parameters
+    ----------
+    dims : tuple of int
+        The axes of the input, from 1 on, without the batch: (2, 1) swaps two.
+
+    Notes
+    -----
+    Outputs (N, ...) have the axis ``dims[i]`` of the inputs as their axis i + 1.
+
+    Examples
+    --------
+    >>> Permute((3, 1, 2))(np.zeros((2, 5, 6, 4))).shape
+    (2, 4, 5, 6)
+    """
+
+    def __init__(self, dims, **kwargs):
+        super().__init__(**kwargs)
+        if not isinstance(dims, (list, tuple)) or sorted(dims) != list(range(1, len(dims) + 1)):
+            raise ArgumentError(f"{self._title()}: dims must be the numbers from 1 on in any order, got {dims!r}")
+        self.dims = tuple(dims)
+
+    def call(self, inputs):
+        """Compute the outputs."""
+        if inputs.ndim != len(self.dims) + 1:
+            raise ShapeError(
+                f"inputs must have {len(self.dims) + 1} dimensions for dims={self.dims}, got shape {inputs.shape}"
+            )
+        return ops.transpose(inputs, 0, *self.dims)
+
+
+class RepeatVector(Layer):
+    """Inputs (N, C) as (N, n, C): every vector n times.
+
+    Parameters
+    ----------
+    n : int
+
+    Examples
+    --------
+    >>> RepeatVector(3)(np.array([[1.0, 2.0]])).numpy().tolist()
+    [[[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]]]
+    """
+
+    def __init__(self, n, **kwargs):
+        super().__init__(**kwargs)
+        self.n = check_count(self, n, "n")
+
+    def call(self, inputs):
+        """Compute the outputs."""
+        if inputs.ndim != 2:
+            raise ShapeError(f"inputs must be (batch, features), got shape {inputs.shape}")
+        return ops.tile(inputs[:, None], (1, self.n, 1))

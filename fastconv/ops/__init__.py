@@ -43,6 +43,7 @@ _FILES = {
     "pad": "pad",
     "pool1d": "avg_pool1d max_pool1d",
     "pool3d": "avg_pool3d max_pool3d",
+    "random_normal": "random_normal",
     "reduce": "max mean min prod sum",
     "reshape": "flatten reshape",
     "resize": "resize",

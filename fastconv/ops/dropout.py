@@ -6,54 +6,15 @@ import numpy as np
 
 from .._kernels import random
 from ..autograd import apply
-from ..errors import DTypeError
 from ..op import Case, Op, Plan, Spec, register
-from ._checks import check_float, check_range, check_shape
-
-GROUP = 64  # 32-bit words that are drawn together: 16 blocks of 4
+from ._checks import check_float, check_range
+from ._random import check_state, random_words, words_used
 
 
 class Attrs(NamedTuple):
     """`rate`: the share of elements that become 0, in [0, 1)."""
 
     rate: float
-
-
-def philox(key, blocks):
-    """Return the four words of each block of Philox 4x32-10 as a uint64 array (len(blocks), 4).
-
-    Parameters
-    ----------
-    key : int
-        64 bits.
-    blocks : ndarray of uint64
-        The low 64 bits of the counter; the high ones are 0.
-
-    Notes
-    -----
-    Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-    """
-    low = np.uint64(0xFFFFFFFF)
-    half = np.uint64(32)
-    c = [blocks & low, blocks >> half, np.zeros_like(blocks), np.zeros_like(blocks)]
-    k0, k1 = key & 0xFFFFFFFF, key >> 32
-    for _ in range(10):
-        a, b = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
-        c = [(b >> half) ^ c[1] ^ np.uint64(k0), b & low, (a >> half) ^ c[3] ^ np.uint64(k1), a & low]
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    return np.stack(c, 1)
-
-
-def random_words(state, size):
-    """Return `size` 32-bit words for (key, counter): element e of a group of 64 takes word e // 16 of block e % 16."""
-    groups = -(-size // GROUP)
-    blocks = (state[1] // np.uint64(4)) + np.arange(16 * groups, dtype=np.uint64)
-    return philox(int(state[0]), blocks).reshape(groups, 16, 4).transpose(0, 2, 1).ravel()[:size]
-
-
-def words_used(size):
-    """Return how far a call over `size` elements moves the counter: whole groups, so that calls never overlap."""
-    return -(-size // GROUP) * GROUP
 
 
 def _threshold(rate):
@@ -64,9 +25,7 @@ def _infer(specs, attrs):
     x, state = specs["x"], specs["state"]
     check_float("dropout", "x", x)
     check_range("dropout", "rate", attrs.rate, 0, 1)
-    check_shape("dropout", "state", state.shape, (2,))
-    if state.dtype != "uint64":
-        raise DTypeError(f"dropout needs state of uint64 (key, counter), got {state.dtype}")
+    check_state("dropout", state)
     size = None if None in x.shape else -(-x.size // 8)
     return {"y": x, "new_state": state, "mask": Spec((size,), "uint8")}
 

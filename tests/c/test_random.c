@@ -1,4 +1,4 @@
-/* Dropout: the bits of Philox 4x32-10, one block after another. */
+/* Dropout and normal numbers: the bits of Philox 4x32-10, one block after another. */
 #include "check.h"
 
 static void philox(uint64_t key, uint64_t block, uint32_t word[4]) {
@@ -43,4 +43,20 @@ void test_random(void) {
                 expect(dx, 0);
                 release();
             }
+    FOR_EACH (n, 1, 15, 16, 17, 63, 64, 65, 300)
+        FOR_EACH (first, 0, 16, 0xfffffff0) {
+            const uint64_t key = 0x0123456789abcdefu;
+            output y = new_output(n);
+            for (int64_t i = 0; i < n; i++) { /* words 0 and 1 of a block, or 2 and 3: a length and a direction */
+                philox(key, (uint64_t)(first + i / 64 * 16 + i % 16), word);
+                const uint32_t *pair = word + i % 64 / 32 * 2;
+                const double length = sqrt(-2 * log(((pair[0] >> 9) + 0.5) / (1 << 23)));
+                const double turn = 8 * atan(1) * ((pair[1] >> 9) + 0.5) / (1 << 23);
+                put(y, i, length * (i % 32 < 16 ? cos(turn) : sin(turn)), length);
+            }
+            testing("normal");
+            k->normal(y.got, n, key, (uint64_t)first);
+            expect(y, 8);
+            release();
+        }
 }

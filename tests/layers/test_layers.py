@@ -283,7 +283,6 @@ def test_wrong_arguments_name_layer_and_argument(make, message):
         lambda: layers.Dense(4, bias_constraint="non_neg"),
         lambda: layers.DepthwiseConv2D(3, depthwise_regularizer="l1"),
         lambda: layers.BatchNormalization(gamma_regularizer="l2"),
-        lambda: layers.Dropout(0.5, noise_shape=(None, 1)),
         lambda: layers.Dense(4, lora_rank=2),
     ],
 )

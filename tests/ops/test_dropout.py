@@ -5,7 +5,7 @@ import pytest
 
 from fastconv import ops
 from fastconv.errors import ArgumentError, DTypeError
-from fastconv.ops.dropout import philox, random_words
+from fastconv.ops._random import philox, random_words
 
 
 def state(key, counter):

@@ -41,6 +41,14 @@ def _concatenate(e, node):
     e.define(node.outputs["y"], name, order)
 
 
+@_exports("tile")
+def _tile(e, node):
+    x, y = node.inputs["x"], node.outputs["y"]
+    order = same_order(e, [x])
+    name = e.node("Tile", e.tensor(x, order), e.integers([node.attrs.repeats[axis] for axis in order]))
+    e.define(y, name, order)
+
+
 @_exports("pad")
 def _pad(e, node):
     x, y = node.inputs["x"], node.outputs["y"]

@@ -66,6 +66,11 @@ def assert_same(model, tmp_path, *inputs, **kwargs):
     return [node.op_type for node in proto.graph.node]
 
 
+@layers.register_serializable("test_export")
+def exported_function(x, factor):
+    return ops.sqrt(ops.abs(x)) * factor
+
+
 SEQUENCE, IMAGE, VOLUME = (11, 6), (9, 7, 4), (6, 5, 7, 4)
 LAYERS = [
     (layers.Activation("tanh"), IMAGE),
@@ -81,6 +86,7 @@ LAYERS = [
     (layers.Normalization(), IMAGE),
     (layers.Normalization([1, 3], invert=True), IMAGE),
     (layers.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=4 * [0.3]), IMAGE),
+    (layers.Permute((3, 1, 2)), IMAGE),
     (layers.PReLU("ones", shared_axes=[1, 2]), IMAGE),
     (layers.AveragePooling1D(3, 2, padding="same"), SEQUENCE),
     (layers.AveragePooling2D(3, 2, padding="same"), IMAGE),
@@ -114,6 +120,10 @@ LAYERS = [
     (layers.DepthwiseConv2D(3, padding="same", activation="relu"), IMAGE),
     (layers.DepthwiseConv2D(3, 2, depth_multiplier=2), IMAGE),
     (layers.Dropout(0.5), IMAGE),
+    *((layers.GaussianDropout(0.5), IMAGE), (layers.GaussianNoise(0.5), IMAGE)),
+    (layers.SpatialDropout1D(0.5), SEQUENCE),
+    (layers.SpatialDropout2D(0.5), IMAGE),
+    (layers.SpatialDropout3D(0.5), VOLUME),
     (layers.Flatten(), IMAGE),
     (layers.Flatten(data_format="channels_first"), IMAGE),
     (layers.GlobalAveragePooling1D(), SEQUENCE),
@@ -123,6 +133,7 @@ LAYERS = [
     (layers.GlobalMaxPooling1D(keepdims=True), SEQUENCE),
     (layers.GlobalMaxPooling2D(data_format="channels_first"), IMAGE),
     (layers.GlobalMaxPooling3D(), VOLUME),
+    (layers.Lambda(exported_function, arguments={"factor": 3.0}), IMAGE),
     (layers.LeakyReLU(0.2), IMAGE),
     (layers.MaxPooling1D(2), SEQUENCE),
     (layers.MaxPooling2D(3, 2, padding="same"), IMAGE),
@@ -133,6 +144,7 @@ LAYERS = [
     (layers.ReLU(2.5, negative_slope=0.1), IMAGE),
     (layers.ReLU(threshold=0.4), IMAGE),
     (layers.ReLU(threshold=0.4, negative_slope=0.3), IMAGE),
+    (layers.RepeatVector(3), (5,)),
     (layers.Rescaling(1 / 255), IMAGE),
     (layers.Rescaling([0.5, 1.0, 2.0, 3.0], [0.1, 0.2, 0.3, 0.4]), IMAGE),
     (layers.Reshape((7, -1)), IMAGE),
