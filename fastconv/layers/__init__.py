@@ -25,6 +25,7 @@ from .framing import (
 )
 from .input import Input, InputLayer
 from .lambda_layer import Lambda
+from .layer_normalization import GroupNormalization, LayerNormalization
 from .merging import (
     Add,
     Average,
@@ -145,10 +146,12 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
+    "GroupNormalization",
     "Input",
     "InputLayer",
     "Lambda",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "MaxPool1D",
     "MaxPool2D",

@@ -7,7 +7,8 @@ from ..errors import ArgumentError, ShapeError
 from .base import Layer
 
 
-def _is_number(value):
+def is_number(value):
+    """Tell whether an argument is one number."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
@@ -54,9 +55,9 @@ class BatchNormalization(Layer):
         super().__init__(**kwargs)
         if isinstance(axis, bool) or not isinstance(axis, int):
             raise ArgumentError(f"{self._title()}: axis must be an integer, got {axis!r}")
-        if not _is_number(momentum) or not 0 <= momentum <= 1:
+        if not is_number(momentum) or not 0 <= momentum <= 1:
             raise ArgumentError(f"{self._title()}: momentum must be a number from 0 to 1, got {momentum!r}")
-        if not _is_number(epsilon) or not 0 < epsilon < float("inf"):
+        if not is_number(epsilon) or not 0 < epsilon < float("inf"):
             raise ArgumentError(f"{self._title()}: epsilon must be a positive number, got {epsilon!r}")
         self.axis, self.momentum, self.epsilon = axis, float(momentum), float(epsilon)
         self.center, self.scale = bool(center), bool(scale)

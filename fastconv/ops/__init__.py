@@ -37,6 +37,7 @@ _FILES = {
     "expand": "broadcast_to tile",
     "getitem": "getitem",
     "global_pool": " ".join(f"global_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (1, 2, 3)),
+    "layer_norm": "group_normalization layer_normalization",
     "matmul": "matmul",
     "max_pool2d": "max_pool2d",
     "mean_squared_error": "mean_squared_error",

@@ -77,42 +77,27 @@ def _groups(call, channels):
     return groups
 
 
-def _normalise_images(call, x, scale, bias, share=lambda means: means):
-    """Return images less their means, over their deviations, scaled and shifted.
-
-    Parameters
-    ----------
-    share : callable
-        Makes of the means of channels (N, ..., C), the spatial axes of one entry, those that are used.
-    """
-    rank = x.ndim - 2
-    if x.dtype != np.float32 or not 1 <= rank <= 3:
+def _by_groups(call, x, scale, bias, groups):
+    if x.dtype != np.float32 or not 3 <= x.ndim <= 5 or 0 in x.shape:
         return NotImplemented
-    mean = getattr(ops, f"global_avg_pool{rank}d")
-    x = x.channels_last()
-    centred = ops.subtract(x, share(mean(x, keepdims=True)))
-    variance = share(mean(ops.square(centred), keepdims=True))
-    deviation = ops.sqrt(ops.add(variance, call.attribute("epsilon", 1e-5)))
-    return channels_first(ops.add(ops.multiply(centred, ops.divide(scale, deviation)), bias))
+    epsilon = call.attribute("epsilon", 1e-5)
+    return channels_first(ops.group_normalization(x.channels_last(), scale, bias, groups, epsilon))
 
 
 @lowers("InstanceNormalization")
 def instance_normalization(call, x, scale, bias):
-    return _normalise_images(call, x, call.weight(scale), call.weight(bias))
+    return _by_groups(call, x, call.weight(scale), call.weight(bias), x.shape[1])
 
 
 @lowers("GroupNormalization")
 def group_normalization(call, x, scale, bias):
     channels = x.shape[1]
     groups = _groups(call, channels)
-    each = channels // groups
-    # Means of channels to means of their groups, and numbers of groups to numbers of channels.
-    share = Tensor(np.kron(np.eye(groups), np.full((each, each), 1 / each)).astype(np.float32))
     vectors = [call.weight(vector) for vector in (scale, bias)]
     if call.version < 21:  # a number per group
-        repeat = Tensor(np.kron(np.eye(groups), np.ones((1, each))).astype(np.float32))
+        repeat = Tensor(np.kron(np.eye(groups), np.ones((1, channels // groups))).astype(np.float32))
         vectors = [ops.matmul(vector.reshape((1, groups)), repeat).reshape((channels,)) for vector in vectors]
-    return _normalise_images(call, x, *vectors, lambda means: ops.dense(means, share))
+    return _by_groups(call, x, *vectors, groups)
 
 
 @evaluates("InstanceNormalization")
