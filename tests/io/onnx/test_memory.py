@@ -11,7 +11,7 @@ CODE = """
 import os, sys
 import numpy as np
 import fastconv
-from fastconv import session as module
+from fastconv.session import session as module
 sys.path.append(sys.argv[2])
 from tests.io.onnx.small import model, node, value
 
