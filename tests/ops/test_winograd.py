@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastconv import config, ops
-from fastconv._kernels import runtime
+from fastconv._kernels import bfloat16, runtime
 from fastconv.autograd import eager
 from fastconv.errors import ShapeError
 from fastconv.op import Spec
@@ -41,14 +41,23 @@ def forward(x, kernel, algorithm):
 @pytest.mark.parametrize(
     ("x", "kernel", "options", "highest", "high"),
     [
-        ((1, 28, 28, 95), (3, 3, 95, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
-        ((1, 28, 28, 96), (3, 3, 96, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
+        ((1, 28, 28, 63), (3, 3, 63, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((1, 28, 28, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
         ((1, 28, 28, 383), (3, 3, 383, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
         ((1, 28, 28, 384), (3, 3, 384, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
-        ((1, 56, 48, 63), (3, 3, 63, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
-        ((1, 56, 48, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
+        ((1, 56, 48, 255), (3, 3, 255, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
         ((1, 56, 48, 256), (3, 3, 256, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
         ((None, 14, 14, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((None, 14, 14, 256), (3, 3, 256, 256), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((None, 8, 8, 95), (3, 3, 95, 128), {"padding": "same"}, "winograd_2x2", "winograd_2x4"),
+        ((None, 8, 8, 96), (3, 3, 96, 128), {"padding": "same"}, "winograd_2x4", "winograd_2x4"),
+        (
+            (None, 4, 4, 128),
+            (3, 3, 128, 128),
+            {"padding": "same"},
+            "winograd_2x2",
+            "winograd_2x2",
+        ),  # read for 16 pixels
         ((None, 6, 6, 192), (3, 3, 192, 192), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 8 x 8
         ((None, 28, 28, 16), (3, 3, 16, 64), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),
         ((None, 7, 7, 512), (3, 3, 512, 512), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),  # 37.7 MB, 4 tiles
@@ -72,7 +81,20 @@ def test_algorithm(x, kernel, options, highest, high):
             assert ops.conv2d_algorithm(x, kernel, **options) == name
 
 
-@pytest.mark.parametrize(("word", "says"), [("0", "direct"), ("1", "winograd_2x2"), ("no", "must be 1")])
+@pytest.mark.parametrize(
+    ("size", "channels", "algorithm"),
+    [(7, 512, "direct"), (8, 128, "direct"), (14, 256, "direct"), (16, 128, "winograd_4x4"), (14, 19, "winograd_2x2")],
+)
+def test_algorithm_of_medium(size, channels, algorithm):
+    """Small maps are summed the plain way, of bfloat16, where there is that and the channels are even."""
+    if not bfloat16.available():
+        algorithm = "winograd_2x2" if channels in (19, 512) else "winograd_4x4" if size > 8 else "winograd_2x4"
+    with config.precision("medium"):
+        x, kernel = (1, size, size, channels), (3, 3, channels, channels)
+        assert ops.conv2d_algorithm(x, kernel, padding="same") == algorithm
+
+
+@pytest.mark.parametrize(("word", "says"), [("0", "direct"), ("1", "winograd_2x4"), ("no", "must be 1")])
 def test_environment(word, says):
     code = "from fastconv import ops; print(ops.conv2d_algorithm((1, 28, 28, 64), (3, 3, 64, 64)))"
     environment = {**os.environ, "FASTCONV_WINOGRAD": word}
@@ -123,9 +145,9 @@ def errors(x, kernel):
     ]
 
 
-def draw(channels, positive, seed=0):
+def draw(channels, positive, seed=0, height=10):
     rng = np.random.default_rng(seed)
-    x = rng.standard_normal((1, 10, 14, channels)).astype("f4")
+    x = rng.standard_normal((1, height, height + 4, channels)).astype("f4")
     return np.maximum(x, 0) if positive else x, rng.standard_normal((3, 3, channels, 20)).astype("f4")
 
 
@@ -141,10 +163,12 @@ def test_error_is_at_most_that_of_summing_in_sequence(channels, positive, isa):
 
 @pytest.mark.parametrize("positive", [False, True], ids=["normal", "after ReLU"])
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
 @pytest.mark.parametrize("side", [(2, 4), (4, 4)], ids="{0[0]}x{0[1]}".format)
-def test_error_where_blocks_just_make_up_for_larger_tiles(side, seed, positive):
+def test_error_where_blocks_just_make_up_for_larger_tiles(side, large, seed, positive):
     """With a margin: what larger tiles add is made up for by what blocks of channels spare, from so many channels on."""
-    x, kernel = draw(choice.MIN_EXACT[side][1], positive, seed)
+    channels, height, channels_of_small = choice.MIN_EXACT[side]
+    x, kernel = draw(channels, positive, seed, height + 2) if large else draw(channels_of_small, positive, seed)
     assert ops.conv2d_algorithm(x.shape, kernel.shape) == "winograd_{}x{}".format(*side)
     got, simple = errors(x, kernel)
     assert got[0] <= 0.97 * simple[0] and got[1] <= 0.97 * simple[1]

@@ -8,7 +8,8 @@ transforms of inputs and outputs, whose share falls as channels grow, and with 1
 maps use too seldom. F(2x4, 3x3) takes 24 where the plain sum takes 72, F(4x4, 3x3) 36 where it takes 144. They read more
 weights and are less exact: under "highest" they run where sums in short blocks make up for that. Under "medium" a plain
 sum of bfloat16 products takes the place of F(2x2, 3x3), which is no faster in float32, and not exact enough over such
-products. docs/adr/0005-winograd.md and 0007-winograd-4x4.md have the measurements behind the bounds.
+products, and on small maps that of larger tiles, because it reads an eighth of the weights of F(4x4, 3x3).
+docs/adr/0005-winograd.md and 0007-winograd-4x4.md have the measurements behind the bounds.
 """
 
 import os
@@ -31,14 +32,20 @@ MIN_CHANNELS = 12
 MIN_OUTPUTS = 16
 # Tiles reach over odd edges: how many times the wanted outputs they may compute.
 MAX_WASTE = 1.5
-# Tiles of rows x columns outputs, and the time that an output takes, relative to the products of 2 x 2: with transforms.
-EFFORT = {(4, 4): 2.75, (2, 4): 3.5, (2, 2): 4.0}
+# Tiles of rows x columns outputs, and the time that an output takes, relative to the products of 2 x 2: with transforms;
+# that of a plain sum of bfloat16 products.
+EFFORT = {(4, 4): 2.7, (2, 4): 3.4, (2, 2): 4.0}
+PLAIN_EFFORT = 3.7
+# In the same measure: the time that a matrix of weights, one number for each pair of channels, takes to read. A single
+# image takes about twice that, many images share it: the mean serves both, so that small maps get the smaller tiles.
+READING = 4.2
+# Matrices of a plain sum, of two bytes a number.
+PLAIN_MATRICES = 9 / 2
 # Below this many input or output channels larger tiles are as fast as 2 x 2 at best.
 MIN_CHANNELS_4 = 20
-# Under "highest": so many channels, at least, make the plain sum less exact than that of these tiles, on large maps and on
-# others. At the edges of a map the plain sum has fewer terms, which are few on a map of at least so many pixels a side.
-MIN_EXACT = {(4, 4): (256, 384), (2, 4): (64, 96)}
-LARGE_MAP = 48
+# Under "highest": channels that, at least, make the plain sum less exact than that of these tiles, on maps of a width and
+# height from a bound on, and on smaller ones: at the edges of a map the plain sum has fewer terms.
+MIN_EXACT = {(4, 4): (256, 48, 384), (2, 4): (64, 12, 96)}
 # Transformed weights of more bytes than this are read from memory; so many tiles of an image pay for that.
 MAX_WEIGHTS, WORTHWHILE_TILES = 10_000_000, 16
 # The gradient of the kernel: with fewer outputs of a channel, over all images, its sums are less exact than plain ones.
@@ -114,21 +121,33 @@ def winograd_side(depth, columns, out):
     wanted = prod(out)
     if not WINOGRAD or min(depth, columns) < MIN_CHANNELS or not MIN_OUTPUTS <= wanted >= _computed(out) / MAX_WASTE:
         return None
-    sides = [side for side in EFFORT if _suits(side, depth, columns, out)]
-    return min(sides, key=lambda side: EFFORT[side] * _computed(out, side), default=None)
+    efforts = {
+        side: EFFORT[side] * _computed(out, side) + READING * _matrices(side)
+        for side in EFFORT
+        if _suits(side, depth, columns, out)
+    }
+    if multiplies_pairs(depth):
+        efforts[None] = PLAIN_EFFORT * wanted + READING * PLAIN_MATRICES
+    return min(efforts, key=efforts.get, default=None)
 
 
 def _suits(side, depth, columns, out):
     """Tell whether such tiles may make `out` pixels."""
     if side == (2, 2):
         return not multiplies_pairs(depth)
-    exact = depth >= MIN_EXACT[side][min(out) < LARGE_MAP] or config.get_precision() != "highest"
-    few_weights = 4 * (side[0] + 2) * (side[1] + 2) * depth * columns <= MAX_WEIGHTS
+    channels, large, channels_of_small = MIN_EXACT[side]
+    exact = depth >= (channels if min(out) >= large else channels_of_small) or config.get_precision() != "highest"
+    few_weights = 4 * _matrices(side) * depth * columns <= MAX_WEIGHTS
     return (
         exact
         and min(depth, columns) >= MIN_CHANNELS_4
         and (few_weights or _computed(out, side) >= prod(side) * WORTHWHILE_TILES)
     )
+
+
+def _matrices(side):
+    """Return how many products a tile takes for each pair of channels."""
+    return prod(n + 2 for n in side)
 
 
 def _computed(out, side=(2, 2)):
