@@ -153,7 +153,7 @@ def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilat
     --------
     >>> import fastconv
     >>> conv2d_algorithm((None, 28, 28, 64), (3, 3, 64, 64), padding="same")
-    'winograd_2x2'
+    'winograd_2x4'
     >>> with fastconv.precision("high"):
     ...     conv2d_algorithm((None, 28, 28, 64), (3, 3, 64, 64), padding="same")
     'winograd_4x4'
