@@ -14,7 +14,7 @@ from ..op import Case, Op, Plan, Spec, register
 from ._checks import check_float, check_shape
 
 
-def _infer(name, slots, hyper_names, specs, attrs):
+def infer(name, slots, hyper_names, specs, attrs):
     w = specs["w"]
     check_float(name, "w", w)
     for operand in ("g", *slots):
@@ -26,14 +26,14 @@ def _infer(name, slots, hyper_names, specs, attrs):
     return {"new_" + operand: w for operand in ("w", *slots)}
 
 
-def _reference(function, slots, arrays, attrs):
+def reference(function, slots, arrays, attrs):
     # Python floats take the dtype of the array that they meet.
     hyper = arrays["hyper"].tolist()
     results = function(arrays["w"], arrays["g"], [arrays[slot] for slot in slots], hyper, attrs)
     return {"new_" + name: value for name, value in zip(("w", *slots), results, strict=True)}
 
 
-def _plan(rule, slots, layout, flag, specs, attrs):
+def plan(rule, slots, layout, flag, specs, attrs):
     if specs["w"].dtype != "float32":
         return None
     step = optim.update(rule, layout, specs["w"].size, flag(attrs))
@@ -76,9 +76,9 @@ def make_update(name, rule, slots, layout, hyper, function, attrs, draw=None, fl
             inputs=inputs,
             outputs=tuple("new_" + operand for operand in ("w", *slots)),
             settings=("hyper",),
-            infer=partial(_infer, name, slots, tuple(hyper)),
-            reference=partial(_reference, function, slots),
-            plan=partial(_plan, rule, slots, layout, flag),
+            infer=partial(infer, name, slots, tuple(hyper)),
+            reference=partial(reference, function, slots),
+            plan=partial(plan, rule, slots, layout, flag),
             attrs=type(attrs[0]),
             cases=tuple(
                 Case({**{i: Spec(shape) for i in inputs}, "hyper": Spec(values.shape, "float64")}, case_attrs, draw)

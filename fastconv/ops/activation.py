@@ -17,27 +17,27 @@ class Attrs(NamedTuple):
     beta: float = 0.0
 
 
-def _infer(name, specs, attrs):
+def infer(name, specs, attrs):
     check_float(name, "x", specs["x"])
     check_numbers(name, Epilogue(name, *attrs))
     return {"y": specs["x"]}
 
 
-def _reference(name, arrays, attrs):
+def reference(name, arrays, attrs):
     return {"y": activate(Epilogue(name, *attrs), arrays["x"])}
 
 
 # y = f(x), dx = dy f'(x), from y or from x: see `_activations.TABLE`.
-def _reference_backward(name, arrays, attrs, needs):
+def reference_backward(name, arrays, attrs, needs):
     return {"dx": activate_backward(Epilogue(name, *attrs), arrays[TABLE[name].reads], arrays["dy"])}
 
 
-def _plan(name, specs, attrs):
+def plan(name, specs, attrs):
     step = eltwise.activate(Epilogue(name, *attrs), "x", "y", specs["x"].size)
     return Plan(phases=((step,),), inplace={"y": "x"})
 
 
-def _plan_backward(name, specs, attrs, needs):
+def plan_backward(name, specs, attrs, needs):
     step = eltwise.activate_backward(Epilogue(name, *attrs), TABLE[name].reads, "dy", "dx", specs["dy"].size)
     return Plan(phases=((step,),), inplace={"dx": "dy"})
 
@@ -66,11 +66,11 @@ def _make(name):
             name=name,
             inputs=("x",),
             outputs=("y",),
-            infer=partial(_infer, name),
-            reference=partial(_reference, name),
-            reference_backward=partial(_reference_backward, name),
-            plan=partial(_plan, name),
-            plan_backward=partial(_plan_backward, name),
+            infer=partial(infer, name),
+            reference=partial(reference, name),
+            reference_backward=partial(reference_backward, name),
+            plan=partial(plan, name),
+            plan_backward=partial(plan_backward, name),
             keeps=lambda attrs, needs: (TABLE[name].reads,),
             differentiable=frozenset({"x"}),
             attrs=Attrs,

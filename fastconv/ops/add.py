@@ -13,7 +13,7 @@ class Attrs(NamedTuple):
     """A sum has none."""
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     if not specs:
         raise ArgumentError("add_n needs at least one array, got none")
     first = specs["x0"]
@@ -26,7 +26,7 @@ def _infer(specs, attrs):
     return {"y": Spec(shape, first.dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     y, *others = arrays.values()
     for x in others:
         y = y + x
@@ -34,16 +34,16 @@ def _reference(arrays, attrs):
 
 
 # y = x0 + x1 + ..., so every dx is dy: the same bytes.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     return {"d" + name: arrays["dy"].copy() for name in needs}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     step = eltwise.add_n(tuple(specs), "y", specs["x0"].size)
     return Plan(phases=((step,),), inplace={"y": "x0"})
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     return Plan(alias={"d" + name: "dy" for name in needs})
 
 
@@ -52,11 +52,11 @@ OP = register(
         name="add_n",
         inputs=("*x",),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         differentiable=frozenset({"*x"}),
         attrs=Attrs,
         cases=tuple(

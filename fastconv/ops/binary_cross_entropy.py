@@ -23,7 +23,7 @@ def _kind(attrs):
     return "binary_logits" if attrs.from_logits else "binary"
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     check_pair("binary_cross_entropy", specs)
     check_range("binary_cross_entropy", "label_smoothing", attrs.label_smoothing, 0, 1)
     return {"loss": Spec((), specs["y_pred"].dtype)}
@@ -33,7 +33,7 @@ def _operands(arrays, attrs):
     return arrays["y_pred"], arrays["y_true"] * (1 - attrs.label_smoothing) + 0.5 * attrs.label_smoothing
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     x, t = _operands(arrays, attrs)
     if attrs.from_logits:
         # -t log s(x) - (1 - t) log(1 - s(x)) with s the sigmoid, rearranged so that exp never overflows.
@@ -47,7 +47,7 @@ def _reference(arrays, attrs):
 
 # From logits: d/dx (max(x, 0) - x t + log(1 + exp(-|x|))) = sigmoid(x) - t.
 # From probabilities: d/dx -(t log x + (1 - t) log(1 - x)) = (1 - t) / (1 - x) - t / x inside of the clip, 0 outside.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     x, t = _operands(arrays, attrs)
     if attrs.from_logits:
         e = np.exp(-np.abs(x))
@@ -59,11 +59,11 @@ def _reference_backward(arrays, attrs, needs):
     return {"dy_pred": slope * gradient_scale(arrays)}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     return plan_loss(_kind(attrs), specs, attrs.label_smoothing)
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     return Plan(phases=((loss_backward_step(_kind(attrs), specs, "dy_pred", attrs.label_smoothing),),))
 
 
@@ -85,11 +85,11 @@ OP = register(
         name="binary_cross_entropy",
         inputs=("y_true", "y_pred", "sample_weight?"),
         outputs=("loss",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         keeps=lambda attrs, needs: ("y_true", "y_pred", "sample_weight"),
         differentiable=frozenset({"y_pred"}),
         attrs=Attrs,

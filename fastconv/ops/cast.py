@@ -14,13 +14,13 @@ class Attrs(NamedTuple):
     dtype: str
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     if attrs.dtype not in ITEM_SIZE:
         raise DTypeError(f"cast knows the dtypes {', '.join(ITEM_SIZE)}; got {attrs.dtype!r}")
     return {"y": Spec(specs["x"].shape, attrs.dtype)}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     x = specs["x"]
     if x.dtype == attrs.dtype:
         return Plan(alias={"y": "x"})
@@ -38,9 +38,9 @@ OP = register(
         name="cast",
         inputs=("x",),
         outputs=("y",),
-        infer=_infer,
+        infer=infer,
         reference=lambda arrays, attrs: {"y": arrays["x"].astype(attrs.dtype)},
-        plan=_plan,
+        plan=plan,
         attrs=Attrs,
         cases=(
             *(

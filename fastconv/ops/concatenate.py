@@ -17,7 +17,7 @@ class Attrs(NamedTuple):
     axis: int
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     if not specs:
         raise ArgumentError("concatenate needs at least one array, got none")
     first, axis = specs["x0"], attrs.axis
@@ -45,12 +45,12 @@ def _inputs(named):
     return {f"x{i}": named[f"x{i}"] for i in range(sum(name[0] == "x" and name[1:].isdigit() for name in named))}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     return {"y": np.concatenate(list(_inputs(arrays).values()), attrs.axis)}
 
 
 # y holds the inputs side by side, so each dx is its own part of dy.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     results, start = {}, 0
     for name, x in _inputs(arrays).items():
         end = start + x.shape[attrs.axis]
@@ -62,7 +62,7 @@ def _reference_backward(arrays, attrs, needs):
 
 def _parts(specs, attrs):
     """Yield (input, its shape, where it starts in y, the strides of y) of the inputs that are not empty."""
-    y, start = _infer(_inputs(specs), attrs)["y"], 0
+    y, start = infer(_inputs(specs), attrs)["y"], 0
     strides = move.strides_of(y.shape)
     for name, spec in _inputs(specs).items():
         if 0 not in spec.shape:
@@ -70,7 +70,7 @@ def _parts(specs, attrs):
         start += spec.shape[attrs.axis]
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     dtype = specs["x0"].dtype
     copies = tuple(
         move.copy(name, "y", shape, move.strides_of(shape), strides, 0, start, dtype)
@@ -84,7 +84,7 @@ def _plan(specs, attrs):
     return Plan(phases=(copies,), parts=parts)
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     copies = tuple(
         move.copy("dy", "d" + name, shape, strides, move.strides_of(shape), start)
         for name, shape, start, strides in _parts(specs, attrs)
@@ -102,11 +102,11 @@ OP = register(
         name="concatenate",
         inputs=("*x",),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         differentiable=frozenset({"*x"}),
         bfloat16=lambda specs, attrs: [(*_inputs(specs), "y")],
         attrs=Attrs,

@@ -18,7 +18,7 @@ class Attrs(NamedTuple):
     label_smoothing: float = 0.0
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     probabilities = specs["probabilities"]
     check_float("cross_entropy", "probabilities", probabilities)
     check_labels("cross_entropy", probabilities, specs)
@@ -26,7 +26,7 @@ def _infer(specs, attrs):
     return {"loss": Spec((), probabilities.dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     p = arrays["probabilities"]
     targets = make_targets(arrays["labels"], p.shape[-1], attrs.label_smoothing, p.dtype)
     q = p / p.sum(-1, keepdims=True)
@@ -36,7 +36,7 @@ def _reference(arrays, attrs):
 
 # With s = sum(p) and q = p / s, the loss of a row is l = -sum_i t_i log clip(q_i). The clip stops the gradient outside:
 #   dq_i = -t_i / q_i inside, 0 outside,   and   dp = (dq - sum(dq q)) / s.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     p = arrays["probabilities"]
     targets = make_targets(arrays["labels"], p.shape[-1], attrs.label_smoothing, p.dtype)
     scale = arrays["dloss"] * np.ones(p.shape[:-1], p.dtype) / max(p.size // p.shape[-1], 1)
@@ -59,9 +59,9 @@ OP = register(
         name="cross_entropy",
         inputs=("probabilities", "labels", "sample_weight?"),
         outputs=("loss",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
         keeps=lambda attrs, needs: ("probabilities", "labels", "sample_weight"),
         differentiable=frozenset({"probabilities"}),
         attrs=Attrs,

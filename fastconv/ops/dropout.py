@@ -21,7 +21,7 @@ def _threshold(rate):
     return min(round(rate * 2**32), 2**32 - 1)
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     x, state = specs["x"], specs["state"]
     check_float("dropout", "x", x)
     check_range("dropout", "rate", attrs.rate, 0, 1)
@@ -30,7 +30,7 @@ def _infer(specs, attrs):
     return {"y": x, "new_state": state, "mask": Spec((size,), "uint8")}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     x, state = arrays["x"], arrays["state"]
     keep = random_words(state, x.size) >= _threshold(attrs.rate)
     new_state = state + np.array([0, words_used(x.size)], np.uint64)
@@ -39,13 +39,13 @@ def _reference(arrays, attrs):
 
 
 # y = keep x / (1 - rate), so dx = keep dy / (1 - rate), with one bit of the mask per element.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     dy = arrays["dy"]
     keep = np.unpackbits(arrays["mask"], count=dy.size, bitorder="little").reshape(dy.shape)
     return {"dx": np.where(keep, dy / (1 - attrs.rate), 0)}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     size = specs["x"].size
     draw = random.dropout("x", "state", "y", "mask", size, _threshold(attrs.rate), 1 / (1 - attrs.rate))
     return Plan(
@@ -54,7 +54,7 @@ def _plan(specs, attrs):
     )
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     step = random.dropout_backward("dy", "mask", "dx", specs["dy"].size, 1 / (1 - attrs.rate))
     return Plan(phases=((step,),), inplace={"dx": "dy"})
 
@@ -70,11 +70,11 @@ OP = register(
         inputs=("x", "state"),
         outputs=("y", "new_state"),
         saved=("mask",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         keeps=lambda attrs, needs: ("mask",),
         differentiable=frozenset({"x"}),
         linear=("x",),

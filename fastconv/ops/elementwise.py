@@ -197,7 +197,7 @@ TABLE = {
 }
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     check_floats("arithmetic", specs)
     shape = functools.reduce(shapes.broadcast, (spec.shape for spec in specs.values()))
     return {"y": Spec(shape, next(iter(specs.values())).dtype)}
@@ -239,7 +239,7 @@ def _make(name, function):
         return results
 
     def plan(specs, attrs):
-        y = _infer(specs, attrs)["y"]
+        y = infer(specs, attrs)["y"]
         operands = tuple(specs.items())
         if len(operands) == 1:
             step = pointwise.unary(name, "x", "y", y.size)
@@ -256,7 +256,7 @@ def _make(name, function):
             name=name,
             inputs=tuple(function.partials),
             outputs=("y",),
-            infer=_infer,
+            infer=infer,
             reference=reference,
             reference_backward=reference_backward,
             plan=plan,
@@ -266,7 +266,7 @@ def _make(name, function):
             linear=tuple(function.partials) if function.linear else (),
             cases=_cases(function),
             reduction=lambda specs, attrs: max(spec.size for spec in specs.values()),
-            flops=lambda specs, attrs: _infer(specs, attrs)["y"].size,
+            flops=lambda specs, attrs: infer(specs, attrs)["y"].size,
         )
     )
 

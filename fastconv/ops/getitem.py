@@ -49,7 +49,7 @@ def _shape(form, shape, index_shape):
     return x[_index(form, np.zeros(index_shape, np.int64))].shape
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     shape, dtype = specs["x"]
     index_shape = specs["index"].shape if "index" in specs else (0,)
     try:
@@ -62,7 +62,7 @@ def _infer(specs, attrs):
     return {"y": Spec(tuple(m if m == n else None for m, n in zip(small, large, strict=True)), dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     index = arrays.get("index")
     if index is not None:
         rows = [part.row for part in attrs.form if isinstance(part, Array)]
@@ -93,7 +93,7 @@ def _check_range(sizes, rows):
 
 
 # y picks elements of x; each gets the sum of the dy of its copies. Only index arrays can pick an element twice.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     dy = arrays["dy"]
     dx = np.zeros(arrays["x"].shape, dy.dtype)
     if "index" in arrays:
@@ -111,10 +111,10 @@ def _region(form, shape):
     return start, y.strides
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     if "index" in specs:
         return None  # what y is made of is known only when it runs
-    x, y = specs["x"], _infer(specs, attrs)["y"]
+    x, y = specs["x"], infer(specs, attrs)["y"]
     start, strides = _region(attrs.form, x.shape)
     whole, _ = move.collapse(y.shape, [strides, move.strides_of(y.shape)])
     if y.size == x.size and start == 0 and len(whole) <= 1:
@@ -123,7 +123,7 @@ def _plan(specs, attrs):
     return step and Plan(phases=((step,),))
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     if "index" in specs:
         return None
     x, dy = specs["x"], specs["dy"]
@@ -142,11 +142,11 @@ GETITEM = register(
         name="getitem",
         inputs=("x", "index?"),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         keeps=lambda attrs, needs: ("index",),
         view=True,
         attrs=Attrs,

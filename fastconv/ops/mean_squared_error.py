@@ -60,27 +60,27 @@ def gradient_scale(arrays):
     return scale * arrays["sample_weight"][..., None] if "sample_weight" in arrays else scale
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     check_pair("mean_squared_error", specs)
     return {"loss": Spec((), specs["y_pred"].dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     losses = np.square(arrays["y_pred"] - arrays["y_true"]).mean(-1)
     return {"loss": mean_loss(np.asarray(losses), arrays.get("sample_weight"))}
 
 
 # loss = 1/N sum_n w_n 1/C sum_c (pred - true)^2, so dpred = dloss w_n 2 (pred - true) / (N C), and dtrue = -dpred.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     gradient = 2 * (arrays["y_pred"] - arrays["y_true"]) * gradient_scale(arrays)
     return {"d" + name: gradient if name == "y_pred" else -gradient for name in needs}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     return plan_loss("squared", specs)
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     signs = {"y_pred": 1.0, "y_true": -1.0}
     return Plan(
         phases=(tuple(loss_backward_step("squared", specs, "d" + name, 0.0, signs[name]) for name in sorted(needs)),)
@@ -108,11 +108,11 @@ OP = register(
         name="mean_squared_error",
         inputs=("y_true", "y_pred", "sample_weight?"),
         outputs=("loss",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         keeps=lambda attrs, needs: ("y_true", "y_pred", "sample_weight"),
         differentiable=frozenset({"y_true", "y_pred"}),
         attrs=Attrs,

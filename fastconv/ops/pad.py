@@ -28,7 +28,7 @@ class Attrs(NamedTuple):
     value: float = 0.0
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     x = specs["x"]
     check_float("pad", "x", x)
     if len(x.shape) != len(attrs.padding):
@@ -61,11 +61,11 @@ def _indices(x_shape, attrs):
     ]
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     x = arrays["x"]
     if attrs.mode != "constant":
         return {"y": x[np.ix_(*_indices(x.shape, attrs))]}
-    y = np.full(_infer({"x": Spec(x.shape, x.dtype.name)}, attrs)["y"].shape, attrs.value, x.dtype)
+    y = np.full(infer({"x": Spec(x.shape, x.dtype.name)}, attrs)["y"].shape, attrs.value, x.dtype)
     kept, place = _regions(x.shape, attrs)
     y[place] = x[kept]
     return {"y": y}
@@ -73,7 +73,7 @@ def _reference(arrays, attrs):
 
 # y is x elsewhere, so dx is the part of dy that came from x, the sum of it where x came several times, and zeros where x was
 # cut off.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     dx = np.zeros(arrays["x"].shape, arrays["dy"].dtype)
     if attrs.mode != "constant":
         np.add.at(dx, np.ix_(*_indices(dx.shape, attrs)), arrays["dy"])
@@ -107,8 +107,8 @@ def _fills(y_shape, place, value):
                 yield move.fill("y", sizes, strides, first, np.float32(value), "float32")
 
 
-def _plan(specs, attrs):
-    x, y = specs["x"].shape, _infer(specs, attrs)["y"].shape
+def plan(specs, attrs):
+    x, y = specs["x"].shape, infer(specs, attrs)["y"].shape
     if attrs.mode == "constant":
         kept, place = _regions(x, attrs)
         steps = (_copy("x", "y", x, y, kept, place), *_fills(y, place, attrs.value))
@@ -117,7 +117,7 @@ def _plan(specs, attrs):
     return None if steps is None or None in steps else Plan(phases=(steps,))
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     if attrs.mode != "constant":
         return None
     x, y = specs["x"].shape, specs["dy"].shape
@@ -134,11 +134,11 @@ OP = register(
         inputs=("x",),
         outputs=("y",),
         attrs=Attrs,
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         differentiable=frozenset({"x"}),
         linear=("x",),
         reduction=lambda specs, attrs: 1 + sum(max(p, 0) for pair in attrs.padding for p in pair),

@@ -117,7 +117,7 @@ def taps(n, attrs):
     return index, weights / weights.sum(1, keepdims=True)
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     x, axis = specs["x"], attrs.axis
     check_float("resize", "x", x)
     n = x.shape[axis]
@@ -127,14 +127,14 @@ def _infer(specs, attrs):
     return {"y": Spec((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     x = np.moveaxis(arrays["x"], attrs.axis, -1)
     index, weights = taps(x.shape[-1], attrs)
     return {"y": np.moveaxis((x[..., index] * weights.astype(x.dtype)).sum(-1), -1, attrs.axis)}
 
 
 # A place of x gets the dy of every output that it was summed into, times its weight there: the transposed matrix.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     dy = np.moveaxis(arrays["dy"], attrs.axis, 0)
     n = arrays["x"].shape[attrs.axis]
     dx = np.zeros((n, *dy.shape[1:]), dy.dtype)
@@ -143,7 +143,7 @@ def _reference_backward(arrays, attrs, needs):
     return {"dx": np.moveaxis(dx, 0, attrs.axis)}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     shape, axis = specs["x"].shape, attrs.axis
     outer, inner = shapes.size(shape[:axis]), shapes.size(shape[axis + 1 :])
     index, weights = (table.tolist() for table in taps(shape[axis], attrs))
@@ -161,10 +161,10 @@ OP = register(
         name="resize",
         inputs=("x",),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
         attrs=Attrs,
         differentiable=frozenset({"x"}),
         linear=("x",),
@@ -190,7 +190,7 @@ OP = register(
 )
 
 
-def _keeps(n, attrs):
+def keeps(n, attrs):
     """Tell whether an axis of size n stays as it is."""
     return n is not None and attrs.coordinates != "tf_crop_and_resize" and _sizes(n, attrs) == (n, 1.0)
 
@@ -294,7 +294,7 @@ def resize(
         )
         for i, axis in enumerate(axes)
     ]
-    every = [attrs for attrs in every if not _keeps(x.shape[attrs.axis], attrs)]
+    every = [attrs for attrs in every if not keeps(x.shape[attrs.axis], attrs)]
     repeats = _repeats(x, every) if every else None
     if repeats is not None:
         return apply(UPSAMPLE, (x,), Repeats(repeats))

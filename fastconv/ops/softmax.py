@@ -15,7 +15,7 @@ class Attrs(NamedTuple):
     """Softmax has none."""
 
 
-def _infer(name, specs, attrs):
+def infer(name, specs, attrs):
     x = specs["x"]
     check_float(name, "x", x)
     check_rank(name, "x", x, "(..., C)")
@@ -23,7 +23,7 @@ def _infer(name, specs, attrs):
     return {"y": x}
 
 
-def _reference(log_result, arrays, attrs):
+def reference(log_result, arrays, attrs):
     x = arrays["x"]
     # Subtracting the maximum changes nothing in the quotient and keeps exp from overflowing.
     shifted = x - x.max(-1, keepdims=True)
@@ -34,7 +34,7 @@ def _reference(log_result, arrays, attrs):
 
 # softmax: y_i = e_i / sum(e), so dy_i/dx_j = y_i (i == j) - y_i y_j and dx = y * (dy - sum(dy * y)).
 # log_softmax: y_i = x_i - log(sum(e)), so dx = dy - exp(y) * sum(dy).
-def _reference_backward(log_result, arrays, attrs, needs):
+def reference_backward(log_result, arrays, attrs, needs):
     y, dy = arrays["y"], arrays["dy"]
     if log_result:
         return {"dx": dy - np.exp(y) * dy.sum(-1, keepdims=True)}
@@ -46,11 +46,11 @@ def _rows(spec):
     return spec.size // max(columns, 1), columns
 
 
-def _plan(log_result, specs, attrs):
+def plan(log_result, specs, attrs):
     return Plan(phases=((kernels.softmax("x", "y", *_rows(specs["x"]), log_result),),), inplace={"y": "x"})
 
 
-def _plan_backward(log_result, specs, attrs, needs):
+def plan_backward(log_result, specs, attrs, needs):
     step = kernels.softmax_backward("y", "dy", "dx", *_rows(specs["dy"]), log_result)
     return Plan(phases=((step,),), inplace={"dx": "dy"})
 
@@ -65,11 +65,11 @@ def _make(name):
             name=name,
             inputs=("x",),
             outputs=("y",),
-            infer=partial(_infer, name),
-            reference=partial(_reference, log_result),
-            reference_backward=partial(_reference_backward, log_result),
-            plan=partial(_plan, log_result),
-            plan_backward=partial(_plan_backward, log_result),
+            infer=partial(infer, name),
+            reference=partial(reference, log_result),
+            reference_backward=partial(reference_backward, log_result),
+            plan=partial(plan, log_result),
+            plan_backward=partial(plan_backward, log_result),
             keeps=lambda attrs, needs: ("y",),
             differentiable=frozenset({"x"}),
             attrs=Attrs,

@@ -48,7 +48,7 @@ def mean_loss(losses, sample_weight):
     return np.asarray(mean, losses.dtype)
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     logits = specs["logits"]
     check_float("softmax_cross_entropy", "logits", logits)
     check_labels("softmax_cross_entropy", logits, specs)
@@ -56,7 +56,7 @@ def _infer(specs, attrs):
     return {"loss": Spec((), logits.dtype), "probabilities": logits}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     logits, labels = arrays["logits"], arrays["labels"]
     shifted = logits - logits.max(-1, keepdims=True)
     exps = np.exp(shifted)
@@ -72,7 +72,7 @@ def _reference(arrays, attrs):
 # With p = softmax(x) and targets t, the loss of a row is l = -sum_i t_i log p_i. As d log p_i / dx_j = (i == j) - p_j,
 #   dl/dx_j = p_j sum(t) - t_j
 # and a gradient dp that reaches the probabilities adds softmax's own p (dp - sum(dp p)).
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     p, dp = arrays["probabilities"], arrays["dprobabilities"]
     targets = make_targets(arrays["labels"], p.shape[-1], attrs.label_smoothing, p.dtype)
     scale = arrays["dloss"] * np.ones(p.shape[:-1], p.dtype) / max(p.size // p.shape[-1], 1)
@@ -88,7 +88,7 @@ def _operands(specs):
             "sample_weight" if "sample_weight" in specs else None)  # fmt: skip
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     columns = specs["logits"].shape[-1]
     rows = specs["logits"].size // columns
     chunks = kernels.loss_chunks(rows, columns)
@@ -102,7 +102,7 @@ def _plan(specs, attrs):
     )
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     columns = specs["probabilities"].shape[-1]
     step = kernels.softmax_loss_backward(
         "probabilities", *_operands(specs), "dprobabilities", "dloss", "dlogits",
@@ -158,11 +158,11 @@ OP = register(
         name="softmax_cross_entropy",
         inputs=("logits", "labels", "sample_weight?"),
         outputs=("loss", "probabilities"),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         keeps=lambda attrs, needs: ("probabilities", "labels", "sample_weight"),
         differentiable=frozenset({"logits"}),
         attrs=Attrs,

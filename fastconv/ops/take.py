@@ -21,7 +21,7 @@ class Attrs(NamedTuple):
     indices: tuple[int, ...]
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     shape, dtype = specs["x"]
     n = shape[attrs.axis]
     if n is not None and attrs.indices and not (0 <= min(attrs.indices) and max(attrs.indices) < n):
@@ -31,18 +31,18 @@ def _infer(specs, attrs):
     return {"y": Spec((*shape[: attrs.axis], len(attrs.indices), *shape[attrs.axis + 1 :]), dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     return {"y": np.take(arrays["x"], np.array(attrs.indices, np.int64), attrs.axis)}
 
 
 # An element of x gets the sum of the dy of its copies.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     dx = np.zeros(arrays["x"].shape, arrays["dy"].dtype)
     np.add.at(dx, (slice(None),) * attrs.axis + (list(attrs.indices),), arrays["dy"])
     return {"dx": dx}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     shape, dtype = specs["x"]
     if attrs.indices == tuple(range(shape[attrs.axis])):
         return Plan(alias={"y": "x"})
@@ -60,10 +60,10 @@ OP = register(
         name="take",
         inputs=("x",),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
         attrs=Attrs,
         differentiable=frozenset({"x"}),
         linear=("x",),

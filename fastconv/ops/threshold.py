@@ -16,19 +16,19 @@ class Attrs(NamedTuple):
     slope: float = 0.0
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     check_float("threshold", "x", specs["x"])
     return {"y": specs["x"]}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     x = arrays["x"]
     below = attrs.slope * (x - attrs.threshold) if attrs.slope else np.zeros_like(x)
     return {"y": np.where((x <= attrs.threshold), below, x)}
 
 
 # y = x above the threshold, slope * (x - threshold) up to it: dx = dy, and slope * dy.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     return {"dx": arrays["dy"] * np.where(arrays["x"] <= attrs.threshold, attrs.slope, 1.0)}
 
 
@@ -42,9 +42,9 @@ OP = register(
         name="threshold",
         inputs=("x",),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
         keeps=lambda attrs, needs: ("x",),
         attrs=Attrs,
         differentiable=frozenset({"x"}),

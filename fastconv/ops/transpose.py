@@ -16,17 +16,17 @@ class Attrs(NamedTuple):
     axes: tuple[int, ...]
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     shape, dtype = specs["x"]
     return {"y": Spec(tuple(shape[axis] for axis in attrs.axes), dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     return {"y": arrays["x"].transpose(attrs.axes)}
 
 
 # y[i] has the axes of x in the order `axes`; the inverse permutation brings dy back.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     return {"dx": arrays["dy"].transpose(np.argsort(attrs.axes))}
 
 
@@ -40,11 +40,11 @@ def _copy(source, target, spec, axes):
     return step and Plan(phases=((step,),))
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     return _copy("x", "y", specs["x"], attrs.axes)
 
 
-def _plan_backward(specs, attrs, needs):
+def plan_backward(specs, attrs, needs):
     return _copy("dy", "dx", specs["dy"], tuple(int(axis) for axis in np.argsort(attrs.axes)))
 
 
@@ -53,11 +53,11 @@ TRANSPOSE = register(
         name="transpose",
         inputs=("x",),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
-        plan_backward=_plan_backward,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
+        plan_backward=plan_backward,
         view=True,
         attrs=Attrs,
         differentiable=frozenset({"x"}),

@@ -16,7 +16,7 @@ class Attrs(NamedTuple):
     repeats: tuple[int, ...]
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     x = specs["x"]
     check_float("upsample", "x", x)
     return {
@@ -24,7 +24,7 @@ def _infer(specs, attrs):
     }
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     y = arrays["x"]
     for axis, count in enumerate(attrs.repeats):
         y = y.repeat(count, axis)
@@ -37,12 +37,12 @@ def _pairs(shape, attrs):
 
 
 # An element of x gets the sum of the dy of its copies.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     shape = arrays["x"].shape
     return {"dx": arrays["dy"].reshape(_pairs(shape, attrs)).sum(tuple(range(1, 2 * len(shape), 2)))}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     shape = specs["x"].shape
     pairs = _pairs(shape, attrs)
     strides = [stride for along in move.strides_of(shape) for stride in (along, 0)]
@@ -56,10 +56,10 @@ OP = register(
         inputs=("x",),
         outputs=("y",),
         attrs=Attrs,
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
         differentiable=frozenset({"x"}),
         linear=("x",),
         cases=tuple(

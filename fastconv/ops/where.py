@@ -18,7 +18,7 @@ class Attrs(NamedTuple):
     """A choice has none."""
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     condition, a, b = specs["condition"], specs["a"], specs["b"]
     if condition.dtype != "bool":
         raise DTypeError(f"where needs a condition of bool, got {condition.dtype}; compare it with 0 first")
@@ -27,18 +27,18 @@ def _infer(specs, attrs):
     return {"y": Spec(functools.reduce(shapes.broadcast, (condition.shape, a.shape, b.shape)), a.dtype)}
 
 
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     return {"y": np.where(arrays["condition"], arrays["a"], arrays["b"])}
 
 
 # dy goes to the one that was taken, summed over the axes along which that was repeated.
-def _reference_backward(arrays, attrs, needs):
+def reference_backward(arrays, attrs, needs):
     dy, taken = arrays["dy"], {"a": arrays["condition"], "b": ~arrays["condition"]}
     return {"d" + name: unbroadcast(np.where(taken[name], dy, 0), arrays[name].shape) for name in needs}
 
 
-def _plan(specs, attrs):
-    y = _infer(specs, attrs)["y"]
+def plan(specs, attrs):
+    y = infer(specs, attrs)["y"]
     if y.dtype not in ("float32", "int32"):
         return None
     step = pointwise.where(
@@ -53,10 +53,10 @@ OP = register(
         name="where",
         inputs=("condition", "a", "b"),
         outputs=("y",),
-        infer=_infer,
-        reference=_reference,
-        reference_backward=_reference_backward,
-        plan=_plan,
+        infer=infer,
+        reference=reference,
+        reference_backward=reference_backward,
+        plan=plan,
         keeps=lambda attrs, needs: ("condition",),
         attrs=Attrs,
         differentiable=frozenset({"a", "b"}),
