@@ -9,7 +9,6 @@ from .. import _convolution as common
 from .._epilogue import SHORT
 from .._plans import in_turn
 
-# In place of a residual y would be read where it has been written: blocks of a row overlap, and compute some outputs twice.
 PITCHED, SUMS_BIAS = False, True
 
 
@@ -51,6 +50,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue(), means=Non
     """`means`: the buffer of the mean of every row and channel of y, unless it is None."""
     grid = _grid(_in_planes(call))
     step = kernels.depthwise(x, "kernel", bias, residual, y, epilogue=epilogue, means=means, **grid)
+    # y may not take over the memory of a residual: blocks of a row overlap, and compute some outputs twice.
     return Plan(phases=((step,),))
 
 
