@@ -20,14 +20,14 @@ class Attrs(NamedTuple):
     dtype: str = "float32"
 
 
-def _infer(specs, attrs):
+def infer(specs, attrs):
     check_state("random_normal", specs["state"])
     return {"y": Spec(attrs.shape, attrs.dtype), "new_state": specs["state"]}
 
 
 # Box and Muller: two normal numbers are a vector whose direction is uniform, and whose length is sqrt(-2 log u). Words 0 and
 # 1 of a block of random words make one vector, 2 and 3 another; 16 blocks make a group, word by word.
-def _reference(arrays, attrs):
+def reference(arrays, attrs):
     size = shapes.size(attrs.shape)
     used = words_used(size)
     words = random_words(arrays["state"], used).reshape(-1, 2, 2, 16)
@@ -37,7 +37,7 @@ def _reference(arrays, attrs):
     return {"y": y.astype(attrs.dtype), "new_state": arrays["state"] + np.array([0, used], np.uint64)}
 
 
-def _plan(specs, attrs):
+def plan(specs, attrs):
     if attrs.dtype != "float32":
         return None
     size = shapes.size(attrs.shape)
@@ -57,9 +57,9 @@ OP = register(
         name="random_normal",
         inputs=("state",),
         outputs=("y", "new_state"),
-        infer=_infer,
-        reference=_reference,
-        plan=_plan,
+        infer=infer,
+        reference=reference,
+        plan=plan,
         attrs=Attrs,
         cases=tuple(
             Case({"state": Spec((2,), "uint64")}, Attrs(shape), {"state": _state})
