@@ -82,6 +82,11 @@ def load(path, outputs=None, input_shape=None, name=None):
     return model
 
 
+def _filled(tensor, rows):
+    """Return a tensor with so many rows of zeros behind its own."""
+    return ops.pad(tensor, ((0, rows), *((0, 0),) * (tensor.ndim - 1))) if rows else tensor
+
+
 def _keeps_rows(node, values, batch):
     """Tell whether a node is a Reshape of `batch` samples to as many, each by itself."""
     if node.op_type != "Reshape":
@@ -109,10 +114,13 @@ def common_shape(first, second):
     return tuple(m if m == n else None for m, n in zip(first, second, strict=True))
 
 
-def _grows(first, second, batch):
-    """Tell whether the values of two walks, for `batch` samples and one more, have a first axis that grows with them."""
+def _grows(first, second, batch, single):
+    """Tell whether the values of two walks, for `batch` samples and one more, have a first axis that grows with them.
+
+    Those named in `single` are inputs that hold no samples.
+    """
     for name, one in first.items():
-        if getattr(one, "stored", None) is not None:
+        if getattr(one, "stored", None) is not None and name not in single:
             m, n = one.shape, second[name].shape
             if m[1:] != n[1:] or not m or m[0] * (batch + 1) != n[0] * batch:
                 return False
@@ -219,14 +227,15 @@ class OnnxModel(Model):
         batch = self._declared_batch()
         if batch is None:
             return self._shapes_for(shapes, 2), self._shapes_for(shapes, 3)
-        shapes = [(None, *shape[1:]) for shape in shapes]
+        shapes = [(None, *shape[1:]) if shape else () for shape in shapes]
         first = self._shapes_for(shapes, batch)
         self.network.rows_kept = {id(node) for node in self.network.nodes if _keeps_rows(node, first, batch)}
         try:
             second = self._shapes_for(shapes, batch + 1)
         except FastconvError:
             second = None
-        if second is not None and _grows(first, second, batch):
+        single = {value.name for value in self.network.inputs if self.declared_shape(value) == ()}
+        if second is not None and _grows(first, second, batch, single):
             return first, second
         self.network.rows_kept, self.fixed_batch = set(), batch
         return first, first
@@ -273,7 +282,7 @@ class OnnxModel(Model):
         if any(None in tensor.shape for tensor in inputs):  # part of a layer graph: only shapes are wanted
             first, second = self.walk_twice([tensor.shape for tensor in inputs])
             results = [symbol(self._result_shape(name, first, second)) for name in self.output_names]
-        elif self.fixed_batch is None or {tensor.shape[0] for tensor in inputs} == {self.fixed_batch}:
+        elif self.fixed_batch is None or {tensor.shape[0] for tensor in inputs if tensor.ndim} == {self.fixed_batch}:
             results = self._results(inputs)
         else:
             results = self._results_in_turn(inputs)
@@ -290,13 +299,19 @@ class OnnxModel(Model):
 
     def _results_in_turn(self, inputs):
         """Return the results for any number of samples, of one batch of the file's size after the other; the last is filled."""
-        step, count, parts = self.fixed_batch, inputs[0].shape[0], []
+        single = [self.declared_shape(value) == () for value in self.network.inputs]
+        step, parts = self.fixed_batch, []
+        count = max(tensor.shape[0] for tensor, alone in zip(inputs, single, strict=True) if not alone)
         for start in range(0, max(count, 1), step):
-            batch = [tensor[start : start + step] for tensor in inputs]
-            rest = step - batch[0].shape[0]
-            if rest:
-                batch = [ops.pad(tensor, ((0, rest), *((0, 0),) * (tensor.ndim - 1))) for tensor in batch]
-            parts.append(self._results(batch))
+            rest = max(start + step - count, 0)
+            parts.append(
+                self._results(
+                    [
+                        tensor if alone else _filled(tensor[start : start + step], rest)
+                        for tensor, alone in zip(inputs, single, strict=True)
+                    ]
+                )
+            )
         for name, result in zip(self.output_names, parts[0], strict=True):
             self._check_result(name, result.shape)
         return [ops.concatenate(results, axis=0)[:count] for results in zip(*parts, strict=True)]
@@ -315,10 +330,8 @@ class OnnxModel(Model):
         return self.fixed_batch if self.built else self._declared_batch()
 
     def _result_shape(self, name, first, second):
-        if self.fixed_batch is None:
-            return common_shape(first[name].shape, second[name].shape)
-        self._check_result(name, first[name].shape)
-        return (None, *first[name].shape[1:])
+        shape = common_shape(first[name].shape, second[name].shape)
+        return (None, *shape[1:]) if self.fixed_batch is not None and shape[:1] == (self.fixed_batch,) else shape
 
     def _check_result(self, name, shape):
         if shape[:1] != (self.fixed_batch,):

@@ -153,12 +153,25 @@ def test_a_file_for_one_size_of_the_batch_takes_any(tmp_path, batch, reloaded):
 def test_a_file_that_would_mix_samples_says_so():
     model = fastconv.onnx.load(boxes(2, per_sample=False))
     x = np.ones((3, 4, 3), "float32")
-    assert model(x[:2]).shape == (1, 12, 2)
+    assert model(x[:2]).shape == model.output_shape == (1, 12, 2)
     for call in (model, lambda x: model.predict(x, verbose=0)):
         with pytest.raises(
             ShapeError, match="made for 2 samples at once, and its output 'y' of shape .* no row for each"
         ):
             call(x)
+
+
+@pytest.mark.parametrize("through_rows", [False, True])
+def test_an_input_of_no_axes_goes_with_every_batch(through_rows):
+    rows = [small.node("Reshape", "s rows", "m")] if through_rows else [small.node("Identity", "s", "m")]
+    nodes = [small.node("Mul", "x k", "s"), *rows, small.node("Reshape", "m shape", "y")]
+    inputs, out = [small.value("x", [2, 4, 3]), small.value("k", [])], [small.value("y", [2, 12])]
+    model = fastconv.onnx.load(small.model(nodes, inputs, out, {"rows": np.array([8, 3]), "shape": np.array([2, 12])}))
+    assert model.fixed_batch == (2 if through_rows else None)
+    x = np.random.default_rng(0).random((5, 4, 3), np.float32)
+    for count in (2, 5):
+        y = model([x[:count], np.float32(3)]).numpy()
+        np.testing.assert_array_equal(y, 3 * x[:count].reshape(count, 12))
 
 
 def test_a_declared_batch_does_not_bind_a_network_that_takes_others():
