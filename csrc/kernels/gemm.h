@@ -197,6 +197,8 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
     vf sum[FC_MR][FC_NRV];
     FC_UNROLL for (int m = 0; m < M; m++)
         FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_zero();
+    FC_UNROLL for (int m = 0; m < M; m++)
+        FC_UNROLL for (int n = 0; n < FC_NR; n += FC_LINE) __builtin_prefetch(t->dw + m * t->dw_row + n, 1, 3);
     int64_t left[FC_NRV];
     FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
         left[v] = t->columns - v * FC_VL;
