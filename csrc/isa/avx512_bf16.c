@@ -6,6 +6,7 @@
 #include "../kernels/activation.h"
 #include "../kernels/gemm.h"
 #include "../kernels/eltwise.h"
+#include "../kernels/transpose.h"
 #include "../kernels/pack.h"
 #include "../kernels/shallow.h"
 #include "../kernels/depthwise.h"

@@ -20,36 +20,6 @@ static void move_rows(const fc_move *p) {
 
 /* ---- transposition: the rows of y are contiguous, and so are the columns of x */
 
-/* Lane i of the result is lane lanes[i] of a, or lane lanes[i] - FC_VL of b. */
-FC_INLINE vf move_pick(vf a, vf b, vi lanes) {
-#ifdef __clang__
-    vf result;
-    for (int i = 0; i < FC_VL; i++) result[i] = lanes[i] < FC_VL ? a[lanes[i]] : b[lanes[i] - FC_VL];
-    return result;
-#else
-    return __builtin_shuffle(a, b, lanes);
-#endif
-}
-
-/* The lanes of the first half of a, b, a, b, ...; or of the second half. */
-FC_INLINE vf move_zip(vf a, vf b, int half) {
-    vi lanes;
-    for (int i = 0; i < FC_VL; i++) lanes[i] = half * FC_VL / 2 + i / 2 + i % 2 * FC_VL;
-    return move_pick(a, b, lanes);
-}
-
-/* v[i] lane j becomes v[j] lane i, by zipping the halves of the list log2 times. */
-FC_INLINE void move_transpose(vf *v) {
-    vf w[FC_VL];
-    FC_UNROLL for (int round = 1; round < FC_VL; round *= 2) {
-        FC_UNROLL for (int i = 0; i < FC_VL / 2; i++) {
-            w[2 * i] = move_zip(v[i], v[i + FC_VL / 2], 0);
-            w[2 * i + 1] = move_zip(v[i], v[i + FC_VL / 2], 1);
-        }
-        FC_UNROLL for (int i = 0; i < FC_VL; i++) v[i] = w[i];
-    }
-}
-
 /* A block of at most FC_VL rows and columns of y. */
 FC_INLINE void move_block(const fc_move *p, const float *x, float *y, int64_t rows, int64_t columns) {
     vf v[FC_VL];
@@ -57,7 +27,7 @@ FC_INLINE void move_block(const fc_move *p, const float *x, float *y, int64_t ro
         v[i] = v_zero();
         if (i < columns) v[i] = v_load_some(x + i * p->x_column, rows);
     }
-    move_transpose(v);
+    v_transpose(v);
     FC_UNROLL for (int i = 0; i < FC_VL; i++)
         if (i < rows) v_store_some(y + i * p->y_row, v[i], columns);
 }
@@ -92,8 +62,8 @@ FC_INLINE void move_split(const fc_move *p, const int channels) {
         vf v[4];
         for (int c = 0; c < 4; c++) v[c] = v_load(x + i * channels + (c < channels ? c : channels - 1) * FC_VL);
         for (int c = 0; c < channels; c++) {
-            vf plane = move_pick(v[0], v[1], low[c]);
-            if (channels > 2) plane = move_pick(plane, move_pick(v[2], v[3], high[c]), both[c]);
+            vf plane = v_pick(v[0], v[1], low[c]);
+            if (channels > 2) plane = v_pick(plane, v_pick(v[2], v[3], high[c]), both[c]);
             v_store(y + c * p->y_row + i, plane);
         }
     }

@@ -1,11 +1,32 @@
 /* Weights into panels, partial sums into results, and the first step of every backward pass through a fused epilogue. */
 
+/* A vector of n, zero beyond `columns`, for each of FC_VL or `depth` k, from rows of B^T. */
+FC_INLINE void pack_block(const float *b, int64_t n_stride, int64_t depth, int64_t columns, float *out) {
+    vf v[FC_VL];
+    FC_UNROLL for (int i = 0; i < FC_VL; i++) {
+        v[i] = v_zero();
+        if (i < columns) v[i] = v_load_some(b + i * n_stride, depth);
+    }
+    v_transpose(v);
+    FC_UNROLL for (int i = 0; i < FC_VL; i++)
+        if (i < depth) v_store(out + i * FC_NR, v[i]);
+}
+
 /* One panel of B: out[k][n] for k < depth, n < NR, zero beyond `columns`. */
 static void fc_pack_panel(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                           float *out) {
     if (n_stride == 1 && columns == FC_NR) {
         for (int64_t k = 0; k < depth; k++)
             for (int v = 0; v < FC_NRV; v++) v_store(out + k * FC_NR + v * FC_VL, v_load(b + k * k_stride + v * FC_VL));
+        return;
+    }
+    if (k_stride == 1) {
+        for (int64_t n = 0; n < FC_NR; n += FC_VL)
+            for (int64_t k = 0; k < depth; k += FC_VL) {
+                const float *from = b + n * n_stride + k;
+                if (depth - k >= FC_VL && columns - n >= FC_VL) pack_block(from, n_stride, FC_VL, FC_VL, out + k * FC_NR + n);
+                else pack_block(from, n_stride, depth - k, columns - n, out + k * FC_NR + n);
+            }
         return;
     }
     if (columns < FC_NR) memset(out, 0, (size_t)(depth * FC_NR) * sizeof(float));

@@ -288,7 +288,9 @@ FC_INLINE void winograd_gradient_row(vf first, vf second, float *z, int64_t matr
     v_store(z + 3 * matrix, -second);
 }
 
-FC_INLINE void winograd_gradient_vector(const fc_item *const *d, int64_t c, int64_t n, float *z, int64_t matrix) {
+FC_INLINE void winograd_gradient_vector(const fc_item *const *d, int64_t ahead, int64_t c, int64_t n, float *z,
+                                        int64_t matrix) {
+    FC_UNROLL for (int i = 0; i < 4; i++) __builtin_prefetch(d[i] + ahead + c);
     vf a = v_read_some(d[0] + c, n), b = v_read_some(d[1] + c, n);
     vf e = v_read_some(d[2] + c, n), f = v_read_some(d[3] + c, n);
     winograd_gradient_row(a, b, z, matrix);
@@ -299,15 +301,16 @@ FC_INLINE void winograd_gradient_vector(const fc_item *const *d, int64_t c, int6
 
 static void fc_winograd_gradient(const fc_winograd_input *t) {
     const int64_t whole = t->channels / FC_VL * FC_VL, padded = (t->channels + FC_NR - 1) / FC_NR * FC_NR;
+    const int64_t ahead = 2 * t->x_pixel * ((FC_WINOGRAD_AHEAD - 1) / (2 * t->channels) + 1);
     winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
     for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
         const fc_item *d[4];
         winograd_pixels(t, at, 2, 2, 2, 2, d);
         float *z = t->v + i * t->v_tile;
-        for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(d, c, FC_VL, z + c, t->v_matrix);
+        for (int64_t c = 0; c < whole; c += FC_VL) winograd_gradient_vector(d, ahead, c, FC_VL, z + c, t->v_matrix);
         for (int64_t c = whole; c < padded; c += FC_VL) {
             const int64_t left = t->channels - c;
-            winograd_gradient_vector(d, c, left > 0 ? left : 0, z + c, t->v_matrix);
+            winograd_gradient_vector(d, ahead, c, left > 0 ? left : 0, z + c, t->v_matrix);
         }
     }
 }

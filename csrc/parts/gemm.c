@@ -2,6 +2,7 @@
 #include "part.h"
 
 #include "../kernels/gemm.h"
+#include "../kernels/transpose.h"
 #include "../kernels/pack.h"
 
 FC_PART(gemm) = {

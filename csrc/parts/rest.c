@@ -4,6 +4,7 @@
 #include "../kernels/softmax.h"
 #include "../kernels/loss.h"
 #include "../kernels/pointwise.h"
+#include "../kernels/transpose.h"
 #include "../kernels/move.h"
 #include "../kernels/resample.h"
 #include "../kernels/reduce.h"
