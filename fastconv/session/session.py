@@ -100,7 +100,7 @@ class InferenceSession:
         """Return what the file says of itself."""
         model = self._network.model
         return ModelMetadata(
-            model.producer_name, model.graph.name, model.domain, model.doc_string, "", model.model_version,
+            model.producer_name, model.graph.name, model.domain, model.doc_string, model.graph.doc_string, model.model_version,
             {entry.key: entry.value for entry in model.metadata_props},
         )  # fmt: skip
 

@@ -51,7 +51,7 @@ def outputs_of(network, sizes):
     To look into a network, people add outputs to a file of which they only say the name.
     """
     graph, walked, found = network.model.graph, None, []
-    said = {value.name: value for value in (*graph.value_info, *graph.output) if _has_type(value)}
+    said = {value.name: value for value in (*graph.value_info, *graph.output) if has_type(value)}
     for name in network.output_names:
         if name in said:
             found.append(input_of(said[name], sizes))
@@ -61,7 +61,8 @@ def outputs_of(network, sizes):
     return found
 
 
-def _has_type(value):
+def has_type(value):
+    """Tell whether a file says of which type an input or output is."""
     tensor = value.type and value.type.tensor_type
     return bool(tensor) and tensor.elem_type != proto.UNDEFINED
 

@@ -7,6 +7,7 @@ import numpy as np
 from ...errors import NotBuiltError, UnsupportedOpError
 from ...layers.node import is_shape
 from . import proto
+from .arguments import has_type
 from .model import common_shape
 from .tensors import from_array, value_info
 
@@ -72,7 +73,7 @@ def _equal(one, two):
 def _outputs(model):
     """Return the outputs as the file declares them, or, of a network that was cut, as they come out."""
     graph = model.network.model.graph
-    known = {value.name: value for value in (*graph.value_info, *graph.output)}
+    known = {value.name: value for value in (*graph.value_info, *graph.output) if has_type(value)}
     cut = [name for name in model.network.output_names if name not in known]
     if cut:
         if not model.built:

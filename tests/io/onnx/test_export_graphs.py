@@ -5,7 +5,7 @@ import pytest
 
 import fastconv as fc
 from fastconv import InferenceSession, Input, Model, Sequential, errors, layers, ops
-from fastconv.io.onnx import load_model
+from fastconv.io.onnx import load_model, proto
 from tests.io.onnx import small
 from tests.io.onnx.exporting import (
     IMAGE,
@@ -232,6 +232,32 @@ def test_weights_of_constant_nodes_and_of_other_files(tmp_path):
     factor = 4 if len(model.weights) == 2 else 2
     before = run_onnx_runtime(text, {"x": x})[0]
     np.testing.assert_allclose(model.predict(x, verbose=0), before * factor, atol=1e-4)
+
+
+class Tied(layers.Layer):
+    """A matrix, and the same one transposed."""
+
+    def build(self, input_shape):
+        self.matrix = self.add_weight(shape=(input_shape[-1], 5), name="matrix")
+
+    def call(self, inputs):
+        return ops.matmul(ops.matmul(inputs, self.matrix), ops.transpose(self.matrix, (1, 0)))
+
+
+def test_a_weight_that_is_transposed(tmp_path):
+    model = Sequential([layers.InputLayer((3,)), Tied()])
+    randomise(model)
+    assert_same(model, tmp_path, draw(4, 3))
+
+
+def test_outputs_without_a_type_get_one(tmp_path):
+    nodes = [small.node("Relu", "x", "r"), small.node("Flatten", "r", "y")]
+    data = small.model(nodes, [small.value("x", ["N", 2, 3])], [proto.ValueInfo(name=name) for name in ("y", "r")])
+    saved, text = export(fc.onnx.load(data), tmp_path / "m.onnx")
+    shapes = [[d.dim_value or d.dim_param for d in value.type.tensor_type.shape.dim] for value in saved.graph.output]
+    assert shapes == [["batch", 6], ["batch", 2, 3]]
+    x = draw(4, 2, 3)
+    np.testing.assert_array_equal(run_onnx_runtime(text, {"x": x})[0], np.maximum(x, 0).reshape(4, 6))
 
 
 def test_a_derived_weight_that_changed_cannot_go_back(tmp_path):

@@ -134,6 +134,42 @@ def test_images_of_any_size_to_one(how, opset, tmp_path):
         fc.onnx.save(cut, tmp_path / "m.onnx")
 
 
+@pytest.mark.parametrize("shape", [5, (), [], (1.5, 8, 8, 1), {}])
+def test_input_shapes_that_are_none(tmp_path, shape):
+    model = Sequential([layers.Conv2D(2, 3, input_shape=(8, 8, 1))])
+    with pytest.raises(errors.ShapeError, match="input_shape must be a"):
+        fc.onnx.save(model, tmp_path / "m.onnx", input_shape=shape)
+    with pytest.raises(errors.ShapeError, match=r"must have the shape \(None, 8, 8, 1\), got \(2, 9, 8, 1\)"):
+        fc.onnx.save(model, tmp_path / "m.onnx", input_shape=(None, 9, 8, 1))
+    with pytest.raises(errors.NotBuiltError, match="give input_shape, batch first"):
+        fc.onnx.save(Sequential([layers.Dense(2)]), tmp_path / "m.onnx")
+
+
+class BySize(layers.Layer):
+    """Does one thing to small images, another to large ones."""
+
+    def call(self, inputs):
+        return ops.relu(inputs) if (inputs.shape[1] or 0) < 300 else ops.sigmoid(inputs)
+
+
+class Halved(layers.Layer):
+    """The upper and the lower half of each image as two."""
+
+    def call(self, inputs):
+        n, h, w, c = inputs.shape
+        return inputs if None in (n, h, w) else ops.reshape(inputs, n * 2, h // 2, w, c)
+
+
+@pytest.mark.parametrize(
+    ("layer", "says"), [(BySize, "does different things for different sizes"), (Halved, "a reshape of")]
+)
+def test_what_open_sizes_leave_in_doubt(tmp_path, layer, says):
+    model = Sequential([Input((None, None, 4)), layer()])
+    with pytest.raises(errors.UnsupportedOpError, match=says):
+        fc.onnx.save(model, tmp_path / "m.onnx")
+    assert_same(model, tmp_path, draw(2, 8, 6, 4), input_shape=(None, 8, 6, 4))
+
+
 def test_a_fixed_batch(tmp_path):
     model = residual_network()
     proto, data = export(model, tmp_path / "m.onnx", input_shape=(2, 16, 16, 3))

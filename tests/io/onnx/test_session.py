@@ -234,6 +234,21 @@ def test_entries_and_settings_of_a_run(session):
     fastconv.set_default_logger_severity(3)
 
 
+def test_what_the_file_says_of_itself(session):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed (pip install onnxruntime)")
+    model = proto.read_model(small.classifier())
+    model.producer_name, model.domain, model.doc_string, model.model_version = "someone", "org.example", "a model", 7
+    model.graph.doc_string = "a graph"
+    model.metadata_props = [proto.StringStringEntry(key="names", value="cat dog")]
+    data = proto.write_model(model)
+    ours, theirs = (module.InferenceSession(data).get_modelmeta() for module in (fastconv, onnxruntime))
+    assert ours.custom_metadata_map == {"names": "cat dog"} and ours.version == 7
+    for name in fastconv.ModelMetadata._fields:
+        assert getattr(ours, name) == getattr(theirs, name), name
+    options = fastconv.SessionOptions()
+    assert fastconv.InferenceSession(data, options).get_session_options() is options
+
+
 def test_open_dimensions_get_sizes_by_name():
     options = fastconv.SessionOptions()
     options.add_free_dimension_override_by_name("N", np.int64(2))
