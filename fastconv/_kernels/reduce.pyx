@@ -87,12 +87,14 @@ cdef int fill(Axes *axes, given) except -1:
     return 0
 
 
-def reduce(str kind, str x, str y, shape, axes):
+def reduce(str kind, str x, str y, shape, axes, divisor=None):
     """Return the step that reduces `axes` of x, of `shape`, or None where more axes are left than the loops have.
 
     Parameters
     ----------
     kind : {"sum", "mean", "max", "min", "prod"}
+    divisor : int, optional
+        Of a mean's sum, in place of the number of its elements.
     """
     cdef ReduceArgs args
     groups = []     # [size, stride, reduced?], neighbours of one kind merged
@@ -108,7 +110,9 @@ def reduce(str kind, str x, str y, shape, axes):
     if max(len(kept), len(gone)) > MAX_RANK:
         return None
     args.x, args.y, args.k = NULL, NULL, <const fc_kernels *><size_t>runtime.table()
-    args.kind, args.divisor = KINDS[kind], prod(size for size, _ in gone) if kind == "mean" else 1
+    args.kind, args.divisor = KINDS[kind], 1
+    if kind == "mean":
+        args.divisor = prod(size for size, _ in gone) if divisor is None else divisor
     args.columns, args.rows = 0, 1
     if groups and not groups[len(groups) - 1][2] and gone:
         args.columns = kept.pop()[0]

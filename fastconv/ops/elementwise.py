@@ -1,7 +1,7 @@
 """Pointwise functions and arithmetic with NumPy's broadcasting, as one table.
 
-Forward they are kernels; their gradients are host steps. What networks spend most time on (activations, residual sums) has
-kernels and files of its own.
+Forward they are kernels. The gradients of plain arithmetic are kernels, too (`GRADIENTS`), the others host steps. What networks
+spend most time on (activations, residual sums) has kernels and files of its own.
 """
 
 import functools
@@ -13,11 +13,13 @@ import numpy as np
 
 from .. import shapes
 from .._kernels import pointwise
+from .._kernels import reduce as kernels
 from ..autograd import Tensor, apply
 from ..autograd.tensor import FLOATS, as_tensor
 from ..errors import ArgumentError
 from ..op import Case, Op, Plan, Spec, register
 from ._checks import check_floats
+from ._plans import side_by_side
 from .add import add_n
 
 
@@ -197,6 +199,62 @@ TABLE = {
 }
 
 
+class Gradient(NamedTuple):
+    """What of dy is the gradient of an input, before it is summed over the axes along which that was repeated.
+
+    `steps`: (function, operand, operand), one after another, each of which writes "t". `negated`: its sign is turned at last.
+    """
+
+    steps: tuple = ()
+    negated: bool = False
+
+
+GRADIENTS = {
+    "add": {"a": Gradient(), "b": Gradient()},
+    "subtract": {"a": Gradient(), "b": Gradient(negated=True)},
+    "multiply": {"a": Gradient((("multiply", "dy", "b"),)), "b": Gradient((("multiply", "dy", "a"),))},
+    "divide": {
+        "a": Gradient((("divide", "dy", "b"),)),
+        "b": Gradient((("multiply", "dy", "y"), ("divide", "t", "b")), negated=True),
+    },
+    "negative": {"x": Gradient(negated=True)},
+    "square": {"x": Gradient((("multiply", "dy", "x"), ("add", "t", "t")))},
+    "sqrt": {"x": Gradient((("add", "y", "y"), ("divide", "dy", "t")))},
+}
+
+
+def _plan_gradient(name, gradient, specs):
+    """Return the plan of one such gradient, or None where a kernel lacks the loops."""
+    result, shape, y = "d" + name, specs[name].shape, specs["dy"].shape
+    added = len(y) - len(shape)
+    axes = [i for i, n in enumerate(y) if n != 1 and (i < added or shape[i - added] == 1)]
+    target, last, steps = f"product_{name}" if axes else result, "dy", []
+    for kind, *operands in gradient.steps:
+        sizes = [specs[operand].shape if operand in specs else y for operand in operands]
+        operands = [target if operand == "t" else operand for operand in operands]
+        steps.append(pointwise.binary(kind, *operands, target, *sizes, y))
+        last = target
+    workspace = {target: 4 * shapes.size(y)} if axes and steps else {}
+    if axes:
+        steps.append(kernels.reduce("sum", last, result, y, axes))
+        last = result
+    if gradient.negated:
+        steps.append(pointwise.unary("negative", last, result, shapes.size(shape)))
+        last = result
+    if None in steps:
+        return None
+    return Plan(
+        phases=tuple((step,) for step in steps), workspace=workspace, alias={} if last == result else {result: "dy"}
+    )
+
+
+def _plan_gradients(gradients, specs, needs):
+    if 0 in specs["dy"].shape:
+        return None  # sums of nothing: the reference makes them
+    plans = [_plan_gradient(name, gradients[name], specs) for name in sorted(needs)]
+    return None if None in plans else side_by_side(*plans)
+
+
 def infer(specs, attrs):
     check_floats("arithmetic", specs)
     shape = functools.reduce(shapes.broadcast, (spec.shape for spec in specs.values()))
@@ -248,6 +306,9 @@ def _make(name, function):
         whole = [operand for operand, spec in operands if spec.shape == y.shape]
         return step and Plan(phases=((step,),), inplace={"y": whole[0]} if whole else {})
 
+    def plan_backward(specs, attrs, needs):
+        return _plan_gradients(GRADIENTS[name], specs, needs)
+
     def keeps(attrs, needs):
         return tuple(sorted({read for operand in needs for read in function.partials[operand].reads}))
 
@@ -260,6 +321,7 @@ def _make(name, function):
             reference=reference,
             reference_backward=reference_backward,
             plan=plan,
+            **({"plan_backward": plan_backward} if name in GRADIENTS else {}),
             keeps=keeps,
             attrs=Attrs,
             differentiable=frozenset(function.partials),

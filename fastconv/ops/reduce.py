@@ -1,11 +1,13 @@
-"""Sum, mean, maximum, minimum and product over axes. Gradients are host steps."""
+"""Sum, mean, maximum, minimum and product over axes. The gradients of extremes are host steps."""
 
 import builtins
+import math
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
+from .._kernels import move
 from .._kernels import reduce as kernels
 from ..autograd import apply, as_tensor
 from ..errors import ArgumentError, ShapeError
@@ -105,7 +107,38 @@ _CASES = tuple(
 )
 
 
-def _make(name, infer, reference, reference_backward=None, linear=False, keeps=(), draw=MappingProxyType({})):
+def _plan_backward(specs, attrs, divisor=None):
+    """Return the plan of dx = dy, over `divisor` where there is one, along every axis that was reduced."""
+    shape = specs["x"].shape
+    kept = tuple(1 if i in attrs.axis else n for i, n in enumerate(shape))
+    strides = [0 if i in attrs.axis else stride for i, stride in enumerate(move.strides_of(kept))]
+    spread = move.copy("dy" if divisor is None else "share", "dx", shape, strides, move.strides_of(shape))
+    if spread is None or 0 in shape:
+        return None
+    if divisor is None:
+        return Plan(phases=((spread,),))
+    share = kernels.reduce("mean", "dy", "share", kept, (), divisor)
+    return Plan(phases=((share,), (spread,)), workspace={"share": 4 * math.prod(kept)})
+
+
+def _plan_backward_sum(specs, attrs, needs):
+    return _plan_backward(specs, attrs)
+
+
+def _plan_backward_mean(specs, attrs, needs):
+    return _plan_backward(specs, attrs, _count(specs["x"], attrs))
+
+
+def _make(
+    name,
+    infer,
+    reference,
+    reference_backward=None,
+    linear=False,
+    keeps=(),
+    draw=MappingProxyType({}),
+    **plan_backward,
+):
     def plan(specs, attrs):
         step = kernels.reduce(name, "x", "y", specs["x"].shape, attrs.axis)
         return step and Plan(phases=((step,),))
@@ -119,6 +152,7 @@ def _make(name, infer, reference, reference_backward=None, linear=False, keeps=(
             reference=reference,
             reference_backward=reference_backward,
             plan=plan,
+            **plan_backward,
             keeps=lambda attrs, needs: keeps,
             attrs=Attrs,
             differentiable=frozenset({"x"} if reference_backward else ()),
@@ -130,8 +164,8 @@ def _make(name, infer, reference, reference_backward=None, linear=False, keeps=(
     )
 
 
-SUM = _make("sum", _infer, _reference_sum, _backward_sum, linear=True)
-MEAN = _make("mean", _infer, _reference_mean, _backward_mean, linear=True)
+SUM = _make("sum", _infer, _reference_sum, _backward_sum, linear=True, plan_backward=_plan_backward_sum)
+MEAN = _make("mean", _infer, _reference_mean, _backward_mean, linear=True, plan_backward=_plan_backward_mean)
 MAX = _make("max", _infer_extreme, _reference_max, _backward_extreme, keeps=("x", "y"))
 MIN = _make("min", _infer_extreme, _reference_min, _backward_extreme, keeps=("x", "y"))
 PROD = _make("prod", _infer, _reference_prod, draw={"x": lambda rng, shape: rng.uniform(0.9, 1.1, shape)})
