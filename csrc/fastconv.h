@@ -88,6 +88,9 @@ typedef struct {
     const char *ahead;       /* cache lines that later tiles will read, to be fetched meanwhile: where, and how many */
     int64_t ahead_lines;
     float *strip;            /* where the NR columns of each pixel of dy are left side by side; NULL: nowhere */
+    /* Only read by a tile of pairs, whose x and dy are words of two pixels and which leaves no strip: whether the first word of
+     * each row of the box counts with its second pixel alone, the last one with its first. */
+    int32_t head, tail;
 } fc_outer;
 
 /* The pointer table of a convolution, for `count` output pixels from `first` on (flattened over image, row, column):
@@ -346,6 +349,19 @@ typedef struct {
 
 typedef enum { FC_FLOAT32, FC_INT32, FC_INT64, FC_UINT8, FC_BOOL } fc_type;
 
+/* Strips of a line of pixels in words of two, [tile][word], out_tile and out_word apart: word i has pixels first + i * every
+ * and `step` further; what is outside the line counts as zero. Tile t has the next rows + (t < larger) of all `columns`
+ * channels, or those that are left, and zeros up to out_word, a multiple of the vector length. */
+typedef struct {
+    const float *x;
+    int64_t x_pixel, size; /* of the line */
+    int64_t first, every, step, words;
+    int64_t columns, tiles, rows, larger;
+    float *out;
+    int64_t out_tile, out_word;
+    float *sums; /* [columns], or NULL: to these all pixels of the words are added, before they are rounded */
+} fc_pair_strip;
+
 /* What a processor with bfloat16 products adds: two operands of a reduction that are neighbours lie in one word of 32 bits,
  * which takes the place of a float wherever data are moved; sums stay float32. x is rounded to nearest, ties to even;
  * finite numbers beyond the largest bfloat16 are cut to it. */
@@ -357,6 +373,9 @@ typedef struct {
     /* rows of `columns` elements, x_row and y_row apart */
     void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows, int64_t columns);
     void (*widen)(const uint16_t *x, float *y, int64_t n);
+    /* kernels/gemm.h: as in fc_kernels, in words of two pixels */
+    void (*outer)(const fc_outer *);
+    void (*strips)(const fc_pair_strip *);
     /* kernels/shallow.h: as in fc_kernels, but the copy is rounded, and x, and all that counts its elements, is of bfloat16 */
     void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows, int64_t start,
                         uint16_t *out, int64_t out_row);

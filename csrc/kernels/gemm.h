@@ -8,9 +8,11 @@
 /* An element of a, and what it adds to the sums of a row of b: its products. With FC_PAIRS both hold words of two bfloat16,
  * neighbours along the reduction, and the sums are float32. */
 #ifdef FC_PAIRS
+enum { FC_WORDS = 1 };
 FC_INLINE vf v_term(const float *a) { return (vf)v_seti(*(const int32_t __attribute__((may_alias)) *)a); }
 FC_INLINE vf v_add_term(vf sum, vf a, vf b) { return v_add_pairs(sum, (vi)a, (vi)b); }
 #else
+enum { FC_WORDS = 0 };
 FC_INLINE vf v_term(const float *a) { return v_set(*a); }
 FC_INLINE vf v_add_term(vf sum, vf a, vf b) { return sum + a * b; }
 #endif
@@ -191,8 +193,26 @@ static void fc_tile_blocks(const fc_tile *t, int64_t block) { tile_panel(t, bloc
 
 /* ---- sums of outer products */
 
-/* `full`: dy has all NR columns; `spread`: the elements of a pixel of x lie at t->offsets; `moves`: what is ahead is fetched,
- * a line with each pixel, and dy is stored where t->strip points to. */
+/* One pixel, or with FC_PAIRS a word of two, of which `mask` picks one if it is `masked`. `full`: dy has all NR columns;
+ * `spread`: the elements of a pixel of x lie at t->offsets; dy is stored at `strip`, unless that is NULL. */
+FC_INLINE void outer_pixel(const fc_outer *t, const float *x, const float *dy, const int64_t *left, float *strip,
+                           vf sum[FC_MR][FC_NRV], const int M, const int full, const int spread, const vi mask,
+                           const int masked) {
+    vf columns[FC_NRV];
+    FC_UNROLL for (int v = 0; v < FC_NRV; v++) {
+        columns[v] = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
+        if (masked) columns[v] = (vf)((vi)columns[v] & mask);
+    }
+    if (strip)
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store(strip + v * FC_VL, columns[v]);
+    FC_UNROLL for (int m = 0; m < M; m++) {
+        vf a = v_term(x + (spread ? t->offsets[m] : m));
+        if (masked) a = (vf)((vi)a & mask);
+        FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] = v_add_term(sum[m][v], a, columns[v]);
+    }
+}
+
+/* `moves`: what is ahead is fetched, a line with each pixel, and dy is stored where t->strip points to. */
 FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const int spread, const int moves) {
     vf sum[FC_MR][FC_NRV];
     FC_UNROLL for (int m = 0; m < M; m++)
@@ -205,10 +225,12 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
         left[v] = left[v] < 0 ? 0 : left[v] > FC_VL ? FC_VL : left[v];
     }
 
-    /* Rows, and images, that follow one another are one long row. */
-    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel, *offsets = t->offsets;
+    const int64_t x_pixel = t->x_pixel, dy_pixel = t->dy_pixel;
     int64_t images = t->images, height = t->height, width = t->width;
-    if (t->x_row == width * x_pixel && t->dy_row == width * dy_pixel) {
+    const int64_t head = FC_WORDS ? t->head : 0, tail = FC_WORDS ? t->tail : 0;
+    const vi all = v_seti(-1), first = v_seti(0xffff), second = ~first;
+    /* Rows, and images, that follow one another are one long row. */
+    if (!head && !tail && t->x_row == width * x_pixel && t->dy_row == width * dy_pixel) {
         width *= height;
         height = 1;
         if (t->x_image == width * x_pixel && t->dy_image == width * dy_pixel) {
@@ -217,28 +239,24 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
         }
     }
     const char *ahead = t->ahead, *const end = t->ahead + 64 * t->ahead_lines;
-    float *strip = t->strip;
+    float *strip = moves ? t->strip : NULL;
     for (int64_t n = 0; n < images; n++) {
         for (int64_t i = 0; i < height; i++) {
             const float *x = t->x + n * t->x_image + i * t->x_row;
             const float *dy = t->dy + n * t->dy_image + i * t->dy_row;
-            for (int64_t j = 0; j < width; j++, x += x_pixel, dy += dy_pixel) {
-                vf columns[FC_NRV];
-                FC_UNROLL for (int v = 0; v < FC_NRV; v++)
-                    columns[v] = full ? v_load(dy + v * FC_VL) : v_load_n(dy + v * FC_VL, left[v]);
+            if (FC_WORDS && head) {
+                outer_pixel(t, x, dy, left, NULL, sum, M, full, spread, second, 1);
+                x += x_pixel, dy += dy_pixel;
+            }
+            for (int64_t j = head; j < width - tail; j++, x += x_pixel, dy += dy_pixel) {
                 if (moves && ahead < end) {
                     __builtin_prefetch(ahead, 0, 2);
                     ahead += 64;
                 }
-                if (moves && strip) {
-                    FC_UNROLL for (int v = 0; v < FC_NRV; v++) v_store(strip + v * FC_VL, columns[v]);
-                    strip += FC_NR;
-                }
-                FC_UNROLL for (int m = 0; m < M; m++) {
-                    vf a = v_set(x[spread ? offsets[m] : m]);
-                    FC_UNROLL for (int v = 0; v < FC_NRV; v++) sum[m][v] += a * columns[v];
-                }
+                outer_pixel(t, x, dy, left, FC_WORDS ? NULL : strip, sum, M, full, spread, all, 0);
+                if (moves && strip) strip += FC_NR;
             }
+            if (FC_WORDS && tail) outer_pixel(t, x, dy, left, NULL, sum, M, full, spread, first, 1);
         }
     }
 
@@ -254,12 +272,13 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
     }
 }
 
+/* Words of pairs lie in strips, of all NR columns. */
 #define FC_OUTER(m) \
     static __attribute__((noinline)) void outer_##m(const fc_outer *t) { \
         if (m > FC_MR) return; \
-        if (t->offsets) { \
+        if (!FC_WORDS && t->offsets) { \
             outer_rows(t, m <= FC_MR ? m : 1, 1, 1, 0); \
-        } else if (t->columns < FC_NR) { \
+        } else if (!FC_WORDS && t->columns < FC_NR) { \
             outer_rows(t, m <= FC_MR ? m : 1, 0, 0, 0); \
         } else if (t->ahead_lines || t->strip) { \
             outer_rows(t, m <= FC_MR ? m : 1, 1, 0, 1); \

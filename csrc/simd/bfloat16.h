@@ -46,7 +46,16 @@ FC_INLINE vi v_round(vf x) {
 }
 
 /* x0 in the low halves, x1 in the high ones. */
-FC_INLINE vi v_pairs(vf x0, vf x1) { return v_round(x0) | v_round(x1) << 16; }
+FC_INLINE vi v_pairs(vf x0, vf x1) {
+#ifdef __AVX512BF16__
+    const __m512i low = (__m512i)(vi){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const __m512i order = _mm512_or_si512(low, _mm512_slli_epi32(_mm512_add_epi32(low, _mm512_set1_epi32(16)), 16));
+    const __m512bh both = _mm512_cvtne2ps_pbh((__m512)v_hold(x1), (__m512)v_hold(x0));
+    return (vi)_mm512_permutexvar_epi16(order, (__m512i)both);
+#else
+    return v_round(x0) | v_round(x1) << 16;
+#endif
+}
 
 /* A word in every lane: two neighbours, from any element on, or one with zero in the place of the second. */
 FC_INLINE vi v_set_pair(const fc_item *p) {

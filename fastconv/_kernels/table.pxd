@@ -36,6 +36,7 @@ cdef extern from "fastconv.h" nogil:
         const char *ahead
         int64_t ahead_lines
         float *strip
+        int32_t head, tail
     ctypedef struct fc_gather:
         const float *x
         const float *zero
@@ -99,12 +100,20 @@ cdef extern from "fastconv.h" nogil:
         int64_t size, columns
         int32_t clip
         float limit
+    ctypedef struct fc_pair_strip:
+        const float *x
+        int64_t x_pixel, size, first, every, step, words, columns, tiles, rows, larger
+        float *out
+        int64_t out_tile, out_word
+        float *sums
     ctypedef struct fc_bfloat16:
         void (*tile)(const fc_tile *) noexcept nogil
         void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                            float *out) noexcept nogil
         void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,
                       int64_t columns) noexcept nogil
+        void (*outer)(const fc_outer *) noexcept nogil
+        void (*strips)(const fc_pair_strip *) noexcept nogil
         void (*copy_padded)(const float *x, int64_t x_row, int64_t height, int64_t first_row, int64_t rows,
                             int64_t start, uint16_t *out, int64_t out_row) noexcept nogil
         void (*shallow)(const fc_shallow *) noexcept nogil

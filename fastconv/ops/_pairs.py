@@ -1,7 +1,8 @@
 """Products of bfloat16: what precision "medium" means for convolutions, dense layers and matrix products.
 
 Both operands are rounded to bfloat16, two neighbours along the reduction fill a 32-bit word, and sums are float32. x is
-rounded by a phase of its own, in first layers while it is copied; weights while they are packed.
+rounded by a phase of its own, in first layers while it is copied; weights while they are packed; x and dy of a kernel's
+gradient, in which the neighbours are pixels, while they are made contiguous.
 """
 
 from .. import config
@@ -10,6 +11,8 @@ from ..op import Plan
 
 # With fewer terms to sum than this for each element of x, rounding costs what the faster products save.
 MIN_DEPTH = 16
+# The gradient of a kernel of fewer channels, on either side, takes as long to round as the faster products save.
+MIN_SIDE = 20
 # Kernel rows of fewer elements are no faster in words of two.
 MIN_ROW = 3
 
@@ -30,6 +33,11 @@ def multiplies_pairs(depth, stored=False):
 def multiplies_row(length):
     """Tell whether a first layer multiplies bfloat16 pairs along its kernel rows of `length` elements; else float32."""
     return enabled() and length >= MIN_ROW
+
+
+def sums_pairs(depth, columns):
+    """Tell whether a sum over pixels of x (depth) times dy (columns), a kernel's gradient, multiplies bfloat16 pairs."""
+    return enabled() and min(depth, columns) >= MIN_SIDE
 
 
 def rounded(x, size, pairs):

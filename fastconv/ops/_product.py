@@ -1,10 +1,10 @@
 """Plans of matrix products: in all four transpositions for matmul, by a constant matrix for dense and convolutions."""
 
-from .._kernels import gemm
+from .._kernels import conv_backward, gemm
 from ..op import Epilogue, Plan
 from . import _amx
 from ._packing import in_every_run, matrix_strides, pack
-from ._pairs import multiplies_pairs, rounded
+from ._pairs import multiplies_pairs, rounded, sums_pairs
 from ._plans import in_turn, side_by_side
 
 # A product with a transposed left operand of more rows than this reads the right one often enough to pack it.
@@ -33,6 +33,8 @@ def plan_product(a, b, y, m, k, n, *, transpose_a=False, transpose_b=False, batc
         )
     a_batch, b_batch = m * k * a_batched, k * n * b_batched
     common = dict(depth=k, rows=m, columns=n, y_row=n, batches=batches, a_batch=a_batch, y_batch=m * n)
+    if transpose_a and not transpose_b and batches == 1 and sums_pairs(m, n):
+        return plan_transposed_pairs(a, b, y, m, k, n)
     if transpose_a and not transpose_b and m <= PACK_ROWS:
         step = gemm.transposed_product(a, b, y, a_row=m, b_row=n, b_batch=b_batch, **common)
         return Plan(phases=((step,),))
@@ -65,6 +67,14 @@ def plan_layer(
         a, rounding = rounded(a, m * k, pairs and not stored)
         step = gemm.product(a, name, y=y, rows=m, depth=k, columns=n, a_row=k, pairs=pairs, **finish)
     return in_turn(packing, rounding, Plan(phases=((step,),), inplace={y: residual} if residual else {}))
+
+
+def plan_transposed_pairs(a, b, y, m, k, n):
+    """Return the plan of y (m, n) = a^T b of products of bfloat16: the gradient of a 1x1 kernel over k pixels."""
+    point = dict(
+        x_size=(1,), out_size=(1,), kernel_size=(1,), strides=(1,), dilations=(1,), padding=((0, 0),), groups=1
+    )
+    return conv_backward.backward_kernel(a, b, y, None, images=k, depth=m, columns=n, pairs=True, **point)
 
 
 def pack_right(b, k, n, *, transpose=False, batches=1, pairs=False):

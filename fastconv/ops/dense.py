@@ -20,8 +20,8 @@ from ._epilogue import (
     finish,
     plan_epilogue_backward,
 )
-from ._pairs import is_stored
-from ._product import plan_layer
+from ._pairs import is_stored, sums_pairs
+from ._product import plan_layer, plan_transposed_pairs
 
 
 class Attrs(NamedTuple):
@@ -107,6 +107,8 @@ def plan_backward(specs, attrs, needs):
         plans.append(plan_layer(dz, "kernel", "dx", rows, units, inputs, transpose=True, terms=terms))
     if "kernel" in needs and (terms := _amx.terms(rows, units)):
         plans.append(_amx.plan_product("x", dz, "dkernel", inputs, rows, units, terms, transpose_a=True))
+    elif "kernel" in needs and sums_pairs(inputs, units):
+        plans.append(plan_transposed_pairs("x", dz, "dkernel", inputs, rows, units))
     elif "kernel" in needs:
         step = gemm.transposed_product(
             "x", dz, "dkernel", depth=rows, rows=inputs, columns=units, a_row=inputs, b_row=units, y_row=units

@@ -209,6 +209,97 @@ def test_gradient_of_x_sums_rounded_operands(name, case):
     assert mismatch(got, want, op.reduction(dict(case.inputs), case.attrs), reference, exact) is None
 
 
+# The gradient of a kernel sums over pixels: odd numbers of them in a row, in a box and in all; parts of rows that taps see
+# begin and end in the middle of a word; boxes that split a row; blocks of channels; more pixels than a box has.
+KERNELS = (
+    conv((3, 5, 7, 22), (1, 1, 22, 33)),
+    conv((1, 1, 1, 70), (1, 1, 70, 150)),
+    conv((3, 9, 13, 24), (1, 1, 24, 70), strides=(2, 3)),
+    conv((2, 9, 8, 24), (1, 1, 24, 33), strides=(2, 2), padding=((1, 2), (3, 0))),
+    conv((2, 9, 7, 21), (3, 5, 21, 34), strides=(2, 1), padding="same"),
+    conv((2, 8, 9, 30), (4, 3, 30, 20), strides=(1, 2), padding="same"),
+    conv((2, 9, 8, 64), (3, 2, 32, 90), groups=2, dilation_rate=(2, 3), padding="same"),
+    conv((2, 37, 1, 20), (4, 1, 20, 40), strides=(3, 1), padding="same"),
+    conv((1, 2, 1030, 20), (2, 4, 20, 21), strides=(2, 1), padding="same"),
+    conv((1, 4, 5, 600), (1, 1, 600, 300)),
+    conv((1, 9, 5, 130), (3, 3, 130, 300), strides=(2, 2), padding="same"),
+    conv((1, 3, 3, 20), (5, 7, 20, 20), dilation_rate=(3, 3), padding="same"),
+    other("conv1d", (2, 1031, 22), (3, 22, 20), strides=(2,), padding="same"),
+    other("conv3d", (2, 3, 4, 5, 20), (2, 3, 2, 20, 24), padding="same"),
+    other("conv2d_transpose", (2, 4, 5, 24), (3, 3, 20, 24), strides=2, padding="same"),
+    product("dense", (1, 40), (40, 34), DenseAttrs()),
+    product("dense", (1037, 21), (21, 70), DenseAttrs()),
+    product("matmul", (99, 33), (33, 50), MatmulAttrs()),
+)
+over_kernels = pytest.mark.parametrize(("name", "case"), KERNELS, ids=[f"{n}-{i}" for i, (n, _) in enumerate(KERNELS)])
+
+
+class KernelGradient:
+    """The gradients of kernel and bias: a plan in "medium", its operands, and the reference on others."""
+
+    def __init__(self, name, case):
+        self.op, self.attrs = REGISTRY[name], case.attrs
+        inputs = draw(case)
+        self.specs, self.operands = _backward(self.op, case, inputs)
+        x, kernel = ("a", "b") if name == "matmul" else ("x", "kernel")
+        self.x, self.dkernel, self.operands[x] = x, "d" + kernel, inputs[x]
+        self.needs = frozenset({kernel, "bias"} & inputs.keys())
+        with config.precision("medium"):
+            self.plan = self.op.plan_backward(dict(self.specs), self.attrs, self.needs)
+        self.size = self.op.reduction(dict(case.inputs), self.attrs)
+
+    def run(self, operands=None, threads=1):
+        results = {"d" + name: self.specs[name] for name in self.needs}
+        return run_plan(self.plan, operands or self.operands, results, threads)
+
+    def reference(self, arrays):
+        return self.op.reference_backward({**stand_ins(self.specs, arrays), **widen(arrays)}, self.attrs, self.needs)
+
+    def rounded(self, operands=None):
+        return {name: nearest(array) for name, array in (operands or self.operands).items()}
+
+
+@over_kernels
+def test_gradient_of_kernel_sums_rounded_operands(name, case):
+    gradient = KernelGradient(name, case)
+    got, exact = gradient.run(), gradient.rounded()
+    bias = {"dbias": got.pop("dbias")} if "dbias" in got else {}
+
+    def kernel_of(arrays):
+        return {gradient.dkernel: gradient.reference(arrays)[gradient.dkernel]}
+
+    assert mismatch(got, kernel_of(exact), gradient.size, kernel_of, exact) is None
+    assert mismatch(got, kernel_of(gradient.operands), 1) is not None, "nothing was rounded"
+    # The bias's gradient is the sum of dy as it is.
+    want = {name: gradient.reference(gradient.operands)[name] for name in bias}
+    assert mismatch(bias, want, gradient.size) is None
+
+
+@over_kernels
+def test_gradient_of_kernel_has_the_same_bits_for_any_number_of_threads(name, case, monkeypatch):
+    monkeypatch.setattr(runtime, "EAGER_SERIAL", 0.0)
+    monkeypatch.setattr(runtime, "STEP_SERIAL", 0.0)
+    gradient = KernelGradient(name, case)
+    one = gradient.run()
+    for threads in (2, 3):
+        assert same_bits(one, gradient.run(threads=threads))
+
+
+@pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
+@pytest.mark.parametrize("planted", [np.nan, np.inf, np.finfo("f4").max])
+@over_kernels
+def test_gradient_of_kernel_not_finite(name, case, planted, place):
+    """Neither the other pixel of a word nor what is outside of a row meets an infinite one, of x or of dy."""
+    gradient = KernelGradient(name, case)
+    for which in (gradient.x, "dy"):
+        operands = {name: array.copy() for name, array in gradient.operands.items()}
+        operands[which].reshape(-1, operands[which].shape[-1])[place, 1] = planted
+        with np.errstate(all="ignore"):
+            want = gradient.reference(gradient.rounded(operands))[gradient.dkernel].astype("float32")
+        got = gradient.run(operands)[gradient.dkernel]
+        np.testing.assert_array_equal(np.where(np.isfinite(got), 0, got), np.where(np.isfinite(want), 0, want))
+
+
 @over
 def test_error_is_that_of_two_roundings(name, case):
     """Each operand is off by at most 2^-8 of itself; in a sum of random terms both together by about 2^-8 / sqrt(3)."""
@@ -284,6 +375,19 @@ def test_float32_where_pairs_do_not_pay(x, kernel, options):
         medium = ops.conv2d(x, kernel, **options).numpy()
     with config.precision("high"):
         assert medium.tobytes() == ops.conv2d(x, kernel, **options).numpy().tobytes()
+
+
+@pytest.mark.parametrize(("x", "kernel"), [((2, 8, 8, 19), (1, 1, 19, 64)), ((2, 8, 8, 64), (1, 1, 64, 19))])
+def test_gradient_of_kernel_is_float32_where_pairs_do_not_pay(x, kernel):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal(x, np.float32), rng.standard_normal((*x[:3], kernel[-1]), np.float32)
+    results = []
+    for mode in ("medium", "high"):
+        weights = fastconv.tensor(np.zeros(kernel, "f4"), requires_grad=True)
+        with config.precision(mode):
+            ops.conv2d(x, weights).backward(dy)
+        results.append(weights.grad.numpy().tobytes())
+    assert results[0] == results[1]
 
 
 def test_without_bfloat16_medium_is_high():

@@ -6,7 +6,7 @@ from ..._kernels import conv, conv_backward
 from ...op import Epilogue, Plan
 from .. import _convolution as common
 from .._packing import pack
-from .._pairs import multiplies_pairs, rounded
+from .._pairs import multiplies_pairs, rounded, sums_pairs
 from .._plans import in_turn, side_by_side
 
 PITCHED, SUMS_BIAS = True, True
@@ -47,8 +47,10 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
 
 
 def backward_kernel(call, x, dy, dkernel, dbias=None):
+    groups, depth, columns = call.attrs.groups, call.depth, call.columns
+    pairs = sums_pairs(depth, columns)
     return conv_backward.backward_kernel(
-        x, dy, dkernel, dbias, groups=call.attrs.groups, depth=call.depth, columns=call.columns, **call.window
+        x, dy, dkernel, dbias, groups=groups, depth=depth, columns=columns, pairs=pairs, **call.window
     )
 
 
