@@ -405,6 +405,7 @@ typedef struct {
     const char *b;
     int64_t b_tap;           /* bytes */
     int64_t taps, blocks, terms;
+    int64_t words;           /* of a row of a block that are read, the rest of b is left out: FC_AMX_DEPTH / 2, or fewer */
     int64_t rows;
     float *c;
     int32_t accumulate;

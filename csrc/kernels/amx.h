@@ -124,12 +124,12 @@ static void fc_amx_pack(const float *panel, int64_t depth, int64_t terms, uint16
  * six products need 14 loads: of the chain of terms that differ by one from product to product one has to come again.
  * 24 products of 16 cycles, 14 loads of 8. */
 
-static void amx_configure(int64_t first, int64_t second) {
+static void amx_configure(int64_t first, int64_t second, int64_t words) {
     uint8_t config[64] __attribute__((aligned(64))) = {1};
     for (int tile = 0; tile < 8; tile++) {
-        const int64_t rows = tile > 5 ? 16 : tile == 2 || tile == 3 || tile == 5 ? second : first;
+        const int64_t rows = tile > 5 ? words : tile == 2 || tile == 3 || tile == 5 ? second : first;
         config[48 + tile] = (uint8_t)rows;
-        config[16 + 2 * tile] = rows ? 64 : 0;
+        config[16 + 2 * tile] = !rows ? 0 : tile == 4 || tile == 5 ? (uint8_t)(4 * words) : 64;
     }
     /* The compiler takes the instruction to read eight bytes. */
     __asm__ volatile("" ::"r"(config) : "memory");
@@ -227,14 +227,14 @@ static void fc_amx_tile_run(const fc_amx_tile *t) {
     rows_fn *const one = t->terms == 3 ? amx_one_row_3 : t->terms == 2 ? amx_one_row_2 : amx_one_row_1;
     const int64_t whole = t->rows / (2 * FC_AMX_ROWS), left = t->rows % (2 * FC_AMX_ROWS);
     int64_t tile = 0;
-    if (whole) amx_configure(FC_AMX_ROWS, FC_AMX_ROWS);
+    if (whole) amx_configure(FC_AMX_ROWS, FC_AMX_ROWS, t->words);
     for (; tile < 2 * whole; tile += 2) two(t, tile);
     /* Short tiles: the unit takes a cycle for each row. */
     if (left > FC_AMX_ROWS) {
-        amx_configure(FC_AMX_ROWS, left - FC_AMX_ROWS);
+        amx_configure(FC_AMX_ROWS, left - FC_AMX_ROWS, t->words);
         two(t, tile);
     } else if (left) {
-        amx_configure(left, 0);
+        amx_configure(left, 0, t->words);
         one(t, tile);
     }
     _tile_release();

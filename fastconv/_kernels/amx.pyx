@@ -16,6 +16,7 @@ A transposed left operand is transposed where it is taken apart. Sums add up in 
 blocks, bands and panels. A tile configuration is loaded and released inside one call of fc_amx_tile.
 """
 from libc.stdint cimport int32_t, int64_t, uint16_t
+from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
 from fastconv._kernels.chunks import microseconds, split
@@ -90,6 +91,53 @@ def pack(str packed, str tiles, *, groups, taps, depth, columns, terms):
                 ((<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.tiles - <char *>&args, tiles, True)),
                 chunks, cost=chunks * depth * FC_AMX_COLUMNS / 2e3)
+
+
+cdef struct PackRowsArgs:
+    const float *packed
+    char *tiles
+    int64_t taps_w, channels, pixel, words, blocks, nbytes, terms
+    const fc_kernels *k
+
+
+cdef void pack_rows_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    """Write the tiles of a kernel row of a panel."""
+    cdef const PackRowsArgs *args = <const PackRowsArgs *>raw
+    cdef const float *row = args.packed + chunk * args.taps_w * args.channels * args.k.nr
+    cdef int64_t block, i, w, c
+    for block in range(args.blocks):
+        memset(scratch, 0, 8 * args.words * args.k.nr)
+        for i in range(2 * args.words):
+            w, c = (block * 2 * args.words + i) // args.pixel, (block * 2 * args.words + i) % args.pixel
+            if c < args.channels:
+                memcpy(scratch + 4 * i * args.k.nr, row + (w * args.channels + c) * args.k.nr, 4 * args.k.nr)
+        args.k.amx.pack(<const float *>scratch, 2 * args.words, args.terms,
+                        <uint16_t *>(args.tiles + (chunk * args.blocks + block) * args.nbytes))
+
+
+def row_blocks(taps_w, channels):
+    """Return (blocks, words of each, elements of a pixel) of a kernel row, of pixels of whole words.
+
+    Blocks are 0 where the words cannot be dealt evenly.
+    """
+    pixel = channels + channels % 2
+    words = taps_w * pixel // 2
+    blocks = ceil_div(words, FC_AMX_DEPTH // 2)
+    return (0 if words % blocks else blocks), words // blocks, pixel
+
+
+def pack_rows(str packed, str tiles, *, taps_h, taps_w, channels, columns, terms):
+    """Return (step, bytes): it turns packed panels, [tap][channel], into tiles of kernel rows, see `row_blocks`."""
+    cdef PackRowsArgs args
+    args.packed, args.tiles, args.k, args.terms = NULL, NULL, kernels(), terms
+    args.blocks, args.words, args.pixel = row_blocks(taps_w, channels)
+    args.taps_w, args.channels, args.nbytes = taps_w, channels, terms * 4 * FC_AMX_TILE
+    chunks = ceil_div(columns, FC_AMX_COLUMNS) * taps_h
+    step = Step("amx_pack", <size_t>&pack_rows_chunk, (<char *>&args)[:sizeof(args)],
+                ((<char *>&args.packed - <char *>&args, packed, False),
+                 (<char *>&args.tiles - <char *>&args, tiles, True)),
+                chunks, scratch=4 * FC_AMX_DEPTH * FC_AMX_COLUMNS, cost=chunks * args.blocks * FC_AMX_COLUMNS / 2e3)
+    return step, chunks * args.blocks * args.nbytes
 
 
 # ---- the terms of images
@@ -168,6 +216,7 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
     for row in range(t.rows):
         y_rows[row] = row * args.y_row
     t.a, t.a_row, t.a_tap, t.a_offset, t.b_tap, t.taps, t.terms = tile_a, tile_rows, 0, 0, 0, 1, args.terms
+    t.words = FC_AMX_DEPTH // 2
     t.a_block, t.a_term = 2 * block, 2 * FC_AMX_TILE
     while start < args.blocks:
         t.blocks = min(args.depth_block, args.blocks - start)

@@ -11,9 +11,11 @@ grid of outputs, the taps (where each reads, relative to its output) and the pac
 
 Of bfloat16 the walk sees words of two channels, wherever the float32 one sees a channel of x.
 
-There are up to three spatial axes: an image is a stack of planes, one plane in 1-D and 2-D, of one row in 1-D. A tap
-along the depth picks the plane whose pixels the pointers of a band go to.
+There are up to three spatial axes: an image is a stack of planes, one plane in 1-D and 2-D, of one row in 1-D; see
+grid.pxd.
 """
+from math import prod
+
 from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
@@ -24,6 +26,7 @@ from fastconv._kernels.gemm import DEPTH_BLOCK, band_rows
 from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.chunks cimport align, ceil_div
+from fastconv._kernels.grid cimport Grid, gather_band, grid_of
 from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_gather, fc_tile
 
 cdef extern from "fastconv.h" nogil:
@@ -40,10 +43,8 @@ cdef struct ConvolveArgs:
     const float *bias
     const float *residual
     float *y
-    int64_t pixels, per_plane           # output pixels: all, of one plane
-    int64_t planes, height, width, x_plane, x_row, x_pixel
-    int64_t step_d, step_h, step_w, taps_d, taps_h, taps_w
-    int64_t out_planes, out_height, out_width, y_offset, y_image, y_plane, y_row, y_pixel
+    Grid grid
+    int64_t y_offset, x_pixel
     int64_t groups, depth, columns, x_group, y_group
     int64_t bands, band, panels, panel_block, panel_blocks, tap_block, depth_block
     int64_t pointers                    # pixels in the pointer table: the band, and a tile more to be fetched
@@ -54,41 +55,13 @@ cdef struct ConvolveArgs:
     # followed by tap_d, tap_h and tap_w
 
 
-cdef void gather_band(const ConvolveArgs *args, fc_gather *g, const float **a, int64_t *y_rows,
-                      int64_t first, int64_t count) noexcept nogil:
-    """Fill a[tap][pixel] and y_rows[pixel] of a band: per plane of outputs and tap along the depth, a plane of x."""
-    cdef const int64_t *tap_d = <const int64_t *>(args + 1)
-    cdef int64_t done = 0, run, plane, depth, tap, offset, i
-    g.width, g.x_image, g.x_row = args.width, 0, args.x_row
-    g.x_pixel, g.y_image, g.y_row, g.y_pixel, g.a_tap = args.x_pixel, 0, args.y_row, args.y_pixel, args.pointers
-    g.step_h, g.step_w, g.taps_h, g.taps_w = args.step_h, args.step_w, args.taps_h, args.taps_w
-    g.tap_h = tap_d + args.taps_d
-    g.tap_w = g.tap_h + args.taps_h
-    g.out_height, g.out_width = args.out_height, args.out_width
-    while done < count:
-        plane = (first + done) // args.per_plane
-        g.first = first + done - plane * args.per_plane
-        g.count = run = min(count - done, args.per_plane - g.first)
-        g.y_rows = y_rows + done
-        for tap in range(args.taps_d):
-            depth = plane % args.out_planes * args.step_d + tap_d[tap]
-            g.x = args.x + (plane // args.out_planes * args.planes + depth) * args.x_plane
-            # A plane outside the image is one without rows.
-            g.height = args.height if 0 <= depth < args.planes else 0
-            g.a = a + tap * args.taps_h * args.taps_w * args.pointers + done
-            args.k.gather(g)
-        offset = plane // args.out_planes * args.y_image + plane % args.out_planes * args.y_plane
-        for i in range(run):
-            g.y_rows[i] += offset
-        done += run
-
-
 cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const ConvolveArgs *args = <const ConvolveArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, taps = args.taps_d * args.taps_h * args.taps_w, panel, group, column, tap, start, row
+    cdef int64_t taps = args.grid.taps_d * args.grid.taps_h * args.grid.taps_w
+    cdef int64_t nr = k.nr, panel, group, column, tap, start, row
     cdef int64_t block = chunk % args.panel_blocks, panel_first = block * args.panel_block
-    cdef int64_t first = chunk // args.panel_blocks * args.band, left = args.pixels - first
+    cdef int64_t first = chunk // args.panel_blocks * args.band, left = args.grid.pixels - first
     cdef int64_t count = min(args.band, left), known = min(args.pointers, left)
     cdef const float *packed
     cdef const float **a = <const float **>scratch
@@ -96,14 +69,13 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef float *zero = <float *>(<char *>y_rows + align(8 * args.pointers))
     cdef float *sums = zero + align(4 * args.depth * args.groups) // 4
     cdef int64_t *sum_rows = <int64_t *>(sums + args.band * nr)
-    cdef fc_gather g
     cdef fc_tile t
 
     if count <= 0:
         return
-    g.zero = zero
     memset(zero, 0, 4 * args.depth * args.groups)
-    gather_band(args, &g, a, y_rows, first, known)
+    gather_band(&args.grid, <const int64_t *>(args + 1), k.gather, args.x, args.x_pixel, zero, a, args.pointers, y_rows,
+                first, known)
     t.a_tap, t.b_tap = args.pointers, args.depth * nr
     t.y_rows, t.rows, t.activation = y_rows, count, args.activation
     t.half, t.half_add, t.half_rows = NULL, NULL, y_rows
@@ -175,33 +147,28 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
         x_channels, depth = x_channels // 2, depth // 2
     if not all(reads):
         reads = ((0,), (), ())
-    tap_d, tap_h, tap_w = volume(reads, (0,))
-    (args.planes, height, width), (planes, rows, cols) = volume(x_size, 1), volume(out_size, 1)
+    taps_of = volume(reads, (0,))
     args.x, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.tile = k.bfloat16.tile if pairs else k.tile
-    args.per_plane, args.pixels = rows * cols, images * planes * rows * cols
-    args.height, args.width = height, width
-    args.x_plane, args.x_row, args.x_pixel = height * width * x_channels, width * x_channels, x_channels
-    args.step_d, args.step_h, args.step_w = volume(steps, 1)
-    args.out_planes, args.out_height, args.out_width, args.y_offset = planes, rows, cols, y_offset
-    args.y_image, (args.y_plane, args.y_row, args.y_pixel) = y_strides[0], volume(y_strides[1:], 0)
+    args.grid = grid_of(images, volume(x_size, 1), volume(steps, 1), taps_of, volume(out_size, 1),
+                        (y_strides[0], *volume(y_strides[1:], 0)))
+    args.x_pixel, args.y_offset = x_channels, y_offset
     args.groups, args.columns, args.x_group, args.y_group = groups, columns, depth, columns
-    args.depth, args.taps_d, args.taps_h, args.taps_w = depth, len(tap_d), len(tap_h), len(tap_w)
-    taps = len(tap_d) * len(tap_h) * len(tap_w)
+    args.depth, pixels, taps = depth, args.grid.pixels, prod(map(len, taps_of))
     # Bands run over the borders of images, which keeps tiles full on small maps.
     args.panels = ceil_div(columns, k.nr)
-    args.bands, args.band = split(args.pixels, band_rows(4 * groups * args.panels * k.nr * taps * depth), k.mr)
+    args.bands, args.band = split(pixels, band_rows(4 * groups * args.panels * k.nr * taps * depth), k.mr)
     args.pointers = args.band + k.mr
     args.panel_blocks, args.panel_block = split(
         groups * args.panels,
-        max(1, chunk_flops(2 * args.pixels * taps * depth * groups * columns) //
+        max(1, chunk_flops(2 * pixels * taps * depth * groups * columns) //
             (2 * args.band * k.nr * max(1, taps * depth))))
     if depth >= DEPTH_BLOCK:
         args.tap_block, (_, args.depth_block) = 1, split(depth, DEPTH_BLOCK)
     else:
         (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // max(depth, 1)), depth
     scratch = align(8 * taps * args.pointers) + align(8 * args.pointers) + 4 * depth * groups
-    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in (*tap_d, *tap_h, *tap_w))
+    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for axis in taps_of for tap in axis)
     args.activation = activation_of(epilogue)
     args.half = epilogue is not None and epilogue.bfloat16
     if args.half:
@@ -212,4 +179,4 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
                  (<char *>&args.residual - <char *>&args, residual, False),
                  (<char *>&args.y - <char *>&args, y, True)),
                 args.bands * args.panel_blocks, scratch=scratch,
-                cost=microseconds(2.0 * args.pixels * taps * depth * columns * groups) + args.pixels * columns / 1e4)
+                cost=microseconds(2.0 * pixels * taps * depth * columns * groups) + pixels * columns / 1e4)

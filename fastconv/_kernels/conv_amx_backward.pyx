@@ -137,7 +137,7 @@ cdef void gradient_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     t.a, t.a_row, t.a_tap, t.a_offset, t.terms = a, a_row, size, 0, args.terms
     t.a_block, t.a_term = 2 * FC_AMX_DEPTH, 2 * args.term
     t.b_tap, t.rows = args.blocks * args.terms * 4 * FC_AMX_TILE, taps * tile_count * FC_AMX_ROWS
-    t.accumulate = 0
+    t.words, t.accumulate = FC_AMX_DEPTH // 2, 0
     while image < end:
         t.taps, t.blocks = min(args.image_block, end - image), min(args.depth_block, args.blocks - start)
         for tap in range(taps):

@@ -122,7 +122,7 @@ cdef extern from "fastconv.h" nogil:
         const int64_t *a_row
         int64_t a_tap, a_offset, a_block, a_term
         const char *b
-        int64_t b_tap, taps, blocks, terms, rows
+        int64_t b_tap, taps, blocks, terms, words, rows
         float *c
         int32_t accumulate
     ctypedef struct fc_amx_finish:

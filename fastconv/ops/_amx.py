@@ -5,15 +5,11 @@ from typing import NamedTuple
 from .. import config
 from .._kernels import amx, gemm
 from ..op import Plan
+from . import _amx_cost
 from ._packing import in_every_run, matrix_strides
 from ._packing import pack as pack_panels
 from ._plans import in_turn
 
-# The unit multiplies whole blocks of 32 elements by whole panels of 32 columns: how much of that shall at least be wanted.
-# Measured by a trial of csrc/kernels/amx.h's scheme: six products of 64 channels run at 1.8 times the best float32, of 32 at
-# 1.4 times. What 16 by 32 do, which is half of the unit's work, was not measured.
-LEAST_USE = 0.5
-BLOCK = 32
 # The shortest sums: of 16 products or fewer, float32 in sequence is more accurate on widely spread values.
 LEAST_SUM = 27
 
@@ -21,12 +17,17 @@ LEAST_SUM = 27
 def terms(depth, columns, taps=1):
     """Return how many terms the operands of sums over `depth`, of each tap, are split into, or 0: not on the tile unit.
 
-    The number of rows has no say: it may be the batch, and a sample's result shall not depend on its company.
+    That says what is exact enough; `_amx_cost` says what is fast.
     """
-    work = -(-depth // BLOCK) * -(-columns // BLOCK) * BLOCK * BLOCK
-    if not amx.available() or not work or taps * depth < LEAST_SUM or depth * columns < LEAST_USE * work:
+    if not amx.available() or not depth * columns or taps * depth < LEAST_SUM:
         return 0
     return amx.TERMS[config.get_precision()]
+
+
+def terms_of_product(depth, columns, rows):
+    """Return `terms` of a matrix product where it is faster on the tile unit, else 0. `rows`: see `_amx_cost`."""
+    number = terms(depth, columns)
+    return number if number and _amx_cost.is_faster(_amx_cost.Work(rows, depth, columns), number) else 0
 
 
 class Packed(NamedTuple):

@@ -2,7 +2,7 @@
 
 from .._kernels import conv_backward, gemm
 from ..op import Epilogue, Plan
-from . import _amx
+from . import _amx, _amx_cost
 from ._packing import in_every_run, matrix_strides, pack
 from ._pairs import multiplies_pairs, rounded, sums_pairs
 from ._plans import in_turn, side_by_side
@@ -16,7 +16,7 @@ def plan_product(a, b, y, m, k, n, *, transpose_a=False, transpose_b=False, batc
 
     `a` is (m, k), or (k, m) where transposed; `b` (k, n) or (n, k). An operand that is not batched serves every batch.
     """
-    if terms := _amx.terms(k, n):
+    if terms := _amx.terms_of_product(k, n, _amx_cost.MATRIX_ROWS):
         return _amx.plan_product(
             a,
             b,
@@ -55,7 +55,7 @@ def plan_layer(
 ):
     """Return the plan of y (m, n) = activation(a op(b) + residual + bias) with a constant b, packed once.
 
-    `stored`: a is bfloat16 already. `terms`: of `_amx.terms`, where the tile unit shall do it.
+    `stored`: a is bfloat16 already. `terms`: of `_amx.terms_of_product`, where the tile unit shall do it.
     """
     finish = {"bias": bias, "residual": residual, "epilogue": epilogue, "y_row": epilogue.pitch or n}
     if terms:

@@ -9,7 +9,7 @@ from .._kernels import gemm
 from ..autograd import apply
 from ..errors import ShapeError
 from ..op import Case, Epilogue, Op, Plan, Spec, register
-from . import _amx
+from . import _amx, _amx_cost
 from ._checks import check_floats, check_rank, check_shape
 from ._epilogue import (
     DECLARATION,
@@ -83,7 +83,7 @@ def plan(specs, attrs):
         units,
         epilogue=attrs.epilogue,
         stored=is_stored(specs, "x"),
-        terms=_amx.terms(inputs, units),
+        terms=_amx.terms_of_product(inputs, units, _amx_cost.DENSE_ROWS),
         **{name: name for name in names if name in specs},
     )
 
@@ -91,7 +91,7 @@ def plan(specs, attrs):
 def bfloat16(specs, attrs):
     """Return the operands that may be bfloat16: see `Op.bfloat16`."""
     inputs, units = specs["kernel"].shape
-    return [] if inputs % 2 or _amx.terms(inputs, units) else [("x",)]
+    return [] if inputs % 2 or _amx.terms_of_product(inputs, units, _amx_cost.DENSE_ROWS) else [("x",)]
 
 
 # y = activation(z), z = x kernel + bias + residual, so
@@ -103,9 +103,9 @@ def plan_backward(specs, attrs, needs):
     dz, epilogue = plan_epilogue_backward(specs["y"], attrs.epilogue, needs)
     plans = []
     if "x" in needs:
-        terms = _amx.terms(units, inputs)
+        terms = _amx.terms_of_product(units, inputs, _amx_cost.DENSE_ROWS)
         plans.append(plan_layer(dz, "kernel", "dx", rows, units, inputs, transpose=True, terms=terms))
-    if "kernel" in needs and (terms := _amx.terms(rows, units)):
+    if "kernel" in needs and (terms := _amx.terms_of_product(rows, units, inputs)):
         plans.append(_amx.plan_product("x", dz, "dkernel", inputs, rows, units, terms, transpose_a=True))
     elif "kernel" in needs and sums_pairs(inputs, units):
         plans.append(plan_transposed_pairs("x", dz, "dkernel", inputs, rows, units))

@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-NAMES = ("configured", "released", "loads", "stores", "products", "holding")
+NAMES = ("configured", "released", "loads", "stores", "products", "product_rows", "holding")
 
 
 def counts():

@@ -35,15 +35,17 @@ static __thread struct {
     uint8_t data[TILES][ROWS][BYTES];
 } tiles;
 
-/* Of all threads: how often configured and released, tiles loaded and stored, products; threads that hold a configuration. */
-static int64_t configured, released, loads, stores, products, holding;
+/* Of all threads: how often configured and released, tiles loaded and stored, products and their rows, for each of which
+ * the unit takes a cycle; threads that hold a configuration. */
+static int64_t configured, released, loads, stores, products, product_rows, holding;
 
 __attribute__((visibility("default"))) void amx_counts(int64_t *to) {
-    const int64_t now[] = {configured, released, loads, stores, products, holding};
+    const int64_t now[] = {configured, released, loads, stores, products, product_rows, holding};
     memcpy(to, now, sizeof now);
 }
 
-static void count(int64_t *counter) { __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED); }
+static void add(int64_t *counter, int64_t number) { __atomic_fetch_add(counter, number, __ATOMIC_RELAXED); }
+static void count(int64_t *counter) { add(counter, 1); }
 
 /* ---- what the processor refuses */
 
@@ -71,7 +73,7 @@ static void protection_if(int bad, const char *why) {
 /* ---- the instructions */
 
 static void release(void) {
-    __atomic_fetch_sub(&holding, tiles.configured, __ATOMIC_RELAXED);
+    add(&holding, -tiles.configured);
     memset(&tiles, 0, sizeof tiles);
 }
 
@@ -132,6 +134,7 @@ static void check_product(int c, int a, int b) {
  * control register says now, and what it said before comes back with the return from the signal. */
 __attribute__((target("avx2,fma"))) static void product_bf16(int c, int a, int b) {
     check_product(c, a, b);
+    add(&product_rows, tiles.rows[c]);
     const int pairs = tiles.bytes[a] / 4;
     _mm_setcsr(0x1f80 | 0x8040);
     for (int m = 0; m < tiles.rows[c]; m++) {

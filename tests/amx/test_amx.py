@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import config, ops
+from fastconv import config, ops, shapes
 from fastconv._kernels import runtime
 from fastconv.autograd import eager
-from fastconv.ops import _amx
+from fastconv.ops import _amx, _amx_cost
 
+from .emulation import counts
 from .model import flush, in_sequence
 
 pytestmark = pytest.mark.skipif(
@@ -26,8 +27,9 @@ SAME = CONVOLUTION.attrs(padding="same")
 def on_tiles(monkeypatch):
     before = runtime.isa()
     runtime.select("amx")
-    monkeypatch.setattr(_amx, "LEAST_USE", 0)
     monkeypatch.setattr(_amx, "LEAST_SUM", 0)
+    for name in ("is_faster", "gives_gradient_faster"):
+        monkeypatch.setattr(_amx_cost, name, lambda *_: True)
     yield
     runtime.select(before)
 
@@ -71,6 +73,8 @@ DRAWS = {
 def test_highest_is_never_worse_than_summing_in_sequence(depth, draw, monkeypatch):
     """Where it is chosen, from a depth of 27 on."""
     monkeypatch.undo()
+    runtime.select("amx")
+    monkeypatch.setattr(_amx_cost, "is_faster", lambda *_: True)
     assert (_amx.terms(depth, 32) == 3) == (depth >= 27)
     rng = np.random.default_rng(depth)
     a, b = DRAWS[draw](rng, (33, depth)), normal(rng, (depth, 32)) / 64
@@ -112,6 +116,71 @@ def test_convolution_is_never_worse_than_summing_in_sequence(size):
     got, simple = ops.conv2d(x, kernel, padding="same").numpy().reshape(-1, 40), in_sequence(a, b)
     for ours, theirs in zip(errors(got, a, b), errors(simple, a, b), strict=True):
         assert ours <= theirs
+
+
+NONE = ((0, 0), (0, 0))
+STEMS = {
+    # size, channels of x, kernel, strides, padding
+    "ResNet": ((30, 37), 3, (7, 7), (2, 2), "same"),
+    "patches": ((32, 48), 3, (16, 16), (16, 16), NONE),
+    "AlexNet": ((39, 43), 3, (11, 11), (4, 4), NONE),
+    "a long row": ((9, 70), 10, (2, 4), (1, 1), ((1, 0), (0, 3))),
+}
+
+
+def stem(name, images=2, draw=normal):
+    """Return x, kernel, the arguments of ops.conv2d, and the product that it is: windows and a matrix."""
+    size, channels, kernel_size, strides, padding = STEMS[name]
+    rng = np.random.default_rng(0)
+    x, kernel = draw(rng, (images, *size, channels)), normal(rng, (*kernel_size, channels, 70)) / 16
+    arguments = {"strides": strides, "padding": padding}
+    numbers = shapes.resolve_padding(padding, size, kernel_size, strides, (1, 1))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), *numbers, (0, 0))), kernel_size, (1, 2))
+    windows = windows[:, :: strides[0], :: strides[1]].transpose(0, 1, 2, 4, 5, 3)
+    return x, kernel, arguments, (windows.reshape(-1, kernel[..., 0].size), kernel.reshape(-1, 70))
+
+
+@pytest.mark.parametrize("name", STEMS)
+def test_first_layer_is_never_worse_than_summing_in_sequence(name):
+    x, kernel, arguments, (a, b) = stem(name, draw=after_relu)
+    assert ops.conv2d_algorithm(x.shape, kernel.shape, **arguments) == "amx_shallow"
+    got, simple = ops.conv2d(x, kernel, **arguments).numpy().reshape(-1, 70), in_sequence(a, b)
+    for ours, theirs in zip(errors(got, a, b), errors(simple, a, b), strict=True):
+        assert ours <= theirs
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e37])
+@pytest.mark.parametrize("name", STEMS)
+def test_first_layer_with_an_odd_value(name, value):
+    """It reaches the outputs that see it, not those beside, and the bits of all others stay."""
+    x, kernel, arguments, _ = stem(name)
+    planted = x.copy()
+    planted[0, 13 % x.shape[1], 20, -1] = planted[1, 0, 0, 0] = planted[1, -1, -1, -1] = value
+    plain, got = (ops.conv2d(array, kernel, **arguments).numpy() for array in (x, planted))
+    x = (np.isnan(planted) | (abs(planted) > 1e30)).astype("f4")
+    reached = ops.conv2d(x, np.ones_like(kernel), **arguments).numpy()[..., 0] > 0
+    assert 0 < reached.sum() < reached.size
+    np.testing.assert_array_equal(got[~reached], plain[~reached])
+    with np.errstate(all="ignore"):
+        want = CONVOLUTION.reference({"x": planted, "kernel": kernel}, CONVOLUTION.attrs(**arguments))["y"]
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("images", [1, 8])
+@pytest.mark.parametrize(("size", "kernel"), [(7, 3), (8, 3), (7, 1), (8, 1), (14, 3)])
+def test_small_maps_waste_next_to_nothing(size, kernel, images):
+    """A tile takes a cycle for each of its rows: those beyond the wanted outputs are at most a tenth."""
+    rng = np.random.default_rng(0)
+    x, weights = normal(rng, (images, size, size, 64)), normal(rng, (kernel, kernel, 64, 64))
+    before = counts()
+    ops.conv2d(x, weights, padding="same")
+    after = counts()
+    if before is None or before["products"] == after["products"]:
+        pytest.skip("the unit itself counts nothing")
+    # Six products of each tap, two blocks of channels, and four tiles of sixteen columns.
+    useful = images * size * size * kernel * kernel * 6 * 2 * 4
+    assert useful <= after["product_rows"] - before["product_rows"] <= 1.1 * useful
 
 
 def dkernel(x, dy, kernel=(3, 3)):
@@ -208,13 +277,15 @@ def run(name, batch):
     dy = normal(rng, (5, 11, 7, 70))
     if name == "forward":
         return ops.conv2d(x[batch], kernel, padding="same").numpy()
+    if name == "first layer":
+        return ops.conv2d(x[batch, ..., :3], kernel[:, :, :3], padding="same").numpy()
     if name == "backward data":
         arrays = {"x": x[batch], "kernel": kernel, "y": dy[batch], "dy": dy[batch]}
         return eager.backward(CONVOLUTION, arrays, SAME, frozenset({"x"}))["dx"]
     return ops.dense(x[batch].reshape(-1, 77 * 40), normal(rng, (77 * 40, 70))).numpy()
 
 
-@pytest.mark.parametrize("name", ["forward", "backward data", "dense"])
+@pytest.mark.parametrize("name", ["forward", "first layer", "backward data", "dense"])
 def test_batch_and_threads_have_no_say(name):
     with config.num_threads(1):
         want = run(name, slice(None))

@@ -35,7 +35,7 @@ def digest():
     return hashlib.sha256(b"".join(y.tobytes() for y in results)).hexdigest()
 
 def products():
-    count = (ctypes.c_int64 * 6)()
+    count = (ctypes.c_int64 * 7)()
     ctypes.CDLL(None).amx_counts(count)
     return count[4]
 """

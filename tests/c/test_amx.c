@@ -98,7 +98,7 @@ static __attribute__((target("amx-tile"))) int64_t held(void) {
 }
 
 /* Terms are numbers of one size here: every product that is missing, or one too many, shows. */
-static void tile_case(int64_t rows, int64_t taps, int64_t blocks, int64_t terms, int accumulate) {
+static void tile_case(int64_t rows, int64_t taps, int64_t blocks, int64_t terms, int64_t words, int accumulate) {
     const int64_t tiles = (rows + ROWS - 1) / ROWS, size = blocks * terms * ROWS * DEPTH, a_tap = tiles + 1;
     const int64_t offset = 6, b_tap = blocks * terms * 2 * TILE;
     const char **a = fresh(taps * a_tap * sizeof *a);
@@ -116,7 +116,7 @@ static void tile_case(int64_t rows, int64_t taps, int64_t blocks, int64_t terms,
     const fc_amx_tile t = {
         .a = a, .a_row = a_row, .a_tap = a_tap, .a_offset = 2 * offset, .a_block = 2 * terms * ROWS * DEPTH,
         .a_term = 2 * ROWS * DEPTH, .b = (const char *)b, .b_tap = 2 * b_tap, .taps = taps, .blocks = blocks,
-        .terms = terms, .rows = rows, .c = c.got, .accumulate = accumulate,
+        .terms = terms, .words = words, .rows = rows, .c = c.got, .accumulate = accumulate,
     };
     for (int64_t m = 0; m < rows; m++)
         for (int64_t n = 0; n < COLUMNS; n++) {
@@ -124,7 +124,7 @@ static void tile_case(int64_t rows, int64_t taps, int64_t blocks, int64_t terms,
             if (accumulate) sum = c.got[m * COLUMNS + n] = random_float(-1, 1), scale = 1;
             for (int64_t tap = 0; tap < taps; tap++)
                 for (int64_t j = 0; j < blocks * DEPTH; j++)
-                    for (int64_t first = 0; first < terms; first++)
+                    for (int64_t first = j % DEPTH < 2 * words ? 0 : terms; first < terms; first++)
                         for (int64_t second = 0; first + second < terms; second++) {
                             const int64_t at = tap * a_tap + m / ROWS, block = j / DEPTH;
                             const char *x = a[at] + t.a_offset + block * t.a_block + first * t.a_term;
@@ -145,8 +145,8 @@ static void tile_case(int64_t rows, int64_t taps, int64_t blocks, int64_t terms,
 static void test_tile(void) {
     testing("amx_tile");
     for (int64_t terms = 1; terms <= 3; terms++) {
-        for (int64_t rows = 1; rows <= 2 * ROWS + 1; rows += 1 + (rows == 2) * 11) tile_case(rows, 1, 2, terms, 0);
-        FOR_EACH (rows, 47, 49, 64, 77) tile_case(rows, 3, 1, terms, rows & 1);
+        for (int64_t rows = 1; rows <= 2 * ROWS + 1; rows += 1 + (rows == 2) * 11) tile_case(rows, 1, 2, terms, DEPTH / 2, 0);
+        FOR_EACH (rows, 47, 49, 64, 77) tile_case(rows, 3, 1, terms, rows == 49 ? 5 : DEPTH / 2, rows & 1);
     }
 }
 

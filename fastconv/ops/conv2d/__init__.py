@@ -141,8 +141,9 @@ def conv2d_algorithm(x_shape, kernel_shape, *, strides=1, padding="valid", dilat
         "direct" for few input channels, from copied rows of the image. "winograd_2x2": Winograd's F(2x2, 3x3), for 3x3 kernels
         with stride 1 and enough channels. "winograd_2x4" and "winograd_4x4": his F(2x4, 3x3) and F(4x4, 3x3), where they are
         faster and the precision permits them, under "highest" only for sums over many channels. "depthwise": each output
-        channel reads one input channel. "grouped": groups of 4 or 8 channels that fill vectors. "amx": where the instruction
-        set in use is so called, enough channels for tiles of bfloat16, by as many terms as the precision asks for.
+        channel reads one input channel. "grouped": groups of 4 or 8 channels that fill vectors. "amx", "amx_shallow": on tiles
+        of bfloat16, by as many terms as the precision asks for, over pixels or over kernel rows of few channels; where the
+        instruction set in use is "amx" and that is estimated to be faster.
 
     Raises
     ------

@@ -16,9 +16,9 @@ import os
 from math import prod
 
 from ... import config
-from ..._kernels import conv_amx_backward, conv_shallow, depthwise
+from ..._kernels import amx, conv_amx_backward, conv_shallow, depthwise
 from ...errors import ConfigError
-from .. import _amx
+from .. import _amx, _amx_cost
 from .._pairs import multiplies_pairs
 
 # Whether Winograd's algorithm may be chosen at all.
@@ -57,16 +57,57 @@ def choose(channels, outputs, geometry, attrs):
     vectors = _choose_vectors(channels, outputs, geometry, attrs)
     if vectors in ("depthwise", "grouped"):
         return vectors
-    if len(geometry.size) < 3 and _suits_amx(channels // attrs.groups, outputs // attrs.groups, geometry, attrs):
-        return "amx"
+    if tiles := _choose_tiles(channels // attrs.groups, outputs // attrs.groups, geometry, attrs, vectors):
+        return tiles
     return "product" if _is_product(geometry, attrs) else vectors
 
 
-def _suits_amx(depth, columns, geometry, attrs):
-    taps = prod(geometry.kernel)
-    # Of the gradient of x a phase may see no more taps than that.
+def _choose_tiles(depth, columns, geometry, attrs, rival):
+    """Return the algorithm of the tile unit that is faster than `rival`, or None."""
+    taps, shallow = prod(geometry.kernel), rival == "shallow"
+    # Of the gradient of x a phase may see no more taps than that. First layers leave it to AVX-512.
     fewest = max(1, taps // prod(attrs.strides))
-    return _amx.terms(depth, columns, taps) > 0 and _amx.terms(columns, depth, fewest) > 0
+    terms = _amx.terms(depth, columns, taps)
+    if not terms or not prod(geometry.out) or not (shallow or _amx.terms(columns, depth, fewest)):
+        return None
+    work = _work(depth, columns, geometry, attrs)
+    if shallow:
+        *outer, row = geometry.kernel
+        blocks, _, pixel = amx.row_blocks(row, depth)
+        work = work._replace(taken=pixel, blocks=prod(outer) * blocks, in_walk=True)
+        if not blocks or len(geometry.size) == 3:
+            return None
+    if not _amx_cost.is_faster(work, terms, rival, _waste(rival, geometry.out)):
+        return None
+    return "amx_shallow" if shallow else "amx"
+
+
+def _work(depth, columns, geometry, attrs):
+    """Return what some images take, as `_amx_cost` estimates it."""
+    pixels, taps = prod(geometry.out), prod(geometry.kernel)
+    return _amx_cost.Work(
+        rows=pixels * _amx_cost.IMAGES,
+        depth=depth,
+        columns=columns,
+        taps=taps,
+        groups=attrs.groups,
+        reads=min(taps, prod(geometry.size) / pixels),
+        in_walk=is_pointwise(geometry, attrs),
+    )
+
+
+def is_pointwise(geometry, attrs):
+    """Tell whether every output reads one pixel, in turn: rows by a matrix."""
+    numbers = {attrs.groups, *attrs.strides, *geometry.kernel}
+    return numbers == {1} and not any(before or after for before, after in geometry.padding)
+
+
+def _waste(algorithm, out):
+    """Return how many times the wanted outputs an algorithm computes."""
+    if not algorithm.startswith("winograd"):
+        return 1.0
+    side = tuple(int(n) for n in algorithm.removeprefix("winograd_").split("x"))
+    return _computed(out, side) / prod(out)
 
 
 def _is_product(geometry, attrs):
@@ -77,21 +118,18 @@ def _is_product(geometry, attrs):
 
 def choose_gradient(images, channels, outputs, geometry, attrs):
     """Return the name of the algorithm of the gradient of the kernel, which sums over so many images."""
-    tiles = choose(channels, outputs, geometry, attrs) == "amx"
-    if tiles and _suits_amx_gradient(images, channels // attrs.groups, outputs // attrs.groups, geometry, attrs):
-        return "amx"
-    vectors = _choose_vectors(channels, outputs, geometry, attrs)
-    return "direct" if vectors.startswith("winograd") and images * prod(geometry.out) < MIN_SUMMED else vectors
-
-
-def _suits_amx_gradient(images, depth, columns, geometry, attrs):
-    """Tell whether what the tile unit reads for the gradient of the kernel is not padding and gaps, mostly."""
-    pixels = prod(geometry.out)
-    if not images * pixels:
-        return False
+    vectors, sums = _choose_vectors(channels, outputs, geometry, attrs), images * prod(geometry.out)
+    if vectors.startswith("winograd") and sums < MIN_SUMMED:
+        vectors = "direct"
+    if vectors in ("depthwise", "grouped") or len(geometry.size) == 3 or not sums:
+        return vectors
+    depth, columns = channels // attrs.groups, outputs // attrs.groups
+    terms = _amx.terms(depth, columns, sums)
     blocks = conv_amx_backward.blocks_of_image(geometry.out, geometry.kernel, attrs.strides, attrs.dilation_rate)
-    use = pixels / (blocks * _amx.BLOCK)
-    return use >= _amx.LEAST_USE and _amx.terms(depth, columns, images * pixels) > 0
+    work = _work(depth, columns, geometry, attrs)._replace(rows=sums)
+    rival = "winograd_2x2" if vectors.startswith("winograd") else vectors
+    faster = terms and _amx_cost.gives_gradient_faster(work, images * blocks, terms, rival)
+    return "amx" if faster else vectors
 
 
 def _choose_vectors(channels, outputs, geometry, attrs):

@@ -7,18 +7,13 @@ from ...op import Epilogue, Plan
 from .. import _amx
 from .. import _convolution as common
 from .._plans import in_turn, side_by_side
+from .algorithm import is_pointwise
 
 PITCHED, SUMS_BIAS = True, False
 
 
 def bfloat16(call, has_residual):
     return []
-
-
-def _is_pointwise(call):
-    """Whether every output reads one pixel, in turn: rows by a matrix."""
-    numbers = {call.attrs.groups, *call.attrs.strides, *call.geometry.kernel}
-    return numbers == {1} and not any(before or after for before, after in call.geometry.padding)
 
 
 def _split(call, x, size, depth, terms):
@@ -37,7 +32,7 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
     inplace = {y: residual} if residual else {}
     finish = {"bias": bias, "residual": residual, "epilogue": epilogue, "terms": terms}
     y_pixel = epilogue.pitch or call.outputs
-    if _is_pointwise(call):
+    if is_pointwise(call.geometry, call.attrs):
         rows = call.images * prod(geometry.out)
         step = _amx.product(x, kernel, y, depth, columns, rows=rows, y_row=y_pixel, **finish)
         return in_turn(kernel.plan, Plan(phases=((step,),), inplace=inplace))
@@ -88,7 +83,7 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
             columns=depth,
             **call.kernel_strides(transposed=True),
         )
-        if _is_pointwise(call):
+        if is_pointwise(call.geometry, call.attrs):
             rows = call.images * prod(call.geometry.out)
             step = _amx.product(dy, kernel, dx, columns, depth, rows=rows, terms=terms, **finish)
             return in_turn(kernel.plan, Plan(phases=((step,),)))

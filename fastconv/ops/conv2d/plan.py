@@ -18,7 +18,7 @@ too. The buffer "kernel" is read by all but `backward_kernel`, the others are gi
 
 from .._epilogue import after_epilogue, plan_epilogue_backward
 from .._pairs import storing
-from . import amx, depthwise, direct, product, shallow, winograd
+from . import amx, amx_shallow, depthwise, direct, product, shallow, winograd
 from .call import call_of
 
 # The names are those of `conv2d_algorithm`.
@@ -32,6 +32,7 @@ ALGORITHMS = {
     "depthwise": depthwise,
     "grouped": depthwise,
     "amx": amx,
+    "amx_shallow": amx_shallow,
 }
 
 
