@@ -20,7 +20,7 @@ static void fc_bfloat16_pack_panel(const float *b, int64_t k_stride, int64_t n_s
 /* How many words ahead of their use pixels are fetched. */
 enum { FC_STRIP_AHEAD = 4 };
 
-static void fc_pair_strips(const fc_pair_strip *t) {
+static void fc_bfloat16_strips(const fc_pair_strip *t) {
     const int64_t ahead = FC_STRIP_AHEAD * t->every * t->x_pixel;
     float *out = t->out;
     for (int64_t i = 0; i < t->words; i++, out += t->out_word) {

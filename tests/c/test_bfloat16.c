@@ -77,6 +77,98 @@ static void test_tile(void) {
         }
 }
 
+/* Words that count by half have NaN in the other: no bit of it may be seen. */
+static void outer_case(int64_t rows, int64_t columns, int variant) {
+    const int64_t images = variant % 3, height = 1 + variant % 2, width = 2 + variant % 4, row = NR + 2;
+    const int64_t x_pixel = rows + variant % 2, x_row = x_pixel * width + variant / 3 % 2, words = images * height * width;
+    fc_outer t = {
+        .images = images, .height = height, .width = width, .x_pixel = x_pixel, .x_row = x_row, .x_image = x_row * height,
+        .dy_pixel = NR, .dy_row = NR * width, .dy_image = NR * width * height, .dw_row = row, .rows = rows,
+        .columns = columns, .accumulate = variant & 1, .head = variant >> 1 & 1, .tail = variant >> 2 & 1,
+    };
+    float *x = fresh(8 * (images * t.x_image + rows)), *dy = fresh(8 * words * NR);
+    t.x = random_words(images * t.x_image + rows, x), t.dy = random_words(words * NR, dy);
+    t.ahead = (const char *)t.dy, t.ahead_lines = variant / 2 % 2 * words / 4;
+    output dw = new_output(rows * row);
+    t.dw = dw.got;
+    for (int64_t w = 0; w < words; w++)
+        for (int half = 0; half < 2; half++) {
+            if (half ? !(t.tail && w % width == width - 1) : !(t.head && w % width == 0)) continue;
+            uint16_t *x_word = (uint16_t *)(t.x + w / width * x_row + w % width * x_pixel) + half;
+            uint16_t *dy_word = (uint16_t *)(t.dy + w * NR) + half;
+            for (int64_t m = 0; m < rows; m++) x_word[2 * m] = 0x7fc0;
+            for (int64_t n = 0; n < NR; n++) dy_word[2 * n] = 0x7fc0;
+        }
+    for (int64_t m = 0; m < rows; m++)
+        for (int64_t n = 0; n < columns; n++) {
+            double sum = 0, scale = 0;
+            for (int64_t w = 0; w < words; w++)
+                for (int half = t.head && w % width == 0; half < 2 - (t.tail && w % width == width - 1); half++) {
+                    const int64_t at = w / width * x_row + w % width * x_pixel + m;
+                    const double term = (double)x[2 * at + half] * dy[2 * (w * NR + n) + half];
+                    sum += term, scale += fabs(term);
+                }
+            if (t.accumulate) sum += dw.got[m * row + n] = random_float(-1, 1), scale += 1;
+            put(dw, m * row + n, sum, scale);
+        }
+    k->bfloat16->outer(&t);
+    expect(dw, 2 * words + 1);
+    release();
+}
+
+static void test_outer(void) {
+    int variant = 0;
+    testing("bfloat16_outer");
+    for (int64_t rows = 1; rows <= MR; rows++)
+        FOR_EACH (columns, 1, VL, VL + 1, NR)
+            for (int i = 0; i < 3; i++) outer_case(rows, columns, variant++);
+}
+
+static void strips_case(int64_t columns, int64_t tiles, int64_t rows, int64_t larger, int64_t out_word, int variant) {
+    const int64_t words = 6, out_tile = words * out_word + VL, x_pixel = columns + variant % 3, size = 9;
+    fc_pair_strip t = {
+        .x = random_floats((size - 1) * x_pixel + columns, -1, 1), .x_pixel = x_pixel, .size = size,
+        .first = variant % 4 - 2, .every = 2 + variant % 2, .step = 1 + variant % 3, .words = words, .columns = columns,
+        .tiles = tiles, .rows = rows, .larger = larger, .out_tile = out_tile, .out_word = out_word,
+    };
+    uint16_t *got = fresh(4 * tiles * out_tile), *want = fresh(4 * tiles * out_tile);
+    output sums = new_output(columns);
+    memset(got, 0x11, 4 * tiles * out_tile), memset(want, 0x11, 4 * tiles * out_tile);
+    for (int64_t c = 0; c < columns; c++) put(sums, c, sums.got[c] = random_float(-1, 1), 1);
+    for (int64_t w = 0; w < words; w++)
+        for (int half = 0; half < 2; half++) {
+            const int64_t pixel = t.first + w * t.every + half * t.step;
+            for (int64_t tile = 0, done = 0; tile < tiles; tile++) {
+                const int64_t mine = least(columns - done, rows + (tile < larger));
+                for (int64_t c = 0; c < out_word; c++) {
+                    const int inside = c < mine && pixel >= 0 && pixel < size;
+                    const float one = inside ? t.x[pixel * x_pixel + done + c] : 0;
+                    want[2 * (tile * out_tile + w * out_word + c) + half] = nearest(one);
+                    if (inside) put(sums, done + c, sums.want[done + c] + one, sums.scale[done + c] + fabsf(one));
+                }
+                done += mine;
+            }
+        }
+    t.out = (float *)got, t.sums = variant & 1 ? sums.got : NULL;
+    k->bfloat16->strips(&t);
+    expect_equal(got, want, 4 * tiles * out_tile);
+    if (t.sums) expect(sums, 2 * words + 1);
+    release();
+}
+
+static void test_strips(void) {
+    int variant = 0;
+    testing("bfloat16_strips");
+    FOR_EACH (rows, 1, MR - 1)
+        FOR_EACH (tiles, 1, 3)
+            for (int64_t larger = 0; larger <= tiles; larger++) {
+                const int64_t out_word = (MR + VL - 1) / VL * VL;
+                strips_case(rows * tiles + larger, tiles, rows, larger, out_word, variant++);
+            }
+    FOR_EACH (columns, 1, VL, NR - 1, NR, 2 * NR + VL + 1)
+        for (int i = 0; i < 4; i++) strips_case(columns, (columns + NR - 1) / NR, NR, 0, NR, variant++);
+}
+
 static void test_pack_panel(void) {
     testing("bfloat16_pack_panel");
     FOR_EACH (depth, 1, 2, 8, 21, 65, 66, 130)
@@ -246,6 +338,8 @@ static void test_half_depthwise(void) {
 void test_bfloat16(void) {
     if (!k->bfloat16) return;
     test_tile();
+    test_outer();
+    test_strips();
     test_pack_panel();
     test_conversions();
     test_half_pools();
