@@ -59,6 +59,7 @@ FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, 
     fc_item *y = b->y;
     const vi lanes = GROUPED ? depthwise_lanes(t) : (vi){0};
     const int64_t depth = GROUPED ? t->depth : 1;
+    const int is_small = fc_is_small(&t->activation);
     for (int64_t c = 0; c < t->channels; c = depthwise_next(c, t->channels)) {
         vf sum[FC_BLOCK];
         FC_UNROLL for (int p = 0; p < P; p++) sum[p] = t->bias ? v_load(t->bias + c) : v_zero();
@@ -89,8 +90,14 @@ FC_INLINE void depthwise_slide(const fc_depthwise *t, const depthwise_block *b, 
         }
         if (b->residual)
             FC_UNROLL for (int p = 0; p < P; p++) sum[p] += v_read(b->residual + p * y_pixel + c);
-        FC_UNROLL for (int p = 0; p < P; p++)
-            v_write(y + p * y_pixel + c, v_finish(sum[p], &t->activation));
+        if (t->activation.function == FC_ACT_RELU) {
+            FC_UNROLL for (int p = 0; p < P; p++) sum[p] = v_relu(sum[p]);
+        } else if (t->activation.function == FC_ACT_CLIP) {
+            FC_UNROLL for (int p = 0; p < P; p++) sum[p] = v_clip(sum[p], t->activation.alpha, t->activation.beta);
+        }
+        if (!is_small)
+            FC_UNROLL for (int p = 0; p < P; p++) sum[p] = v_hold(sum[p]);
+        FC_UNROLL for (int p = 0; p < P; p++) v_write_held(y + p * y_pixel + c, sum[p]);
     }
 }
 

@@ -18,6 +18,9 @@ FC_INLINE vf v_read(const fc_item *p) { return v_load(p); }
 FC_INLINE vf v_read_n(const fc_item *p, int64_t n) { return v_load_n(p, n); }
 FC_INLINE void v_write(fc_item *p, vf v) { v_store(p, v); }
 FC_INLINE void v_write_n(fc_item *p, vf v, int64_t n) { v_store_n(p, v, n); }
+FC_INLINE void v_write_held(fc_item *p, vf v) { v_store(p, v); }
+FC_INLINE vf v_hold(vf v) { return v; }
+FC_INLINE int fc_is_small(const fc_activation *a) { return a != NULL; }
 #endif
 FC_INLINE vf v_read_some(const fc_item *p, int64_t n) {
     if (n < FC_VL) return v_read_n(p, n);

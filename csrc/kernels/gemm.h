@@ -119,13 +119,16 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
     }
 #ifdef FC_PAIRS
     if (half && t->activation.function <= FC_ACT_CLIP) {
+        if (!fc_is_small(&t->activation))
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_hold(sum[m][v]);
         if (full && V % 2 == 0) {
             FC_UNROLL for (int m = 0; m < M; m++)
                 FC_UNROLL for (int v = 0; v < V; v += 2)
-                v_write_two(half + half_rows[m] + v * FC_VL, sum[m][v], sum[m][v + (V > 1)]);
+                v_write_held_two(half + half_rows[m] + v * FC_VL, sum[m][v], sum[m][v + (V > 1)]);
         } else {
             FC_UNROLL for (int m = 0; m < M; m++)
-                FC_UNROLL for (int v = 0; v < V; v++) v_write_n(half + half_rows[m] + v * FC_VL, sum[m][v], left[v]);
+                FC_UNROLL for (int v = 0; v < V; v++) v_write_held_n(half + half_rows[m] + v * FC_VL, sum[m][v], left[v]);
         }
         return;
     }

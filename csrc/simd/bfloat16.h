@@ -90,30 +90,38 @@ FC_INLINE vf v_read_n(const fc_item *p, int64_t n) {
     return (vf)v;
 #endif
 }
-FC_INLINE void v_write(fc_item *p, vf x) {
+/* Of what was held already, or cannot be so large; the last: of two vectors that follow one another. */
+FC_INLINE void v_write_held(fc_item *p, vf x) {
 #ifdef __AVX512BF16__
-    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)v_hold(x)));
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh((__m512)x));
 #else
     const vi v = v_round(x);
     for (int i = 0; i < FC_VL; i++) p[i] = (uint16_t)v[i];
 #endif
 }
-/* Two vectors that follow one another. */
-FC_INLINE void v_write_two(fc_item *p, vf x0, vf x1) {
+FC_INLINE void v_write_held_n(fc_item *p, vf x, int64_t n) {
 #ifdef __AVX512BF16__
-    _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh((__m512)v_hold(x1), (__m512)v_hold(x0)));
-#else
-    v_write(p, x0);
-    v_write(p + FC_VL, x1);
-#endif
-}
-FC_INLINE void v_write_n(fc_item *p, vf x, int64_t n) {
-#ifdef __AVX512BF16__
-    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)v_hold(x)));
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)x));
 #else
     const vi v = v_round(x);
     for (int i = 0; i < n; i++) p[i] = (uint16_t)v[i];
 #endif
+}
+FC_INLINE void v_write_held_two(fc_item *p, vf x0, vf x1) {
+#ifdef __AVX512BF16__
+    _mm512_storeu_si512(p, (__m512i)_mm512_cvtne2ps_pbh((__m512)x1, (__m512)x0));
+#else
+    v_write_held(p, x0);
+    v_write_held(p + FC_VL, x1);
+#endif
+}
+FC_INLINE void v_write(fc_item *p, vf x) { v_write_held(p, v_hold(x)); }
+FC_INLINE void v_write_n(fc_item *p, vf x, int64_t n) { v_write_held_n(p, v_hold(x), n); }
+
+/* Whether results of an activation are small enough not to be held. */
+FC_INLINE int fc_is_small(const fc_activation *a) {
+    const float most = 0x1.fep127f; /* the largest bfloat16 */
+    return a->function == FC_ACT_CLIP && -most <= a->alpha && a->alpha <= most && -most <= a->beta && a->beta <= most;
 }
 
 static void fc_round(const float *x, int64_t x_row, fc_item *y, int64_t y_row, int64_t rows, int64_t columns) {
