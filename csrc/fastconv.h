@@ -134,6 +134,7 @@ typedef struct {
     fc_activation activation;       /* a short one, where there is a scale */
     const float *scale, *shift;     /* `columns` of both, or NULL: y * scale + shift is stored */
     float *unpooled; /* [2][width][NR], or NULL; with these two rows of results y[i][j] is the largest of 2 x 2 */
+    uint16_t *half;  /* y as bfloat16, or NULL; of pairs alone, without residual, pooling and long activations */
 } fc_shallow;
 
 /* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j) of

@@ -62,8 +62,8 @@ FC_INLINE void shallow_sums(const fc_shallow *t, const fc_item *x, vf sum[FC_MR]
 }
 
 /* `tiles` times M neighbouring pixels by V vectors: those of a panel, or the first where no more are used. */
-FC_INLINE void shallow_tiles(const fc_shallow *t, const fc_item *x, float *y, const float *residual, int64_t tiles,
-                             const int M, const int V) {
+FC_INLINE void shallow_tiles(const fc_shallow *t, const fc_item *x, float *y, uint16_t *half, const float *residual,
+                             int64_t tiles, const int M, const int V) {
     const int full = t->columns == V * FC_VL;
     int64_t left[FC_NRV];
     FC_UNROLL for (int v = 0; v < V; v++) left[v] = fc_clamp(t->columns - v * FC_VL, 0, FC_VL);
@@ -100,6 +100,17 @@ FC_INLINE void shallow_tiles(const fc_shallow *t, const fc_item *x, float *y, co
                 FC_UNROLL for (int m = 0; m < M; m++) sum[m][v] = sum[m][v] * factor + term;
             }
         }
+#ifdef FC_PAIRS
+        if (half) {
+            FC_UNROLL for (int m = 0; m < M; m++)
+                FC_UNROLL for (int v = 0; v < V; v++) {
+                if (full) v_write(half + m * y_pixel + v * FC_VL, sum[m][v]);
+                else v_write_n(half + m * y_pixel + v * FC_VL, sum[m][v], left[v]);
+            }
+            half += M * y_pixel;
+            continue;
+        }
+#endif
         if (full) {
             FC_UNROLL for (int m = 0; m < M; m++)
                 FC_UNROLL for (int v = 0; v < V; v++) v_store(y + m * y_pixel + v * FC_VL, sum[m][v]);
@@ -112,9 +123,9 @@ FC_INLINE void shallow_tiles(const fc_shallow *t, const fc_item *x, float *y, co
 }
 
 #define FC_SHALLOW(name, m, vectors) \
-    static __attribute__((noinline)) void name(const fc_shallow *t, const fc_item *x, float *y, const float *residual, \
-                                               int64_t tiles) { \
-        if (m <= FC_MR) shallow_tiles(t, x, y, residual, tiles, m <= FC_MR ? m : 1, vectors); \
+    static __attribute__((noinline)) void name(const fc_shallow *t, const fc_item *x, float *y, uint16_t *half, \
+                                               const float *residual, int64_t tiles) { \
+        if (m <= FC_MR) shallow_tiles(t, x, y, half, residual, tiles, m <= FC_MR ? m : 1, vectors); \
     }
 #define FC_SHALLOW_ROWS(m) FC_SHALLOW(shallow_##m, m, FC_NRV) FC_SHALLOW(shallow_narrow_##m, m, 1)
 FC_EACH_ROWS(FC_SHALLOW_ROWS)
@@ -123,10 +134,11 @@ static void shallow_run(const fc_shallow *t, int64_t row, int64_t column, int64_
     const int64_t at = row * t->y_row + column * t->y_pixel;
     const fc_item *x = (const fc_item *)t->x + row * t->x_row + column * t->x_pixel;
     const float *residual = t->residual ? t->residual + at : NULL;
-    float *y = t->y + at;
+    float *y = t->half ? NULL : t->y + at;
+    uint16_t *half = t->half ? t->half + at : NULL;
     switch (pixels) {
 #define FC_CASE(m) \
-    case m: (t->columns <= FC_VL ? shallow_narrow_##m : shallow_##m)(t, x, y, residual, tiles); break;
+    case m: (t->columns <= FC_VL ? shallow_narrow_##m : shallow_##m)(t, x, y, half, residual, tiles); break;
         FC_EACH_ROWS(FC_CASE)
 #undef FC_CASE
     }
@@ -138,7 +150,7 @@ static void shallow_rows(const fc_shallow *t) {
     for (int64_t i = 0; i < t->height; i++) {
         if (larger) shallow_run(t, i, 0, larger, size + 1);
         shallow_run(t, i, larger * (size + 1), tiles - larger, size);
-        fc_activate_rows(t->y + i * t->y_row, NULL, t->y_pixel, t->width, t->columns, t->activation);
+        if (!t->half) fc_activate_rows(t->y + i * t->y_row, NULL, t->y_pixel, t->width, t->columns, t->activation);
     }
 }
 

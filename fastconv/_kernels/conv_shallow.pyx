@@ -27,7 +27,7 @@ from fastconv._kernels.runtime import Step
 from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
-from fastconv._kernels.table cimport fc_activation, fc_bfloat16, fc_outer, fc_shallow
+from fastconv._kernels.table cimport FC_ACT_CLIP, fc_activation, fc_bfloat16, fc_outer, fc_shallow
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
@@ -156,7 +156,7 @@ cdef struct ConvolveArgs:
     int64_t depth, length, panel                # as in fc_shallow; floats, or words, of a packed panel
     int64_t columns, y_pixel, pool              # 1, or 2: so many rows and columns of results make one of y
     int64_t copy, unpooled                      # bytes
-    bint half                                   # y is bfloat16
+    bint half, rounds                           # y is bfloat16; results are rounded by a pass of their own
     fc_activation activation
     const fc_kernels *k
     void (*shallow)(const fc_shallow *) noexcept nogil
@@ -180,14 +180,15 @@ cdef void convolve_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         column = panel * k.nr
         t.b, t.bias = args.packed + panel * args.panel, args.bias + column if args.bias != NULL else NULL
         t.y, t.columns = args.y + first + column, min(k.nr, args.columns - column)
-        if args.half:
+        t.half = <uint16_t *>args.y + first + column if args.half and not args.rounds else NULL
+        if args.rounds:
             t.y = <float *>(scratch + args.copy + args.unpooled)
             t.y_pixel, t.y_row = k.nr, box.width // args.pool * k.nr
         t.residual = args.residual + first + column if args.residual != NULL else NULL
         t.scale = args.scale + column if args.scale != NULL else NULL
         t.shift = args.shift + column if args.scale != NULL else NULL
         args.shallow(&t)
-        for row in range(box.height // args.pool if args.half else 0):
+        for row in range(box.height // args.pool if args.rounds else 0):
             k.bfloat16.round(t.y + row * t.y_row, k.nr,
                              <uint16_t *>args.y + first + row * y_width * args.y_pixel + column, args.y_pixel,
                              box.width // args.pool, t.columns)
@@ -220,8 +221,9 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, channe
     args.copy = copy_bytes(&args.boxes)
     args.unpooled = align(4 * 2 * args.boxes.box_width * k.nr) if pool else 0
     args.half = epilogue is not None and epilogue.bfloat16
-    rounded = 4 * args.boxes.box_height * args.boxes.box_width * k.nr if args.half else 0
     args.activation = activation_of(epilogue)
+    args.rounds = args.half and (not pairs or pool or args.activation.function > FC_ACT_CLIP)
+    rounded = 4 * args.boxes.box_height * args.boxes.box_width * k.nr if args.rounds else 0
     return Step("convolve_shallow", <size_t>&convolve_chunk,
                 (<char *>&args)[:sizeof(args)] + offsets_of(&args.boxes, channels, kernel_size, dilations),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),

@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 cdef extern from "fastconv.h" nogil:
     ctypedef enum fc_function:
         FC_ACT_NONE  # the others stand in eltwise.pyx
+        FC_ACT_CLIP
     ctypedef struct fc_activation:
         fc_function function
         float alpha, beta
@@ -66,6 +67,7 @@ cdef extern from "fastconv.h" nogil:
         const float *scale
         const float *shift
         float *unpooled
+        uint16_t *half
     ctypedef struct fc_winograd_input:
         const float *x
         const float *zero
