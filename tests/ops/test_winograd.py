@@ -48,7 +48,8 @@ def forward(x, kernel, algorithm):
         ((1, 56, 48, 255), (3, 3, 255, 64), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
         ((1, 56, 48, 256), (3, 3, 256, 64), {"padding": "same"}, "winograd_4x4", "winograd_4x4"),
         ((None, 14, 14, 64), (3, 3, 64, 64), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
-        ((None, 14, 14, 256), (3, 3, 256, 256), {"padding": "same"}, "winograd_2x2", "winograd_4x4"),
+        ((None, 14, 14, 256), (3, 3, 256, 256), {"padding": "same"}, "winograd_2x4", "winograd_4x4"),
+        ((None, 10, 10, 256), (3, 3, 256, 256), {"padding": "same"}, "winograd_2x2", "winograd_2x2"),
         ((None, 8, 8, 95), (3, 3, 95, 128), {"padding": "same"}, "winograd_2x2", "winograd_2x4"),
         ((None, 8, 8, 96), (3, 3, 96, 128), {"padding": "same"}, "winograd_2x4", "winograd_2x4"),
         (
@@ -83,12 +84,18 @@ def test_algorithm(x, kernel, options, highest, high):
 
 @pytest.mark.parametrize(
     ("size", "channels", "algorithm"),
-    [(7, 512, "direct"), (8, 128, "direct"), (14, 256, "direct"), (16, 128, "winograd_4x4"), (14, 19, "winograd_2x2")],
+    [
+        (7, 256, "direct"),
+        (10, 256, "direct"),
+        (8, 128, "winograd_2x4"),
+        (14, 128, "winograd_4x4"),
+        (14, 19, "winograd_2x2"),
+    ],
 )
 def test_algorithm_of_medium(size, channels, algorithm):
     """Small maps are summed the plain way, of bfloat16, where there is that and the channels are even."""
     if not bfloat16.available():
-        algorithm = "winograd_2x2" if channels in (19, 512) else "winograd_4x4" if size > 8 else "winograd_2x4"
+        algorithm = {7: "winograd_2x4", 10: "winograd_2x2"}.get(size, algorithm)  # as under "high"
     with config.precision("medium"):
         x, kernel = (1, size, size, channels), (3, 3, channels, channels)
         assert ops.conv2d_algorithm(x, kernel, padding="same") == algorithm
