@@ -34,6 +34,11 @@ def split(total, target, multiple=1):
     return max(1, ceil_div(total, size)), size
 
 
+def int64_bytes(*sequences):
+    """Return integers as they lie in memory behind the arguments of a chunk."""
+    return b"".join(int(number).to_bytes(8, "little", signed=True) for numbers in sequences for number in numbers)
+
+
 def chunk_flops(total):
     """Return the arithmetic of a chunk, of so much in all."""
     return int(min(max(total // LEAST_CHUNKS, LEAST_CHUNK_FLOPS), CHUNK_FLOPS))

@@ -20,7 +20,7 @@ from libc.stdint cimport int64_t, uint16_t
 from libc.string cimport memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import chunk_flops, microseconds, split
+from fastconv._kernels.chunks import chunk_flops, int64_bytes, microseconds, split
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.gemm import DEPTH_BLOCK, band_rows
 from fastconv._kernels.runtime import Step
@@ -168,12 +168,11 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
     else:
         (_, args.tap_block), args.depth_block = split(taps, DEPTH_BLOCK // max(depth, 1)), depth
     scratch = align(8 * taps * args.pointers) + align(8 * args.pointers) + 4 * depth * groups
-    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for axis in taps_of for tap in axis)
     args.activation = activation_of(epilogue)
     args.half = epilogue is not None and epilogue.bfloat16
     if args.half:
         scratch = align(scratch) + args.band * (4 * k.nr + 8)
-    return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,
+    return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + int64_bytes(*taps_of),
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False),
                  (<char *>&args.residual - <char *>&args, residual, False),

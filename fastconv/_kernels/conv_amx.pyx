@@ -35,7 +35,7 @@ from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memcpy, memset
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import microseconds, split
+from fastconv._kernels.chunks import int64_bytes, microseconds, split
 from fastconv._kernels.amx import BAND, SPEED, blocks_of, panels_of_chunk, pixel_bytes, row_blocks
 from fastconv._kernels.conv import volume
 from fastconv._kernels.eltwise import activation_of
@@ -194,6 +194,18 @@ cdef void sum_again(const ConvolveArgs *args, int64_t first, int64_t panel, cons
     args.k.tile(&t)
 
 
+cdef object buffers_of(x, terms_of, packed, tiles, bias, residual, y):
+    """Return where in ConvolveArgs the addresses of these buffers belong."""
+    cdef ConvolveArgs args
+    return ((<char *>&args.x - <char *>&args, x, False),
+            (<char *>&args.terms_of - <char *>&args, terms_of, False),
+            (<char *>&args.packed - <char *>&args, packed, False),
+            (<char *>&args.tiles - <char *>&args, tiles, False),
+            (<char *>&args.bias - <char *>&args, bias, False),
+            (<char *>&args.residual - <char *>&args, residual, False),
+            (<char *>&args.y - <char *>&args, y, True))
+
+
 def convolve(str x, str terms_of, str packed, str tiles, bias, residual, str y, *, images, x_size, x_channels, steps,
              reads, out_size, y_strides, y_offset=0, groups=1, depth, columns, terms, epilogue=None):
     """Return the step of a convolution. Parameters are those of `conv.convolve`.
@@ -219,16 +231,9 @@ def convolve(str x, str terms_of, str packed, str tiles, bias, residual, str y, 
     scratch = align(8 * taps * args.band) + align(8 * args.band) + 2 * align(args.tap_block * args.band // 2)
     scratch += align(4 * args.band) + align(max(args.pixel, 4 * x_channels))
     scratch += args.band * (args.panel_block * 4 * FC_AMX_COLUMNS + max(8, args.tap_block * args.pixel))
-    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for axis in taps_of for tap in axis)
     flops = 2.0 * pixels * taps * depth * columns * groups
-    return Step("amx_convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + tail,
-                ((<char *>&args.x - <char *>&args, x, False),
-                 (<char *>&args.terms_of - <char *>&args, terms_of, False),
-                 (<char *>&args.packed - <char *>&args, packed, False),
-                 (<char *>&args.tiles - <char *>&args, tiles, False),
-                 (<char *>&args.bias - <char *>&args, bias, False),
-                 (<char *>&args.residual - <char *>&args, residual, False),
-                 (<char *>&args.y - <char *>&args, y, True)),
+    return Step("amx_convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + int64_bytes(*taps_of),
+                buffers_of(x, terms_of, packed, tiles, bias, residual, y),
                 args.bands * args.panel_blocks, scratch=scratch,
                 cost=microseconds(flops) / SPEED[terms] + pixels * columns / 1e4)
 
@@ -356,15 +361,8 @@ def convolve_rows(str x, str terms_of, str packed, str tiles, bias, residual, st
     scratch = 2 * align(8 * taps_h * args.row_blocks * row_tiles) + align(8 * size) + align(4 * size)
     scratch += align(4 * channels) + 4 * args.panel_block * size * FC_AMX_COLUMNS
     scratch += align(8 * args.taps * size) + 8 * size
-    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for axis in taps_of for tap in axis)
-    step = Step("amx_convolve_rows", <size_t>&rows_chunk, (<char *>&args)[:sizeof(args)] + tail,
-                ((<char *>&args.x - <char *>&args, x, False),
-                 (<char *>&args.terms_of - <char *>&args, terms_of, False),
-                 (<char *>&args.packed - <char *>&args, packed, False),
-                 (<char *>&args.tiles - <char *>&args, tiles, False),
-                 (<char *>&args.bias - <char *>&args, bias, False),
-                 (<char *>&args.residual - <char *>&args, residual, False),
-                 (<char *>&args.y - <char *>&args, y, True)),
+    step = Step("amx_convolve_rows", <size_t>&rows_chunk, (<char *>&args)[:sizeof(args)] + int64_bytes(*taps_of),
+                buffers_of(x, terms_of, packed, tiles, bias, residual, y),
                 images * bands * args.panel_blocks, scratch=scratch,
                 cost=microseconds(2.0 * args.grid.pixels * args.taps * channels * columns) / SPEED[terms])
     parts.x, parts.terms_of, parts.k, parts.channels, parts.terms = NULL, NULL, args.k, channels, terms

@@ -19,7 +19,7 @@ rows (C: fc_outer).
 from libc.stdint cimport int64_t
 
 from fastconv._kernels import runtime
-from fastconv._kernels.chunks import CHUNK_FLOPS, in_parts, microseconds, partial, split
+from fastconv._kernels.chunks import CHUNK_FLOPS, in_parts, int64_bytes, microseconds, partial, split
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
 from fastconv.op import Plan
@@ -113,7 +113,7 @@ def pack(str b, str packed, taps, *, groups, depth, columns, b_group, b_tap, b_k
     args.b_group, args.b_tap, args.b_k, args.b_n = b_group, b_tap, b_k, b_n
     args.packed_tap = (ceil_div(depth, 2) if pairs else depth) * k.nr
     args.pack_panel = k.bfloat16.pack_panel if pairs else k.pack_panel
-    tail = b"".join(int(tap).to_bytes(8, "little", signed=True) for tap in taps)
+    tail = int64_bytes(taps)
     elements = groups * args.panels * len(taps) * depth * k.nr
     return Step("pack", <size_t>&pack_chunk, (<char *>&args)[:sizeof(args)] + tail,
                 ((<char *>&args.b - <char *>&args, b, False), (<char *>&args.packed - <char *>&args, packed, True)),

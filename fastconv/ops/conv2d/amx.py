@@ -62,8 +62,17 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
     groups, depth, columns = call.attrs.groups, call.depth, call.columns
     terms = _amx.terms(columns, depth, call.taps)
     finish = {"bias": bias, "epilogue": epilogue}
-    name, split = _split(call, dy, call.geometry.out, columns, terms)
-    parts = []
+
+    def packed(taps, suffix):
+        strides = call.kernel_strides(transposed=True)
+        return _amx.pack(
+            "kernel", taps, suffix=suffix, terms=terms, groups=groups, depth=columns, columns=depth, **strides
+        )
+
+    if is_pointwise(call.geometry, call.attrs):
+        kernel, rows = packed((0,), ""), call.images * prod(call.geometry.out)
+        step = _amx.product(dy, kernel, dx, columns, depth, rows=rows, terms=terms, **finish)
+        return in_turn(kernel.plan, Plan(phases=((step,),)))
 
     def grid(walk):
         return {
@@ -71,22 +80,11 @@ def backward_data(call, dy, dx, bias=None, epilogue=Epilogue()):
             "reads": walk.reads, **walk.grid, **finish,
         }  # fmt: skip
 
+    name, split = _split(call, dy, call.geometry.out, columns, terms)
     base, walks = common.backward_data_walks(call.geometry, call.attrs, call.images, call.channels)
+    parts = []
     for number, walk in enumerate(walks):
-        kernel = _amx.pack(
-            "kernel",
-            walk.taps,
-            suffix=f"_{number}",
-            terms=terms,
-            groups=groups,
-            depth=columns,
-            columns=depth,
-            **call.kernel_strides(transposed=True),
-        )
-        if is_pointwise(call.geometry, call.attrs):
-            rows = call.images * prod(call.geometry.out)
-            step = _amx.product(dy, kernel, dx, columns, depth, rows=rows, terms=terms, **finish)
-            return in_turn(kernel.plan, Plan(phases=((step,),)))
+        kernel = packed(walk.taps, f"_{number}")
         step = conv_amx.convolve(dy, name, kernel.panels, kernel.tiles, terms=terms, **grid(walk))
         parts.append(in_turn(kernel.plan, Plan(phases=((step,),))))
     # The base reads nothing: it needs no tiles, and may run beside the split.
