@@ -98,7 +98,7 @@ class RandomInitializer(Initializer):
 
     def draw(self, rng, n, shape):
         """Return `n` numbers for a weight of `shape`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define draw(self, rng, n, shape)")
 
     def __call__(self, shape, dtype=None):
         rng = np.random.Generator(np.random.Philox(config.next_seed() if self.seed is None else self.seed))

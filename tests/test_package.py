@@ -47,6 +47,22 @@ def test_the_tutorials_imports():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_everything_works_without_docstrings():
+    code = """if True:
+        import inspect, numpy as np, fastconv as fc
+        for name in fc.__all__:
+            found = getattr(fc, name)
+            for public in getattr(found, "__all__", ()) if inspect.ismodule(found) else ():
+                getattr(found, public)
+        L = fc.layers
+        assert L.Conv2D.__doc__ is None, L.Conv2D.__doc__
+        stack = [L.Conv2D(4, 3, input_shape=(8, 8, 1)), L.MaxPooling2D(), L.SpatialDropout2D(0.5), L.Flatten(), L.Dense(3)]
+        print(*fc.Sequential(stack).predict(np.ones((2, 8, 8, 1)), verbose=0).shape)
+    """
+    out = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert (out.returncode, out.stdout.split()) == (0, ["2", "3"]), out.stderr
+
+
 def test_unknown_names():
     with pytest.raises(AttributeError, match="nothing"):
         _ = fc.nothing

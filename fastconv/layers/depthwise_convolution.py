@@ -2,6 +2,7 @@
 
 from .. import initializers, ops
 from .convolution import WindowLayer
+from .docstring import fill_in
 from .images import check_count
 
 
@@ -76,9 +77,9 @@ class _Depthwise(WindowLayer):
 
 
 class DepthwiseConv1D(_Depthwise):
-    __doc__ = _Depthwise.__doc__.replace(
-        "SHAPES",
-        """Inputs (N, L, C), outputs (N, OL, C M), those of input channel c at c M ... c M + M - 1; weights ``kernel``
+    __doc__ = fill_in(
+        _Depthwise,
+        SHAPES="""Inputs (N, L, C), outputs (N, OL, C M), those of input channel c at c M ... c M + M - 1; weights ``kernel``
     (K, C, M) and ``bias`` (C M,).""",
     )
     rank = 1
@@ -86,9 +87,9 @@ class DepthwiseConv1D(_Depthwise):
 
 
 class DepthwiseConv2D(_Depthwise):
-    __doc__ = _Depthwise.__doc__.replace(
-        "SHAPES",
-        """Inputs (N, H, W, C), outputs (N, OH, OW, C M), those of input channel c at c M ... c M + M - 1; weights ``kernel``
+    __doc__ = fill_in(
+        _Depthwise,
+        SHAPES="""Inputs (N, H, W, C), outputs (N, OH, OW, C M), those of input channel c at c M ... c M + M - 1; weights ``kernel``
     (KH, KW, C, M) and ``bias`` (C M,).""",
     )
     rank = 2
@@ -181,9 +182,9 @@ class _Separable(WindowLayer):
 
 
 class SeparableConv1D(_Separable):
-    __doc__ = _Separable.__doc__.replace(
-        "SHAPES",
-        """Inputs (N, L, C), outputs (N, OL, O); weights ``depthwise_kernel`` (K, C, M), ``pointwise_kernel`` (1, C M, O) and
+    __doc__ = fill_in(
+        _Separable,
+        SHAPES="""Inputs (N, L, C), outputs (N, OL, O); weights ``depthwise_kernel`` (K, C, M), ``pointwise_kernel`` (1, C M, O) and
     ``bias`` (O,).""",
     )
     rank = 1
@@ -191,9 +192,9 @@ class SeparableConv1D(_Separable):
 
 
 class SeparableConv2D(_Separable):
-    __doc__ = _Separable.__doc__.replace(
-        "SHAPES",
-        """Inputs (N, H, W, C), outputs (N, OH, OW, O); weights ``depthwise_kernel`` (KH, KW, C, M), ``pointwise_kernel``
+    __doc__ = fill_in(
+        _Separable,
+        SHAPES="""Inputs (N, H, W, C), outputs (N, OH, OW, O); weights ``depthwise_kernel`` (KH, KW, C, M), ``pointwise_kernel``
     (1, 1, C M, O) and ``bias`` (O,).""",
     )
     rank = 2

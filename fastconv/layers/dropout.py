@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..errors import ArgumentError, ShapeError
+from .docstring import fill_in
 from .images import check_data_format
 from .random import RandomLayer, check_rate
 
@@ -97,6 +98,10 @@ class _SpatialDropout(_Dropout):
     Notes
     -----
     SHAPES The state is that of `Dropout`. After Tompson et al. 2015.
+
+    Examples
+    --------
+    EXAMPLE
     """
 
     rank = 2
@@ -112,12 +117,16 @@ class _SpatialDropout(_Dropout):
         return tuple(n if i in kept else 1 for i, n in enumerate(shape))
 
 
-def _doc(shapes):
-    return _SpatialDropout.__doc__.replace("SHAPES", shapes)
+def _doc(rank, shape):
+    axes, sizes = tuple(range(1, rank + 1)), "8, " * rank
+    example = f""">>> y = SpatialDropout{rank}D(0.5, seed=1)(np.ones((2, {sizes}5)), training=True).numpy()
+    >>> bool((y.min({axes}) == y.max({axes})).all())
+    True"""
+    return fill_in(_SpatialDropout, SHAPES=f"Inputs {shape}, outputs the same.", EXAMPLE=example)
 
 
 class SpatialDropout1D(_SpatialDropout):
-    __doc__ = _doc("Inputs (N, L, C), outputs the same.")
+    __doc__ = _doc(1, "(N, L, C)")
     rank = 1
 
     def __init__(self, rate, seed=None, data_format=None, **kwargs):
@@ -125,19 +134,10 @@ class SpatialDropout1D(_SpatialDropout):
 
 
 class SpatialDropout2D(_SpatialDropout):
-    __doc__ = (
-        _doc("Inputs (N, H, W, C), outputs the same.")
-        + """
-    Examples
-    --------
-    >>> y = SpatialDropout2D(0.5, seed=1)(np.ones((2, 8, 8, 5)), training=True).numpy()
-    >>> bool((y.min((1, 2)) == y.max((1, 2))).all())
-    True
-    """
-    )
+    __doc__ = _doc(2, "(N, H, W, C)")
     rank = 2
 
 
 class SpatialDropout3D(_SpatialDropout):
-    __doc__ = _doc("Inputs (N, D, H, W, C), outputs the same.")
+    __doc__ = _doc(3, "(N, D, H, W, C)")
     rank = 3

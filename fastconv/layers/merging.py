@@ -6,6 +6,7 @@ from .. import ops
 from ..autograd import Tensor
 from ..errors import ArgumentError, ShapeError
 from .base import Layer
+from .docstring import fill_in
 
 
 def check_list(inputs, least=1, most=None):
@@ -56,7 +57,7 @@ def _widened(ndim, wanted):
 
 
 def _doc(what, example):
-    return _Merge.__doc__.replace("WHAT", what).replace("EXAMPLE", example.strip())
+    return fill_in(_Merge, WHAT=what, EXAMPLE=example.strip())
 
 
 def _example(name, result):

@@ -1,6 +1,7 @@
 """Pooling: the largest, mean or summed value of each window, or of the whole map."""
 
 from .. import ops
+from .docstring import fill_in
 from .images import ImageLayer, check_padding, check_per_axis
 
 SHAPES = {
@@ -67,13 +68,13 @@ class _GlobalPooling(ImageLayer):
 
 
 def _window_doc(what, rank):
-    return _Pooling.__doc__.replace("WHAT", what).replace("SHAPES", SHAPES[rank])
+    return fill_in(_Pooling, WHAT=what, SHAPES=SHAPES[rank])
 
 
 def _global_doc(what, rank):
     inputs = SHAPES[rank].partition(", outputs")[0]
     ones = ", 1" * rank
-    return _GlobalPooling.__doc__.replace("WHAT", what).replace("SHAPES", f"{inputs}, outputs (N, C), or (N{ones}, C).")
+    return fill_in(_GlobalPooling, WHAT=what, SHAPES=f"{inputs}, outputs (N, C), or (N{ones}, C).")
 
 
 class MaxPooling1D(_Pooling):

@@ -3,6 +3,7 @@
 from .. import initializers
 from ..errors import ArgumentError
 from .convolution import WindowLayer
+from .docstring import fill_in
 from .images import check_count
 
 
@@ -96,7 +97,7 @@ class _Transposed(WindowLayer):
 
 
 def _doc(shapes):
-    return _Transposed.__doc__.replace("SHAPES", shapes)
+    return fill_in(_Transposed, SHAPES=shapes)
 
 
 class Conv1DTranspose(_Transposed):

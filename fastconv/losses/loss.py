@@ -168,7 +168,7 @@ class FusedLoss(Loss):
     """Base of the losses that have an operation of their own for the weighted mean."""
 
     def _operation(self, y_true, y_pred, sample_weight):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _operation(self, y_true, y_pred, sample_weight)")
 
     def mean(self, y_true, y_pred, sample_weight=None):
         """Return sum(weight * loss) / number of losses, a Tensor of shape ()."""
