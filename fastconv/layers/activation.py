@@ -2,6 +2,7 @@
 
 from .. import activations, initializers, ops
 from ..errors import ArgumentError, ShapeError
+from .arguments import check_integer, check_number
 from .base import Layer
 
 
@@ -27,10 +28,8 @@ class Activation(Layer):
         return self.activation(inputs)
 
 
-def _number(layer, name, value, least=0.0):
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise ArgumentError(f"{layer._title()}: {name} must be a number >= {least}, got {value!r}")
-    return float(value)
+def _number(layer, name, value):
+    return check_number(layer, value, name, "a number >= 0", lambda n: n >= 0)
 
 
 class ReLU(Layer):
@@ -141,9 +140,7 @@ class Softmax(Layer):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(axis, bool) or not isinstance(axis, int):
-            raise ArgumentError(f"{self._title()}: axis must be an integer, got {axis!r}")
-        self.axis = axis
+        self.axis = check_integer(self, axis, "axis")
 
     def call(self, inputs):
         """Compute the outputs."""

@@ -1,17 +1,14 @@
 """The argument ``axis`` of the layers that take one axis or several."""
 
 from ..errors import ArgumentError, ShapeError
-
-
-def _is_integer(value):
-    return isinstance(value, int) and not isinstance(value, bool)
+from .arguments import is_integer
 
 
 def check_axes(layer, axis):
     """Return an int as it is, and several as a list."""
-    if _is_integer(axis):
+    if is_integer(axis):
         return axis
-    if isinstance(axis, (list, tuple)) and axis and all(_is_integer(a) for a in axis):
+    if isinstance(axis, (list, tuple)) and axis and all(is_integer(a) for a in axis):
         return list(axis)
     raise ArgumentError(f"{layer._title()}: axis must be an integer or a list of them, got {axis!r}")
 

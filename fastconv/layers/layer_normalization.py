@@ -1,50 +1,13 @@
 """LayerNormalization and GroupNormalization: mean 0 and variance 1 within each sample."""
 
-from .. import initializers, ops
+from .. import ops
 from ..errors import ArgumentError, ShapeError
+from .affine import AffineNormalization, ChannelNormalization
+from .arguments import check_integer
 from .axes import check_axes, resolve_axes
-from .base import Layer
-from .batch_normalization import is_number
 
 
-class _Normalization(Layer):
-    """Scale and shift after a normalisation whose statistics are those of the sample itself."""
-
-    def __init__(
-        self,
-        epsilon,
-        center,
-        scale,
-        beta_initializer,
-        gamma_initializer,
-        beta_regularizer,
-        gamma_regularizer,
-        beta_constraint,
-        gamma_constraint,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if not is_number(epsilon) or not 0 < epsilon < float("inf"):
-            raise ArgumentError(f"{self._title()}: epsilon must be a positive number, got {epsilon!r}")
-        self.epsilon, self.center, self.scale = float(epsilon), bool(center), bool(scale)
-        self.beta_initializer = self._get(initializers.get, beta_initializer, "beta_initializer")
-        self.gamma_initializer = self._get(initializers.get, gamma_initializer, "gamma_initializer")
-        self._only_none(
-            beta_regularizer=beta_regularizer,
-            gamma_regularizer=gamma_regularizer,
-            beta_constraint=beta_constraint,
-            gamma_constraint=gamma_constraint,
-        )
-        self.gamma = self.beta = None
-
-    def _add_weights(self, shape):
-        if self.scale:
-            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma")
-        if self.center:
-            self.beta = self.add_weight(shape, self.beta_initializer, name="beta")
-
-
-class LayerNormalization(_Normalization):
+class LayerNormalization(AffineNormalization):
     """Normalise each sample along one axis or several: by its own mean and variance, in training and in inference.
 
     Parameters
@@ -84,15 +47,15 @@ class LayerNormalization(_Normalization):
         **kwargs,
     ):
         super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
             **kwargs,
         )
         self.axis = check_axes(self, axis)
@@ -103,7 +66,7 @@ class LayerNormalization(_Normalization):
         if None in shape:
             raise ShapeError(f"the sizes of axis={self.axis} must be known, got the input shape {tuple(input_shape)}")
         self._sizes = shape
-        self._add_weights(shape)
+        self._add_affine(shape)
 
     def call(self, inputs):
         """Compute the outputs."""
@@ -116,7 +79,7 @@ class LayerNormalization(_Normalization):
         return ops.layer_normalization(inputs, self.gamma, self.beta, axes, self.epsilon)
 
 
-class GroupNormalization(_Normalization):
+class GroupNormalization(ChannelNormalization):
     """Normalise groups of channels of each sample: by their own mean and variance, in training and in inference.
 
     Parameters
@@ -158,50 +121,33 @@ class GroupNormalization(_Normalization):
         **kwargs,
     ):
         super().__init__(
-            epsilon,
-            center,
-            scale,
-            beta_initializer,
-            gamma_initializer,
-            beta_regularizer,
-            gamma_regularizer,
-            beta_constraint,
-            gamma_constraint,
+            axis=axis,
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
             **kwargs,
         )
-        for name, value in (("groups", groups), ("axis", axis)):
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ArgumentError(f"{self._title()}: {name} must be an integer, got {value!r}")
+        self.groups = check_integer(self, groups, "groups")
         if groups < 1 and groups != -1:
             raise ArgumentError(f"{self._title()}: groups must be positive, or -1 for all channels, got {groups!r}")
-        self.groups, self.axis = groups, axis
-
-    def _axis(self, shape):
-        (axis,) = resolve_axes(self.axis, shape)
-        if axis == 0:
-            raise ShapeError(f"axis={self.axis} is not an axis of channels of inputs of shape {tuple(shape)}")
-        return axis
 
     def build(self, input_shape):
         """Make ``gamma`` and ``beta``."""
-        channels = input_shape[self._axis(input_shape)]
-        if channels is None:
-            raise ShapeError(f"the number of channels must be known, got the input shape {tuple(input_shape)}")
+        channels = self._count_channels(input_shape)
         if self.groups != -1 and channels % self.groups:
             raise ShapeError(f"groups must divide the channels, got groups={self.groups} and {channels} channels")
         self._channels = channels
-        self._add_weights((channels,))
+        self._add_affine((channels,))
 
     def call(self, inputs):
         """Compute the outputs."""
-        axis, last = self._axis(inputs.shape), inputs.ndim - 1
-        if inputs.shape[axis] != self._channels:
-            raise ShapeError(
-                f"inputs must have {self._channels} channels on axis {self.axis}, as those it was built for, got shape "
-                f"{inputs.shape}"
-            )
-        order = [*(i for i in range(inputs.ndim) if i != axis), axis]
-        x = inputs if axis == last else inputs.transpose(*order)
         groups = self._channels if self.groups == -1 else self.groups
-        y = ops.group_normalization(x, self.gamma, self.beta, groups, self.epsilon)
-        return y if axis == last else y.transpose(*sorted(range(inputs.ndim), key=order.__getitem__))
+        return self._channels_last(
+            inputs, lambda x: ops.group_normalization(x, self.gamma, self.beta, groups, self.epsilon)
+        )

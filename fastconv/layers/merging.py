@@ -5,6 +5,7 @@ import functools
 from .. import ops
 from ..autograd import Tensor
 from ..errors import ArgumentError, ShapeError
+from .arguments import check_integer
 from .base import Layer
 from .docstring import fill_in
 
@@ -127,9 +128,7 @@ class Concatenate(Layer):
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
-        if isinstance(axis, bool) or not isinstance(axis, int):
-            raise ArgumentError(f"{self._title()}: axis must be an integer, got {axis!r}")
-        self.axis = axis
+        self.axis = check_integer(self, axis, "axis")
 
     def call(self, inputs):
         """Compute the outputs."""

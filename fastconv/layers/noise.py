@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
-
 from .. import ops
-from ..errors import ArgumentError
+from .arguments import check_number
 from .random import RandomLayer, check_rate
 
 
@@ -47,9 +45,8 @@ class GaussianNoise(_Noise):
 
     def __init__(self, stddev, seed=None, **kwargs):
         super().__init__(seed, **kwargs)
-        if isinstance(stddev, bool) or not isinstance(stddev, (int, float, np.number)) or not 0 <= stddev <= 1:
-            raise ArgumentError(f"{self._title()}: stddev must be a number from 0 to 1, got {stddev!r}")
-        self.stddev = self.deviation = float(stddev)
+        self.stddev = check_number(self, stddev, "stddev", "a number from 0 to 1", lambda n: 0 <= n <= 1)
+        self.deviation = self.stddev
         self.draws = self.stddev > 0
 
     def disturb(self, inputs, noise):

@@ -7,6 +7,7 @@ import numpy as np
 from .. import ops
 from ..autograd import Tensor, as_tensor
 from ..errors import ArgumentError, DTypeError, ShapeError
+from .arguments import check_numbers
 from .axes import check_axes, resolve_axes
 from .base import Layer
 
@@ -51,8 +52,10 @@ class Normalization(Layer):
             raise ArgumentError(
                 f"{self._title()}: give both mean and variance, or none; got {mean!r:.100} and {variance!r:.100}"
             )
-        self.input_mean, self.input_variance = self._given(mean, "mean"), self._given(variance, "variance")
+        self.input_mean = self.input_variance = None
         if mean is not None:
+            self.input_mean = check_numbers(self, mean, "mean")
+            self.input_variance = check_numbers(self, variance, "variance")
             shape = np.shape(self.input_mean)
             if shape != np.shape(self.input_variance) or len(shape) > len(self.axis):
                 raise ArgumentError(
@@ -61,15 +64,6 @@ class Normalization(Layer):
                 )
         self.invert = bool(invert)
         self.mean = self.variance = None
-
-    def _given(self, value, name):
-        try:
-            array = np.asarray(0.0 if value is None else value)
-        except ValueError:
-            array = np.array(None)
-        if array.dtype.kind not in "fiu":
-            raise ArgumentError(f"{self._title()}: {name} must be a number or a list of them, got {value!r:.100}")
-        return None if value is None else array.tolist()
 
     def build(self, input_shape):
         """Make ``mean``, ``variance`` and ``count``, or take what was given."""

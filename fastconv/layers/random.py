@@ -4,14 +4,13 @@ import numpy as np
 
 from .. import config
 from ..errors import ArgumentError
+from .arguments import check_number
 from .base import Layer
 
 
 def check_rate(layer, rate):
     """Return a share of at least 0 and less than 1."""
-    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not 0 <= rate < 1:
-        raise ArgumentError(f"{layer._title()}: rate must be a number of at least 0 and less than 1, got {rate!r}")
-    return float(rate)
+    return check_number(layer, rate, "rate", "a number of at least 0 and less than 1", lambda n: 0 <= n < 1)
 
 
 class RandomLayer(Layer):

@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd import as_tensor
-from ..errors import ArgumentError
+from .arguments import check_numbers
 from .base import Layer
 
 
@@ -28,16 +28,7 @@ class Rescaling(Layer):
 
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
-        self.scale, self.offset = self._numbers(scale, "scale"), self._numbers(offset, "offset")
-
-    def _numbers(self, value, name):
-        try:
-            array = np.asarray(value)
-        except ValueError:
-            array = np.array(None)
-        if array.dtype.kind not in "fiu":
-            raise ArgumentError(f"{self._title()}: {name} must be a number or a list of them, got {value!r:.200}")
-        return array.tolist()
+        self.scale, self.offset = check_numbers(self, scale, "scale"), check_numbers(self, offset, "offset")
 
     def call(self, inputs):
         """Compute the outputs."""
