@@ -85,8 +85,8 @@ typedef struct {
     int64_t dw_row;
     int64_t rows, columns;
     int32_t accumulate;      /* add to what dw holds */
-    const char *ahead;       /* cache lines that later tiles will read, to be fetched meanwhile: where, and how many */
-    int64_t ahead_lines;
+    const float *ahead;      /* rows of NR floats that later tiles will read, to be fetched meanwhile: where, how far */
+    int64_t ahead_row, ahead_rows; /* apart, and how many */
     float *strip;            /* where the NR columns of each pixel of dy are left side by side; NULL: nowhere */
     /* Only read by a tile of pairs, whose x and dy are words of two pixels and which leaves no strip: whether the first word of
      * each row of the box counts with its second pixel alone, the last one with its first. */

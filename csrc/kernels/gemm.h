@@ -215,7 +215,7 @@ FC_INLINE void outer_pixel(const fc_outer *t, const float *x, const float *dy, c
     }
 }
 
-/* `moves`: what is ahead is fetched, a line with each pixel, and dy is stored where t->strip points to. */
+/* `moves`: what is ahead is fetched, a row with each pixel, and dy is stored where t->strip points to. */
 FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const int spread, const int moves) {
     vf sum[FC_MR][FC_NRV];
     FC_UNROLL for (int m = 0; m < M; m++)
@@ -241,7 +241,8 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
             images = 1;
         }
     }
-    const char *ahead = t->ahead, *const end = t->ahead + 64 * t->ahead_lines;
+    const float *ahead = t->ahead;
+    int64_t ahead_rows = moves ? t->ahead_rows : 0;
     float *strip = moves ? t->strip : NULL;
     for (int64_t n = 0; n < images; n++) {
         for (int64_t i = 0; i < height; i++) {
@@ -252,9 +253,9 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
                 x += x_pixel, dy += dy_pixel;
             }
             for (int64_t j = head; j < width - tail; j++, x += x_pixel, dy += dy_pixel) {
-                if (moves && ahead < end) {
-                    __builtin_prefetch(ahead, 0, 2);
-                    ahead += 64;
+                if (moves && ahead_rows > 0) {
+                    FC_UNROLL for (int n = 0; n < FC_NR; n += FC_LINE) __builtin_prefetch(ahead + n, 0, 2);
+                    ahead += t->ahead_row, ahead_rows--;
                 }
                 outer_pixel(t, x, dy, left, FC_WORDS ? NULL : strip, sum, M, full, spread, all, 0);
                 if (moves && strip) strip += FC_NR;
@@ -283,7 +284,7 @@ FC_INLINE void outer_rows(const fc_outer *t, const int M, const int full, const 
             outer_rows(t, m <= FC_MR ? m : 1, 1, 1, 0); \
         } else if (!FC_WORDS && t->columns < FC_NR) { \
             outer_rows(t, m <= FC_MR ? m : 1, 0, 0, 0); \
-        } else if (t->ahead_lines || t->strip) { \
+        } else if (t->ahead_rows || t->strip) { \
             outer_rows(t, m <= FC_MR ? m : 1, 1, 0, 1); \
         } else { \
             outer_rows(t, m <= FC_MR ? m : 1, 1, 0, 0); \

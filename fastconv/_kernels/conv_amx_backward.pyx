@@ -200,7 +200,7 @@ cdef void sum_again(const GradientArgs *args, int64_t part, int64_t tap, int64_t
     t.x_image = args.height * args.width * args.channels
     t.dy_pixel, t.dy_row = args.outputs, args.out_width * args.outputs
     t.dy_image, t.offsets, t.dw, t.dw_row = args.out_height * t.dy_row, NULL, dw, 0
-    t.rows, t.columns, t.accumulate, t.ahead, t.ahead_lines, t.strip = 1, columns, 0, NULL, 0, NULL
+    t.rows, t.columns, t.accumulate, t.ahead_rows, t.strip = 1, columns, 0, 0, NULL
     t.x = args.x + first * t.x_image + ((h + top * args.step_h) * args.width + w + left * args.step_w) * args.channels
     t.x += group * args.depth + channel
     t.dy = args.dy + first * t.dy_image + top * t.dy_row + left * t.dy_pixel + group * args.columns

@@ -61,12 +61,10 @@ cdef struct BackwardKernelArgs:
     const fc_kernels *k
 
 
-cdef struct Ahead:      # of the next box: what is still to be fetched, how many lines with each tile
-    const char *x
-    const char *x_end
-    const char *dy
-    const char *dy_end
-    int64_t lines
+cdef struct Ahead:      # of the next box: what is still to be fetched, in rows of NR floats; how many rows with each tile
+    const float *x
+    const float *dy
+    int64_t x_rows, dy_rows, each
 
 
 cdef struct Box:        # rows and columns of dy that a chunk looks at
@@ -109,7 +107,7 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef int64_t panel_end = min(args.panels * args.groups, panel_first + args.panel_block)
     cdef int64_t box, sample, low, high, offset_d, in_first, in_end, in_right
     cdef int64_t panel, last, group, column, width, tile, m, n, h
-    cdef int64_t pixels, words, rows_apart, dy_row, dy_image, dy_panel, x_tile = 0, strip_words = 0
+    cdef int64_t pixels, next_pixels, words, rows_apart, dy_row, dy_image, dy_panel, x_tile = 0, strip_words = 0
     cdef int64_t strip_pixel = align_vector(k.mr, k.vector_length)
     cdef float *dkernel = args.dkernel + (part * args.taps_d + tap_d) * args.taps_h * args.taps_w * args.depth * total
     # Several chunks read the same dy: the first of them sums it.
@@ -119,7 +117,7 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
     cdef const float *x
     cdef const float *dy
     cdef const float *panel_dy
-    cdef int64_t x_bytes, dy_bytes, calls
+    cdef int64_t calls
     cdef fc_outer t
     cdef Ahead ahead
     cdef Box b
@@ -157,20 +155,17 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
         if pixels == args.out_width and pixels % (1 + args.pairs) == 0:
             pixels *= rows_apart
             rows_apart = 1
-        # The next box follows in memory, if the chunk needs all channels.
-        x_bytes = 4 * t.images * ((b.row_end - b.row) * args.step_h * args.x_row if args.column_blocks == 1 else
-                                  (b.column_end - b.column) * args.step_w * args.x_pixel) if args.ahead_x else 0
-        dy_bytes = 4 * t.images * pixels * rows_apart * total if args.panel_blocks == 1 else 0
-        if box + 1 == end:
-            x_bytes = dy_bytes = 0
-        ahead.x = <const char *>x + 4 * ((t.images - 1) * args.step_d * args.x_plane + in_end * args.x_row)
+        # The next box follows in memory: of dy, the part of each panel is fetched with the panel's products.
+        ahead.x = x + (t.images - 1) * args.step_d * args.x_plane + in_end * args.x_row
+        ahead.x_rows = t.images * ((b.row_end - b.row) * args.step_h * args.x_row if args.column_blocks == 1 else
+                                   (b.column_end - b.column) * args.step_w * args.x_pixel) // k.nr
         if args.column_blocks > 1:
-            ahead.x += 4 * (in_right * args.x_pixel - args.x_row)
-        ahead.x_end = ahead.x + x_bytes
-        ahead.dy = <const char *>(dy + ((t.images - 1) * plane_pixels + pixels * rows_apart) * total)
-        ahead.dy_end = ahead.dy + dy_bytes
-        calls = (tile_end - tile_first) * (panel_end - panel_first) * (th_end - th_first) * args.taps_w
-        ahead.lines = (x_bytes + dy_bytes) // (64 * calls) + 1
+            ahead.x += in_right * args.x_pixel - args.x_row
+        if box + 1 == end or not args.ahead_x:
+            ahead.x_rows = 0
+        next_pixels = t.images * pixels * rows_apart if box + 1 < end else 0
+        calls = (tile_end - tile_first) * (th_end - th_first) * args.taps_w
+        ahead.each = (ahead.x_rows // (panel_end - panel_first) + next_pixels) // calls + 1
         panel = panel_first
         while panel < panel_end:    # of one group, of all in it
             group = panel // args.panels
@@ -206,6 +201,7 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
             column = panel % args.panels * k.nr
             t.columns = min(k.nr, args.columns - column)
             column += group * args.columns
+            ahead.dy, ahead.dy_rows = dy + ((t.images - 1) * plane_pixels + pixels * rows_apart) * total + column, next_pixels
             t.strip = NULL
             t.dy_pixel, t.dy_row, t.dy_image = k.nr, dy_row, dy_image
             panel_dy = dy_strips + (panel - panel_first) * dy_panel
@@ -292,15 +288,14 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, const Box *b, fc_
             t.x = x + (low * args.step_h + h) * x_row + apart * x_word
             t.dy = dy + (low - b.row) * t.dy_row + offset * t.dy_pixel
             t.dw = dkernel + (th * args.tap_row + tw * args.tap_column) * args.depth * t.dw_row
-            t.ahead_lines = ahead.lines
-            if ahead.x < ahead.x_end:
-                t.ahead = ahead.x
-                ahead.x += 64 * ahead.lines
-            elif ahead.dy < ahead.dy_end:
-                t.ahead = ahead.dy
-                ahead.dy += 64 * ahead.lines
+            if ahead.dy_rows > 0:
+                t.ahead, t.ahead_row, t.ahead_rows = ahead.dy, args.groups * args.columns, min(ahead.each, ahead.dy_rows)
+                ahead.dy += ahead.each * t.ahead_row
+                ahead.dy_rows -= ahead.each
             else:
-                t.ahead_lines = 0
+                t.ahead, t.ahead_row, t.ahead_rows = ahead.x, k.nr, min(ahead.each, ahead.x_rows)
+                ahead.x += ahead.each * t.ahead_row
+                ahead.x_rows -= ahead.each
             (k.bfloat16.outer if args.pairs else k.outer)(&t)
 
 

@@ -266,7 +266,7 @@ cdef void gradient_chunk(const void *raw, int64_t part, char *scratch) noexcept 
     if dbias != NULL:
         memset(dbias, 0, 4 * args.columns)
     t.images, t.x_image, t.dy_image, t.x_pixel, t.dy, t.dy_pixel = 1, 0, 0, args.boxes.step_w, strip, k.nr
-    t.dw_row, t.ahead_lines, t.strip = args.columns, 0, NULL
+    t.dw_row, t.ahead_rows, t.strip = args.columns, 0, NULL
     for index in range(first, end):
         box = box_at(&args.boxes, index, args.x, copy, k)
         t.x, t.x_row, t.height, t.width, t.dy_row = box.x, box.x_row, box.height, box.width, box.width * k.nr

@@ -262,11 +262,11 @@ cdef void transposed_chunk(const void *raw, int64_t chunk, char *scratch) noexce
         t.width = min(args.depth_block, args.depth - start)
         t.accumulate = start > 0
         # Of packed panels, each tile fetches its share of the next.
-        t.ahead_lines = t.width * nr // (16 * tiles) if args.b_row == nr else 0
+        t.ahead_row, t.ahead_rows = nr, t.width // tiles if args.b_row == nr else 0
         for panel in range(panel_first, min(panels, panel_first + args.panel_block)):
             t.columns = min(nr, args.columns - panel * nr)
             t.dy = args.b + batch * args.b_batch + panel * args.b_panel + start * args.b_row
-            t.ahead = <const char *>(t.dy + args.b_panel)
+            t.ahead = t.dy + args.b_panel
             row = 0
             for tile in range(tiles):
                 size = rows // tiles + (tile < rows % tiles)
@@ -280,7 +280,7 @@ cdef void transposed_chunk(const void *raw, int64_t chunk, char *scratch) noexce
                 t.dw = args.y + batch * args.y_batch + (first + row) * args.y_row + panel * nr
                 k.outer(&t)
                 row += size
-                t.ahead += 64 * t.ahead_lines
+                t.ahead += nr * t.ahead_rows
         start += t.width
         if start >= args.depth:
             break

@@ -34,8 +34,8 @@ cdef extern from "fastconv.h" nogil:
         float *dw
         int64_t dw_row, rows, columns
         int32_t accumulate
-        const char *ahead
-        int64_t ahead_lines
+        const float *ahead
+        int64_t ahead_row, ahead_rows
         float *strip
         int32_t head, tail
     ctypedef struct fc_gather:

@@ -82,7 +82,7 @@ cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
 
     t.images, t.height, t.x_image, t.x_row, t.dy_image, t.dy_row = 1, 1, 0, 0, 0, 0
     t.x_pixel, t.dy_pixel, t.dw_row, t.columns = args.v_tile, args.z_tile, padded, nr
-    t.ahead_lines, t.offsets, t.strip = 0, NULL, NULL
+    t.ahead_rows, t.offsets, t.strip = 0, NULL, NULL
     for block in range(first_block, (part + 1) * args.blocks // args.parts):
         source.first = gradient.first = block * args.block
         source.count = gradient.count = t.width = min(args.block, args.tiles - source.first)

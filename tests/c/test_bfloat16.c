@@ -88,7 +88,7 @@ static void outer_case(int64_t rows, int64_t columns, int variant) {
     };
     float *x = fresh(8 * (images * t.x_image + rows)), *dy = fresh(8 * words * NR);
     t.x = random_words(images * t.x_image + rows, x), t.dy = random_words(words * NR, dy);
-    t.ahead = (const char *)t.dy, t.ahead_lines = variant / 2 % 2 * words / 4;
+    t.ahead = t.dy, t.ahead_row = NR, t.ahead_rows = variant / 2 % 2 * words / 4;
     output dw = new_output(rows * row);
     t.dw = dw.got;
     for (int64_t w = 0; w < words; w++)
