@@ -1,8 +1,9 @@
 """The gradient of a convolution's kernel.
 
 A sum of outer products over the pixels: chunk = (part of the pixels, kernel row, channels, panels),
-boxes of pixels small enough for the first-level cache, their operands made contiguous (neighbouring pixels of many
+boxes of pixels small enough for the first-level cache, dy made contiguous panel by panel (neighbouring pixels of many
 channels would fall into the same few sets of the cache), and for each tap the part of the box that is inside the image.
+x is read where it lies, unless short tiles would read the same lines again and again.
 
 In 3-D a chunk owns one tap along the depth, and a box lies in one sample. In 2-D the batch is one sample, as many
 planes deep as there are images, under a kernel one plane deep. Where a kernel is one tap, all pixels are one row.
@@ -37,7 +38,7 @@ BOX = 256
 SMALL_BOX = 128
 # A gradient larger than this is split over chunks by kernel rows and panels.
 SPLIT_BYTES = 200_000
-# What a chunk owns of a large gradient over sparse pixels, or in pairs: its strips stay in the second-level cache.
+# What a chunk owns of a large gradient by strips, over sparse pixels or in pairs: they stay in the second-level cache.
 BLOCK_ROWS, BLOCK_COLUMNS = 256, 128
 PAIR_ROWS, PAIR_COLUMNS = 512, 256
 
@@ -359,15 +360,17 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     if args.samples * out_planes * rows * cols == 0 or size == 0:
         return Plan(phases=(tuple(runtime.zero(name, 4 * n) for name, n in results.items()),))
     flops = 2.0 * args.samples * out_planes * rows * cols * size
-    # A large gradient: split it by kernel rows and panels, or, where strips are all that makes x dense, by channels and
-    # a few panels, so that the strips are used often; a small one is all in each part. Three taps or more share the
-    # strips of a box.
+    # Pixels of x a multiple of 4 KiB apart fall into one set of the first-level cache, and a line of which short tiles
+    # read a part each is fetched again for each of them.
+    crowded = 4 * args.step_w * args.x_pixel % 4096 == 0 and k.mr < 12
+    # A large gradient: split it by kernel rows and panels, or, over sparse pixels that need strips, by channels and a few
+    # panels, so that the strips are used often; a small one is all in each part. Three taps or more share the strips.
     args.tap_blocks, panel_block, tile_block = 1, groups * args.panels, args.tiles
     if size * 4 > SPLIT_BYTES:
         args.tap_blocks, panel_block = min(kh, ceil_div(kh * kw, 3)), 1
         if pairs:
             panel_block, tile_block = PAIR_COLUMNS // k.nr, PAIR_ROWS // k.mr
-        elif sparse:
+        elif sparse and crowded:
             panel_block, tile_block = max(1, BLOCK_COLUMNS // k.nr), max(1, BLOCK_ROWS // k.mr)
     args.panel_blocks, args.panel_block = split(groups * args.panels, panel_block)
     args.tile_blocks, args.tile_block = split(args.tiles, tile_block)
@@ -379,8 +382,8 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     across = (args.box_columns - 1) * args.step_w + (kw - 1) * args.dilation_w + 1
     args.one_tap = kd * kh * kw == 1 and inside_all
     args.ahead_x = not sparse and args.tile_blocks == 1
-    # Tiles of x are made contiguous too, where they are used often enough.
-    args.strip = pairs or kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks
+    # Then tiles of x are made contiguous, if they are used often enough.
+    args.strip = pairs or (crowded and kh * kw * args.panel_block >= 4 * args.step_h * args.step_w * args.tap_blocks)
     if args.strip:
         words = args.box_planes * span * ceil_div(across, args.every)
         scratch += 4 * args.tile_block * (words * align_vector(k.mr, k.vector_length) + args.pad)
