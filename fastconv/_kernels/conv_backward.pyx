@@ -62,7 +62,7 @@ cdef struct BackwardKernelArgs:
     const fc_kernels *k
 
 
-cdef struct Ahead:      # of the next box: what is still to be fetched, in rows of NR floats; how many rows with each tile
+cdef struct Ahead:      # of the next box: what is still to be fetched, in rows of NR floats; how many with each tile
     const float *x
     const float *dy
     int64_t x_rows, dy_rows, each
@@ -202,7 +202,8 @@ cdef void backward_kernel_chunk(const void *raw, int64_t chunk, char *scratch) n
             column = panel % args.panels * k.nr
             t.columns = min(k.nr, args.columns - column)
             column += group * args.columns
-            ahead.dy, ahead.dy_rows = dy + ((t.images - 1) * plane_pixels + pixels * rows_apart) * total + column, next_pixels
+            ahead.dy = dy + ((t.images - 1) * plane_pixels + pixels * rows_apart) * total + column
+            ahead.dy_rows = next_pixels
             t.strip = NULL
             t.dy_pixel, t.dy_row, t.dy_image = k.nr, dy_row, dy_image
             panel_dy = dy_strips + (panel - panel_first) * dy_panel
@@ -290,7 +291,8 @@ cdef void backward_kernel_taps(const BackwardKernelArgs *args, const Box *b, fc_
             t.dy = dy + (low - b.row) * t.dy_row + offset * t.dy_pixel
             t.dw = dkernel + (th * args.tap_row + tw * args.tap_column) * args.depth * t.dw_row
             if ahead.dy_rows > 0:
-                t.ahead, t.ahead_row, t.ahead_rows = ahead.dy, args.groups * args.columns, min(ahead.each, ahead.dy_rows)
+                t.ahead, t.ahead_row = ahead.dy, args.groups * args.columns
+                t.ahead_rows = min(ahead.each, ahead.dy_rows)
                 ahead.dy += ahead.each * t.ahead_row
                 ahead.dy_rows -= ahead.each
             else:
@@ -363,8 +365,8 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     # Pixels of x a multiple of 4 KiB apart fall into one set of the first-level cache, and a line of which short tiles
     # read a part each is fetched again for each of them.
     crowded = 4 * args.step_w * args.x_pixel % 4096 == 0 and k.mr < 12
-    # A large gradient: split it by kernel rows and panels, or, over sparse pixels that need strips, by channels and a few
-    # panels, so that the strips are used often; a small one is all in each part. Three taps or more share the strips.
+    # A large gradient: split it by kernel rows and panels, or, over sparse pixels that need strips, by channels and a
+    # few panels, so that the strips are used often; a small one is all in each part. Three taps or more share them.
     args.tap_blocks, panel_block, tile_block = 1, groups * args.panels, args.tiles
     if size * 4 > SPLIT_BYTES:
         args.tap_blocks, panel_block = min(kh, ceil_div(kh * kw, 3)), 1
