@@ -190,8 +190,13 @@ def _weight_shape(given, losses):
     shape = tuple(given)
     while len(shape) > len(losses) and shape[-1] == 1:
         shape = shape[:-1]
-    if shape != tuple(losses)[: len(shape)] and losses:
-        raise ShapeError(f"sample_weight has shape {tuple(given)} for losses of shape {tuple(losses)}")
+    # One weight may stand for all positions of a sample, but not for all samples.
+    fits = len(shape) <= len(losses) and shape[:1] == tuple(losses)[:1]
+    if losses and not (fits and all(n in (1, size) for n, size in zip(shape, losses, strict=False))):
+        raise ShapeError(
+            f"sample_weight has shape {tuple(given)} for losses of shape {tuple(losses)}; give a weight for each "
+            f"sample, ({losses[0]},), or for each loss"
+        )
     return shape + (1,) * (len(losses) - len(shape))
 
 

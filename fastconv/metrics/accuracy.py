@@ -40,6 +40,12 @@ def sparse_categorical_accuracy(y_true, y_pred):
 def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5):
     """Return 1.0 where fewer than `k` classes score higher than the one that the label names."""
     labels = _sparse_labels(y_true, y_pred, "sparse_top_k_categorical_accuracy").astype(np.int64)
+    classes = y_pred.shape[-1]
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise ArgumentError(
+            f"sparse_top_k_categorical_accuracy: class numbers must be from 0 to {classes - 1}, as there are {classes} "
+            f"outputs, got {labels.min()} to {labels.max()}"
+        )
     score = np.take_along_axis(y_pred, labels[..., None], axis=-1)
     return ((y_pred > score).sum(axis=-1) < k).astype(np.float32)
 

@@ -64,7 +64,7 @@ class Mean(Metric):
         self.reset_state()
 
     def update_state(self, values, sample_weight=None):
-        """Add `values`; `sample_weight` has their shape, or a prefix of it."""
+        """Add `values`; `sample_weight` has their shape, or a prefix of it, or 1 in place of some of the later sizes."""
         values = np.asarray(values, np.float64)
         if sample_weight is None:
             self.total += float(values.sum())
@@ -73,7 +73,8 @@ class Mean(Metric):
         weights = np.asarray(sample_weight, np.float64)
         if weights.ndim == values.ndim + 1 and weights.shape[-1] == 1:
             weights = weights[..., 0]
-        if weights.shape != values.shape[: weights.ndim]:
+        fits = weights.ndim <= values.ndim and weights.shape[:1] == values.shape[: min(weights.ndim, 1)]
+        if not (fits and all(n in (1, size) for n, size in zip(weights.shape, values.shape, strict=False))):
             raise ShapeError(f"{self.name}: sample_weight of shape {weights.shape} for values of {values.shape}")
         weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim)), values.shape)
         self.total += float((values * weights).sum())

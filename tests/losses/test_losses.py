@@ -96,6 +96,40 @@ def test_mean_squared_error():
     np.testing.assert_allclose(losses.MeanSquaredError()(y[:, 0], p[:, :1]).item(), ((y - p)[:, 0] ** 2).mean())
 
 
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "none"])
+def test_probabilities_are_normalised_and_clipped(reduction):
+    p = np.array([[0.2, 0.6], [3.0, 0.0], [0.5, 0.5]])  # the sums are 0.8, 3 and 1
+    rows = -np.log([0.75, 1e-7, 0.5])
+    for loss, labels in (
+        (losses.SparseCategoricalCrossentropy(reduction=reduction), [1, 1, 0]),
+        (losses.CategoricalCrossentropy(reduction=reduction), [[0, 1], [0, 1], [1, 0]]),
+    ):
+        expected = rows if reduction == "none" else rows.mean()
+        np.testing.assert_allclose(loss(labels, p).numpy(), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "none"])
+def test_binary_crossentropy_of_probabilities_clips_them(reduction):
+    p, t = np.array([[0.3, 1.0], [0.0, 0.9]]), np.array([[1.0, 0.0], [1.0, 0.25]])
+    rows = -np.array([[np.log(0.3), np.log(1e-7)], [np.log(1e-7), 0.25 * np.log(0.9) + 0.75 * np.log(0.1)]]).mean(-1)
+    expected = rows if reduction == "none" else rows.mean()
+    np.testing.assert_allclose(losses.BinaryCrossentropy(reduction=reduction)(t, p).numpy(), expected, rtol=1e-7)
+
+
+def test_weights_of_positions_and_columns():
+    x = RNG.normal(size=(2, 3, 4))
+    labels = RNG.integers(0, 4, (2, 3))
+    rows = -np.take_along_axis(np.log(softmax(x)), labels[..., None], -1)[..., 0]
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    each = np.array([[1.0, 2.0, 0.0], [0.5, 1.0, 3.0]])
+    np.testing.assert_allclose(loss(labels, x, each).item(), (rows * each).mean())
+    np.testing.assert_allclose(loss(labels, x, each[..., None]).item(), (rows * each).mean())
+    np.testing.assert_allclose(loss(labels, x, each[:, :1]).item(), (rows * each[:, :1]).mean())
+    for shape in ((3,), (3, 2), (2, 2)):
+        with pytest.raises(ShapeError, match="sample_weight"):
+            loss(labels, x, np.ones(shape))
+
+
 def test_images_of_labels():
     x = RNG.normal(size=(2, 3, 3, 4))
     labels = RNG.integers(0, 4, (2, 3, 3))
@@ -133,6 +167,30 @@ def test_function_and_subclass_of_ones_own():
 
     assert Mine().name == "mine"
     assert Mine()(np.zeros((2, 2)), np.ones((2, 2))).item() == 2.0
+
+
+def test_a_function_that_returns_nothing_is_named():
+    def forgot(y_true, y_pred):
+        abs(y_true - y_pred)
+
+    with pytest.raises(ArgumentError, match="'forgot' returned None"):
+        losses.get(forgot)(np.zeros(2), np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("cls", [losses.CategoricalCrossentropy, losses.BinaryCrossentropy])
+@pytest.mark.parametrize("value", [-0.1, 1, 1.5, "0.1", None, float("nan")])
+def test_label_smoothing_out_of_range(cls, value):
+    with pytest.raises(ArgumentError, match=f"{cls.__name__}: label_smoothing must be at least 0 and less than 1"):
+        cls(label_smoothing=value)
+
+
+@pytest.mark.parametrize(
+    "cls", [losses.CategoricalCrossentropy, losses.SparseCategoricalCrossentropy, losses.BinaryCrossentropy]
+)
+def test_axis_other_than_the_last(cls):
+    cls(axis=-1)
+    with pytest.raises(UnsupportedOpError, match=f"{cls.__name__}: axis=1"):
+        cls(axis=1)
 
 
 def test_get():
@@ -174,6 +232,7 @@ SPARSE, ONE, YES_NO = (
         (SPARSE, np.eye(4)[:3], ShapeError, "categorical_crossentropy"),
         (SPARSE, [[0, 1], [0, 1], [0, 1]], ShapeError, r"\(3,\) or \(3, 1\)"),
         (ONE, [0, 1, 2], ShapeError, "to_categorical"),
+        (ONE, [[0], [1], [2]], ShapeError, "to_categorical"),
         (ONE, np.eye(3), ShapeError, r"\(3, 4\).*got \(3, 3\)"),
         (ONE, np.full((3, 4), np.nan), ArgumentError, r"y\[0, 0\] is nan"),
         (YES_NO, np.full((3, 4), 2), ArgumentError, r"y\[0, 0\] is 2.*from 0 to 1"),
@@ -185,6 +244,20 @@ SPARSE, ONE, YES_NO = (
 def test_labels_that_do_not_fit(loss, labels, error, message):
     with pytest.raises(error, match=message):
         loss.check(np.asarray(labels), (3, 4))
+
+
+def test_labels_with_an_axis_of_one_too_much():
+    y, p = RNG.normal(size=(4, 3)), RNG.normal(size=(4, 3))
+    np.testing.assert_allclose(losses.MeanSquaredError()(y[..., None], p).item(), ((y - p) ** 2).mean())
+    with pytest.raises(ShapeError, match=r"\(4, 3\)"):
+        losses.MeanSquaredError()(np.stack([y, y], -1), p)
+
+
+def test_class_numbers_against_predictions_without_classes():
+    with pytest.raises(ShapeError, match="no axis of classes"):
+        SPARSE([0, 1], np.zeros(2))
+    # One output is an axis of classes, if a useless one: the numbers (N, 1) are no one-hot labels then.
+    assert SPARSE([[0], [0]], np.ones((2, 1))).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_labels_far_into_a_large_array_are_named():
