@@ -52,7 +52,7 @@ def plan(specs, attrs):
         return Plan(phases=((step,),))
     places = (range(outer), attrs.indices, range(inner))
     steps = move.take("x", "y", (outer, shape[attrs.axis], inner), places, dtype, MAX_COPIES)
-    return steps and Plan(phases=(steps,))
+    return None if steps is None else Plan(phases=(steps,))
 
 
 OP = register(
@@ -75,9 +75,10 @@ OP = register(
                 ((2, 3, 4), 1, (2, 0)),
                 ((2, 6, 19), 2, (18, 0, 5, 5, 7, 1)),
                 ((2, 3, 5000), 1, (2, 2, 0)),
+                ((2, 6, 19), 1, ()),
             ]
         ),
-        reduction=lambda specs, attrs: len(attrs.indices),
+        reduction=lambda specs, attrs: max(1, len(attrs.indices)),
     )
 )
 

@@ -33,6 +33,9 @@ class Late(Operand):
 
 LATE = Late()
 
+# What a function of arrays raises where a file, or what it is fed, makes no sense.
+EXPLAINED = FastconvError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError
+
 
 class Network:
     """A checked ONNX model with its weights.
@@ -180,15 +183,7 @@ class Network:
             except NotConstant:
                 late.append(node)
                 results = [LATE] * len(node.output)
-            except (
-                FastconvError,
-                ArithmeticError,
-                AttributeError,
-                LookupError,
-                MemoryError,
-                TypeError,
-                ValueError,
-            ) as error:
+            except EXPLAINED as error:
                 _explain(error, self.title(node), inputs)
                 raise
             if len(results) < sum(map(bool, node.output)):
@@ -250,8 +245,16 @@ class Network:
         unknown = [i for i, x in enumerate(inputs) if x is not None and x.constant is None]
         if operator.dynamic or any(i in operator.shaping for i in unknown):
             raise NotConstant
+
+        def function(*arrays):
+            try:
+                return results_of(call, operator.evaluate, arrays)
+            except EXPLAINED as error:
+                _explain(error, self.title(call.node), arrays)
+                raise
+
         try:
-            return apply_host(call.operator, lambda *arrays: results_of(call, operator.evaluate, arrays), inputs)
+            return apply_host(call.operator, function, inputs)
         except NotHeld:
             raise NotConstant from None  # so it runs on arrays, after the program
 
@@ -362,4 +365,6 @@ def _explain(error, title, inputs):
             "an input is missing or one too many, or its number of axes does not fit the operator and its attributes"
         )
     got = ", ".join("nothing" if x is None else f"{x.dtype} {list(x.shape)}" for x in inputs) or "nothing"
-    raise ShapeError(f"{title} cannot run on ({got}): {message}") from error
+    explained = ShapeError(f"{title} cannot run on ({got}): {message}")
+    explained.onnx_node = title
+    raise explained from error

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from ....errors import ModelFormatError
+from ....errors import ArgumentError, ModelFormatError
 
 
 def in_float32(function):
@@ -46,6 +46,24 @@ def of_one_type(function):
         return function(call, *arrays)
 
     return checked
+
+
+def whole(indices):
+    """Return indices, operand or array; raise unless they are integers, as NumPy would cut off others."""
+    if indices.dtype not in (np.int32, np.int64):
+        raise ModelFormatError(f"has indices of {indices.dtype}, expected int32 or int64")
+    return indices
+
+
+def inside(indices, size, where, lowest=None):
+    """Return an array of indices; raise unless they are integers from `lowest`, -size unless said, to below `size`."""
+    if whole(indices).size:
+        low, high = int(indices.min()), int(indices.max())
+        lowest = -size if lowest is None else lowest
+        if low < lowest or high >= size:
+            wrong = low if low < lowest else high
+            raise ArgumentError(f"index {wrong} is out of bounds for {where}, of {size} elements")
+    return indices
 
 
 def quantize(values, scale, zero_point):

@@ -80,7 +80,8 @@ def dropout_array(call, x, ratio=None, training=None):
     rate = 0.5 if ratio is None else ratio.item()
     if training is None or not training.any() or rate == 0:
         return x, _all_kept(call, x)
-    kept = np.random.RandomState(call.attribute("seed")).uniform(size=x.shape) >= rate
+    seed = call.attribute("seed")
+    kept = np.random.RandomState(seed if seed is None else seed % (1 << 32)).uniform(size=x.shape) >= rate
     return (x * kept / (1 - rate)).astype(x.dtype), kept
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._arrays import in_float32
+from ....errors import ShapeError
+from ._arrays import in_float32, inside
 from ._registry import evaluates
 from .activation import log_softmax_array
 
@@ -11,8 +12,10 @@ def _negative_log_likelihood(call, log_probabilities, labels, weight):
     kind = log_probabilities.dtype
     index = call.attribute("ignore_index")
     ignored = np.zeros(labels.shape, bool) if index is None else labels == index
-    labels = np.where(ignored, 0, labels)
+    labels = inside(np.where(ignored, 0, labels), log_probabilities.shape[1], "the classes", lowest=0)
     loss = -np.take_along_axis(log_probabilities, labels[:, None], 1)[:, 0]
+    if weight is not None and weight.shape != log_probabilities.shape[1:2]:
+        raise ShapeError(f"has weights {list(weight.shape)} for {log_probabilities.shape[1]} classes")
     weights = np.ones(labels.shape, kind) if weight is None else weight[labels]
     weights = np.where(ignored, 0, weights).astype(kind)
     loss = loss * weights

@@ -229,7 +229,9 @@ def _split(call, x, sizes):
     axis = axis_of(call.attribute("axis", 0), x.ndim)
     sizes, n = numbers(call, sizes, "split"), x.shape[axis]
     if sizes is None:
-        count = call.attribute("num_outputs", len(call.node.output))
+        count = len(call.node.output)
+        if call.attribute("num_outputs", count) != count:
+            raise ModelFormatError(f"num_outputs is {call.attribute('num_outputs')}, but the node has {count} outputs")
         size = -(-n // count)
         sizes = [min(size, n - i * size) for i in range(count)]
     if sum(sizes) != n or min(sizes) < 0:

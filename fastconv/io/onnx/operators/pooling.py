@@ -6,7 +6,7 @@ import numpy as np
 
 from .... import ops
 from ..operand import channels_first
-from ._arrays import in_float32
+from ._arrays import in_float32, inside
 from ._registry import evaluates, lowers
 from ._shapes import within
 from ._windows import at_least, columns, counts, pads_of, pooled, steps, whole_padding
@@ -130,7 +130,7 @@ def _unpooled(call, x):
 @evaluates("MaxUnpool", shaping=(2,))
 def max_unpool(call, x, index, output_shape=None):
     y = np.zeros(within((*x.shape[:2], *_unpooled(call, x))), x.dtype)
-    y.reshape(-1)[index] = x
+    y.reshape(-1)[inside(index, y.size, "what is unpooled", lowest=0)] = x
     if output_shape is None:
         return y
     wanted = within(output_shape.tolist())

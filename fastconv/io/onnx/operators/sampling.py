@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from ._arrays import in_float32
+from ._arrays import in_float32, inside
 from ._registry import evaluates
 from ._sampling import pixels, sample_linear
 from ._shapes import within
@@ -77,6 +77,7 @@ def roi_align(call, x, rois, batch_indices):
     ratio, scale = call.attribute("sampling_ratio", 0), call.attribute("spatial_scale", 1.0)
     half = call.attribute("coordinate_transformation_mode", "half_pixel" if call.version >= 16 else "") == "half_pixel"
     largest = call.attribute("mode", "avg") == "max"
+    inside(batch_indices, len(x), "the images", lowest=0)
     y = np.empty(within((len(rois), x.shape[1], *out)), x.dtype)
     for number, (roi, image) in enumerate(zip(rois.astype(np.float64), batch_indices.tolist(), strict=True)):
         begin, end = (roi.reshape(2, 2)[:, ::-1] * scale) - (0.5 if half else 0)

@@ -5,23 +5,17 @@ import math
 import numpy as np
 
 from ....errors import ModelFormatError
+from ._arrays import inside, whole
 from ._registry import evaluates, lowers
 from ._shapes import axis_of
-
-
-def whole(indices):
-    """Return indices, operand or array; raise unless they are integers, as NumPy would cut off others."""
-    if indices.dtype not in (np.int32, np.int64):
-        raise ModelFormatError(f"has indices of {indices.dtype}, expected int32 or int64")
-    return indices
-
 
 REDUCTIONS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
 @evaluates("Gather")
 def gather_array(call, x, indices):
-    return np.take(x, whole(indices), axis_of(call.attribute("axis", 0), x.ndim))
+    axis = axis_of(call.attribute("axis", 0), x.ndim)
+    return np.take(x, inside(indices, x.shape[axis], f"axis {axis}"), axis)
 
 
 @lowers("Gather")
@@ -48,7 +42,8 @@ def _as_slice(indices, size):
 
 @evaluates("GatherElements")
 def gather_elements(call, x, indices):
-    return np.take_along_axis(x, whole(indices), call.attribute("axis", 0))
+    axis = axis_of(call.attribute("axis", 0), x.ndim)
+    return np.take_along_axis(x, inside(indices, x.shape[axis], f"axis {axis}"), axis)
 
 
 @evaluates("GatherND")
@@ -58,8 +53,20 @@ def gather_nd(call, x, indices):
     rows = math.prod(lead)
     flat = x.reshape(rows, *x.shape[batch:])
     tuples = indices.reshape(rows, -1, depth)
-    picked = flat[(np.arange(rows)[:, None], *np.moveaxis(tuples, -1, 0))]
+    places = [
+        inside(part, n, f"axis {axis}") for axis, (part, n) in _by_axis(np.moveaxis(tuples, -1, 0), x.shape, batch)
+    ]
+    picked = flat[(np.arange(rows)[:, None], *places)]
     return picked.reshape(indices.shape[:-1] + x.shape[batch + depth :])
+
+
+def _by_axis(parts, shape, first=0):
+    """Yield (axis, (indices along it, its size)), from axis `first` on."""
+    if first + len(parts) > len(shape):
+        raise ModelFormatError(
+            f"has indices of {len(parts)} axes, where {len(shape) - first} are left of {list(shape)}"
+        )
+    return enumerate(zip(parts, shape[first:], strict=False), first)
 
 
 def _scatter(call, x, index, updates):
@@ -75,13 +82,15 @@ def _scatter(call, x, index, updates):
 @evaluates("Scatter", "ScatterElements")
 def scatter_elements(call, x, indices, updates):
     index = list(np.indices(indices.shape, sparse=True))
-    index[axis_of(call.attribute("axis", 0), x.ndim)] = whole(indices)
+    axis = axis_of(call.attribute("axis", 0), x.ndim)
+    index[axis] = inside(indices, x.shape[axis], f"axis {axis}")
     return _scatter(call, x, tuple(index), updates)
 
 
 @evaluates("ScatterND")
 def scatter_nd(call, x, indices, updates):
-    return _scatter(call, x, tuple(np.moveaxis(whole(indices), -1, 0)), updates)
+    places = (inside(part, n, f"axis {axis}") for axis, (part, n) in _by_axis(np.moveaxis(indices, -1, 0), x.shape))
+    return _scatter(call, x, tuple(places), updates)
 
 
 # ---- by their values
