@@ -159,6 +159,55 @@ def test_top_k():
     check_all(draw)
 
 
+def draw_indices(rng, shape, axis):
+    """Return indices along an axis, of some of the elements along the others."""
+    sizes = [int(rng.integers(1, n + 1)) for n in shape]
+    sizes[axis] = int(rng.integers(1, 6))
+    return rng.integers(-shape[axis], shape[axis], sizes)
+
+
+def test_gathered_elements():
+    def draw(rng):
+        x = normal(rng, *shape_of(rng))
+        axis = int(rng.integers(-x.ndim, x.ndim))
+        return {
+            "kind": "GatherElements", "inputs": {"x": x}, "axis": axis, "weights": {"i": draw_indices(rng, x.shape, axis)},
+        }  # fmt: skip
+
+    check_all(draw)
+
+
+def test_scattered_elements():
+    def draw(rng):
+        x = normal(rng, *shape_of(rng))
+        axis = int(rng.integers(-x.ndim, x.ndim))
+        indices = draw_indices(rng, x.shape, axis)
+        # Added, as the order of several updates of one place is nobody's promise.
+        weights = {"i": indices, "u": normal(rng, *indices.shape)}
+        return {
+            "kind": "ScatterElements", "inputs": {"x": x}, "axis": axis, "weights": weights, "reduction": "add", "opset": 18,
+        }  # fmt: skip
+
+    check_all(draw)
+
+
+def test_gathered_and_scattered_parts():
+    def draw(rng):
+        x = normal(rng, *shape_of(rng))
+        batch = int(rng.integers(0, x.ndim))
+        depth = int(rng.integers(1, x.ndim - batch + 1))
+        lead = [*x.shape[:batch], int(rng.integers(1, 4))]
+        if rng.random() < 0.5:
+            parts = [rng.integers(-n, n, lead) for n in x.shape[batch : batch + depth]]
+            weights = {"i": np.stack(parts, -1)}
+            return {"kind": "GatherND", "inputs": {"x": x}, "weights": weights, "batch_dims": batch, "opset": 18}
+        parts = [rng.integers(-n, n, lead) for n in x.shape[:depth]]
+        weights = {"i": np.stack(parts, -1), "u": normal(rng, *lead, *x.shape[depth:])}
+        return {"kind": "ScatterND", "inputs": {"x": x}, "weights": weights, "reduction": "add", "opset": 18}
+
+    check_all(draw)
+
+
 def test_blocks():
     def draw(rng):
         n = int(rng.integers(2, 4))

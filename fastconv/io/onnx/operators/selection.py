@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ....errors import ModelFormatError
+from ....errors import ModelFormatError, ShapeError
 from ._arrays import inside, whole
 from ._registry import evaluates, lowers
 from ._shapes import axis_of
@@ -43,7 +43,15 @@ def _as_slice(indices, size):
 @evaluates("GatherElements")
 def gather_elements(call, x, indices):
     axis = axis_of(call.attribute("axis", 0), x.ndim)
-    return np.take_along_axis(x, inside(indices, x.shape[axis], f"axis {axis}"), axis)
+    inside(indices, x.shape[axis], f"axis {axis}")
+    others = [n for i, n in enumerate(x.shape) if i != axis]
+    if indices.ndim != x.ndim or any(n > m for n, m in zip(np.delete(indices.shape, axis), others, strict=True)):
+        raise ShapeError(
+            f"has indices {list(indices.shape)} for {list(x.shape)}: along axes other than {axis} there must not be more"
+        )
+    # Of more elements along those axes the first are meant.
+    part = tuple(slice(None if i == axis else n) for i, n in enumerate(indices.shape))
+    return np.take_along_axis(x[part], indices, axis)
 
 
 @evaluates("GatherND")
@@ -75,6 +83,8 @@ def _scatter(call, x, index, updates):
     if reduction == "none":
         y[index] = updates
     else:
+        if reduction not in REDUCTIONS:
+            raise ModelFormatError(f"reduction is {reduction!r}, expected none, {', '.join(REDUCTIONS)}")
         REDUCTIONS[reduction].at(y, index, updates)
     return y
 
