@@ -4,7 +4,7 @@ import importlib
 import sys
 
 
-def attach(package, homes):
+def attach(package, homes, wrap=None):
     """Return the `__getattr__`, `__dir__` and `__all__` of a package.
 
     Parameters
@@ -13,6 +13,8 @@ def attach(package, homes):
         Its ``__name__``.
     homes : dict of str -> str or None
         By name, the module that holds it, relative to the package (``".files"``); None: the name is a module itself.
+    wrap : callable, optional
+        Called with each name and what was found; the package has what it returns.
     """
 
     def find(name):
@@ -21,6 +23,8 @@ def attach(package, homes):
         home = homes[name]
         module = importlib.import_module(home or f".{name}", package)
         found = module if home is None else getattr(module, name)
+        if wrap is not None:
+            found = wrap(name, found)
         setattr(sys.modules[package], name, found)  # from now on Python finds it without asking
         return found
 

@@ -69,6 +69,8 @@ class Tensor:
     __slots__ = (
         "_data", "grad", "node", "slot", "name", "logits", "logits_of", "packings", "_requires_grad", "_version", "__weakref__"
     )  # fmt: skip
+    # A subclass's operate(name, args, kwargs) takes the place of every call of a function of `fastconv.ops` on its tensors.
+    operate = None
     __array_ufunc__ = None  # array + tensor is ours, not NumPy's
     __array_priority__ = 1000
 
@@ -324,16 +326,16 @@ for _method in OPERATORS:
 
 def _target_dtype(array, given, dtype):
     """Choose the dtype of a new tensor: only float64 arrays stay float64, Python numbers become float32."""
-    if dtype is not None:
-        name = np.dtype(dtype).name
-        if name not in DTYPES:
-            raise DTypeError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-        return name
     if array.dtype.kind not in "fiub":
         raise DTypeError(
             f"a tensor holds floats, integers or booleans, got {array.dtype} from a {type(given).__name__}; "
             "ragged lists and strings must be turned into a numeric array first"
         )
+    if dtype is not None:
+        name = np.dtype(dtype).name
+        if name not in DTYPES:
+            raise DTypeError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        return name
     if not isinstance(given, np.ndarray):
         return "bool" if array.dtype.kind == "b" else "float32"
     name = _NAMES.get(array.dtype.newbyteorder("="))

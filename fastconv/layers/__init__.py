@@ -44,6 +44,7 @@ from .merging import (
 )
 from .noise import GaussianDropout, GaussianNoise
 from .normalization import Normalization
+from .operation import Operation
 from .pooling import (
     AveragePooling1D,
     AveragePooling2D,
@@ -163,6 +164,7 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Normalization",
+    "Operation",
     "PReLU",
     "Permute",
     "ReLU",

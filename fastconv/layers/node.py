@@ -2,6 +2,7 @@
 
     x = Input((28, 28, 1))       LayerTensor, made by the node of an InputLayer
     y = Conv2D(8, 3)(x)          LayerTensor, made by a Node of the Conv2D: its arguments hold x, its outputs y
+    z = 1.0 - y                  LayerTensor, made by a Node of an Operation, a layer that `fastconv.ops` makes
 
 A layer has one node for each time it was called on such tensors, so a shared layer has several.
 """
@@ -13,13 +14,23 @@ from ..op import Spec
 
 
 class LayerTensor(Tensor):
-    """A shape and a dtype, and the place in a graph of layers that it comes from."""
+    """A shape and a dtype, and the place in a graph of layers that it comes from.
+
+    Operators and the functions of `fastconv.ops` on it give another.
+    """
 
     __slots__ = ("producer", "index")
 
     def __init__(self, spec, producer, index, name=None):
         super().__init__(Symbol(spec), name=name)
         self.producer, self.index = producer, index
+
+    @staticmethod
+    def operate(function, args, kwargs):
+        """Make a function of `fastconv.ops` that was called on such tensors part of their graph."""
+        from .operation import Operation
+
+        return Operation(function)(*args, **kwargs)
 
     def __repr__(self):
         return f"<LayerTensor shape={self.shape}, dtype={self.dtype}, made by layer {self.producer.layer.name!r}>"

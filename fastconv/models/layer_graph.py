@@ -6,9 +6,8 @@ from ..errors import ArgumentError, ShapeError, UnsupportedOpError
 from ..layers.base import Layer
 from ..layers.input import InputLayer
 from ..layers.node import LayerTensor, flatten, map_structure
-from ..layers.serialization import deserialize, serialize, serialize_value
-
-TENSOR = "__tensor__"  # in a configuration: {"__tensor__": [layer name, call, output]}
+from ..layers.serialization import deserialize, serialize
+from .call_data import from_data, references, to_data
 
 
 class LayerGraph:
@@ -162,24 +161,22 @@ class LayerGraph:
             calls[id(node)] = len(by_layer[node.layer])
             by_layer[node.layer].append(node)
 
-        def refer(leaf):
-            if not isinstance(leaf, LayerTensor):
-                return serialize_value(leaf, "an argument of a layer's call")
-            return {TENSOR: [leaf.producer.layer.name, calls.get(id(leaf.producer), 0), leaf.index]}
+        def refer(tensor):
+            return [tensor.producer.layer.name, calls.get(id(tensor.producer), 0), tensor.index]
 
         layers = []
         for layer in self.layers:
             entry = serialize(layer)
             entry["name"] = layer.name
             entry["calls"] = [
-                {"args": map_structure(refer, list(node.args)), "kwargs": map_structure(refer, node.kwargs)}
+                {"args": to_data(list(node.args), refer), "kwargs": to_data(node.kwargs, refer)}
                 for node in by_layer[layer]
             ]
             layers.append(entry)
         return {
             "layers": layers,
-            "inputs": map_structure(refer, self.inputs),
-            "outputs": map_structure(refer, self.outputs),
+            "inputs": to_data(self.inputs, refer),
+            "outputs": to_data(self.outputs, refer),
         }
 
 
@@ -194,25 +191,20 @@ def connect(config):
         if isinstance(layer, InputLayer):
             tensors[layer.name, 0, 0] = layer.output
 
-    def fill(value):
-        if isinstance(value, dict):
-            return tensors[_key_of(value)] if TENSOR in value else {key: fill(item) for key, item in value.items()}
-        return [fill(item) for item in value] if isinstance(value, list) else value
-
     # A layer waits until all arguments of its next call are there; the calls of a shared layer are made in their order.
     ready, missing, waiting = deque(layers), {}, {}  # {name: how many}, {key of a tensor: [names]}
     while ready:
         name = ready.popleft()
         while calls[name] and not missing.get(name):
             i, call = calls[name][0]
-            lacking = {key for key in _references([call["args"], call["kwargs"]]) if key not in tensors}
+            lacking = {key for key in references([call["args"], call["kwargs"]]) if key not in tensors}
             if lacking:
                 missing[name] = len(lacking)
                 for key in lacking:
                     waiting.setdefault(key, []).append(name)
                 break
             calls[name].popleft()
-            outputs = layers[name](*fill(call["args"]), **fill(call["kwargs"]))
+            outputs = layers[name](*from_data(call["args"], tensors), **from_data(call["kwargs"], tensors))
             for k, tensor in enumerate(flatten(outputs)):
                 tensors[name, i, k] = tensor
                 for other in waiting.pop((name, i, k), ()):
@@ -222,24 +214,7 @@ def connect(config):
     stuck = [name for name in layers if calls[name]]
     if stuck:
         raise ArgumentError(f"layers are connected in a circle, or to nothing: {', '.join(stuck)}")
-    return fill(config["inputs"]), fill(config["outputs"])
-
-
-def _key_of(reference):
-    name, call, index = reference[TENSOR]
-    return name, call, index
-
-
-def _references(value):
-    """Yield the keys of the tensors that a structure of arguments names."""
-    if isinstance(value, dict):
-        if TENSOR in value:
-            yield _key_of(value)
-            return
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from _references(item)
+    return from_data(config["inputs"], tensors), from_data(config["outputs"], tensors)
 
 
 def fit(tensor, symbolic, name):

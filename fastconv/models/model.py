@@ -9,6 +9,7 @@ from ..errors import ArgumentError, NotBuiltError, UnsupportedOpError
 from ..layers.base import Layer
 from ..layers.naming import number_by_class
 from ..layers.node import map_shapes, shapes_of
+from ..layers.operation import Operation
 from ..layers.serialization import builtin, custom_object_scope, serialize
 from ..layers.weights import layers_in
 from .layer_graph import LayerGraph, connect
@@ -77,12 +78,17 @@ class Model(Trainer, Layer):
         return [*self._graph_layers(), *self._attribute_layers().values()]
 
     @property
-    def layers(self):
-        """The layers, in order; those within other layers are left to them."""
+    def operations(self):
+        """The layers and, in a functional model, the operations between them (``x * 2.0``), in order."""
         return self._sublayers()
 
+    @property
+    def layers(self):
+        """The layers, in order, without `operations`; those within other layers are left to them."""
+        return [layer for layer in self.operations if not isinstance(layer, Operation)]
+
     def get_layer(self, name=None, index=None):
-        """Return the layer of a name, or at an index."""
+        """Return the layer or operation of a name, or the layer at an index."""
         if (name is None) == (index is None):
             raise ArgumentError("get_layer takes either a name or an index")
         layers = self.layers
@@ -90,7 +96,7 @@ class Model(Trainer, Layer):
             if not -len(layers) <= index < len(layers):
                 raise ArgumentError(f"get_layer: there are {len(layers)} layers, no index {index}")
             return layers[index]
-        for layer in layers:
+        for layer in self.operations:
             if layer.name == name:
                 return layer
         raise ArgumentError(

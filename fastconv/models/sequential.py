@@ -54,6 +54,11 @@ class Sequential(Model):
         """The layers, without the input."""
         return self._layers[1:] if self._layers and isinstance(self._layers[0], InputLayer) else list(self._layers)
 
+    @property
+    def operations(self):
+        """The layers, without the input."""
+        return self.layers
+
     def _children(self):
         return number_by_class(self._layers)
 

@@ -52,6 +52,33 @@ def join(values, keys):
     return values[0] if len(values) == 1 else list(values)
 
 
+class Outputs:
+    """Collects the outputs of batches: in arrays made once, where the number of samples is known and each has its row."""
+
+    def __init__(self, total):
+        self._total, self._arrays, self._lists, self._filled = total, None, [], 0
+
+    def append(self, outputs, samples):
+        """Take the arrays that a batch of so many samples made."""
+        if self._arrays is None and any(output.shape[:1] != (samples,) for output in outputs):
+            self._total = None  # the model mixes the samples of a batch
+        if self._total is None:
+            self._lists.append([np.array(output, ndmin=1) for output in outputs])
+            return
+        if self._arrays is None:
+            self._arrays = [np.empty((self._total, *output.shape[1:]), output.dtype) for output in outputs]
+        stop = self._filled + len(outputs[0])
+        for array, output in zip(self._arrays, outputs, strict=True):
+            array[self._filled : stop] = output
+        self._filled = stop
+
+    def arrays(self):
+        """Return one array for each output."""
+        if self._total is None:
+            return [np.concatenate(parts) for parts in zip(*self._lists, strict=True)]
+        return [array[: self._filled] for array in self._arrays]
+
+
 def to_tensors(arrays, dtype):
     """Return fresh Tensors of a float type."""
     return [Tensor(np.array(array, dtype, order="C")) for array in arrays]

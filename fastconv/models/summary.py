@@ -100,7 +100,7 @@ def _shows_connections(model):
 
 
 def _rows(model, connected, expand_nested, show_trainable, layer_range, prefix=""):
-    layers = _selected(model.layers, layer_range)
+    layers = _selected(getattr(model, "operations", None) or model.layers, layer_range)
     failure = getattr(model, "_failure", None)
     for i, layer in enumerate(layers):
         if failure is not None and i > len(failure[0]):

@@ -22,7 +22,7 @@ from .callbacks import CallbackList, History
 from .compiled import Compiled, output_names
 from .data import ArrayData, Epochs, adapt, check_count
 from .overridable import OverridableSteps, unpack_x_y_sample_weight
-from .steps import MAX_PROGRAMS, CustomStep, ModelStep, flatten_outputs, join, survey, to_tensors
+from .steps import MAX_PROGRAMS, CustomStep, ModelStep, Outputs, flatten_outputs, join, survey, to_tensors
 
 
 class Trainer(OverridableSteps):
@@ -403,11 +403,11 @@ class Trainer(OverridableSteps):
         total = None
         if isinstance(data, ArrayData):
             total = data.num_samples if steps is None else min(data.num_samples, running.limit * data.batch_size)
-        parts = _Parts(total)
+        parts = Outputs(total)
         for number, batch in enumerate(running.epoch()):
             callbacks.on_predict_batch_begin(number)
             outputs = step(batch)
-            parts.append(outputs)
+            parts.append(outputs, batch.size)
             callbacks.on_predict_batch_end(number, {"outputs": step.join(batch.x, outputs)})
         callbacks.on_predict_end()
         return step.join(batch.x, parts.arrays())
@@ -463,30 +463,6 @@ def _gradients(total, variables):
         raise GradientError(
             f"the loss does not depend on the model's weights: compute it from y_pred by fastconv operations ({error})"
         ) from error
-
-
-class _Parts:
-    """Collects the outputs of batches: in arrays made once where the number of samples is known."""
-
-    def __init__(self, total):
-        self._total, self._arrays, self._lists, self._filled = total, None, [], 0
-
-    def append(self, outputs):
-        if self._total is None:
-            self._lists.append([np.array(output) for output in outputs])
-            return
-        if self._arrays is None:
-            self._arrays = [np.empty((self._total, *output.shape[1:]), output.dtype) for output in outputs]
-        stop = self._filled + len(outputs[0])
-        for array, output in zip(self._arrays, outputs, strict=True):
-            array[self._filled : stop] = output
-        self._filled = stop
-
-    def arrays(self):
-        """Return one array for each output."""
-        if self._total is None:
-            return [np.concatenate(parts) for parts in zip(*self._lists, strict=True)]
-        return [array[: self._filled] for array in self._arrays]
 
 
 def _validation_schedule(freq):

@@ -3,6 +3,7 @@
 An operation's file loads at the first use of its function. Loading this package gives `Tensor` its operators.
 """
 
+import functools
 import sys
 import types
 
@@ -61,7 +62,30 @@ _FILES = {
 }
 FUNCTIONS = {function: file for file, functions in _FILES.items() for function in functions.split()}
 
-__getattr__, __dir__, __all__ = attach(__name__, {name: f".{file}" for name, file in FUNCTIONS.items()})
+
+def _taker(values):
+    """Return a tensor of a class that takes the calls on its tensors over, see `Tensor.operate`, or None."""
+    for value in values:
+        if isinstance(value, Tensor):
+            if value.operate is not None:
+                return value
+        elif isinstance(value, (list, tuple)):
+            found = _taker(value)
+            if found is not None:
+                return found
+    return None
+
+
+def _open(name, function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        taker = _taker((*args, *kwargs.values()))
+        return function(*args, **kwargs) if taker is None else taker.operate(name, args, kwargs)
+
+    return call
+
+
+__getattr__, __dir__, __all__ = attach(__name__, {name: f".{file}" for name, file in FUNCTIONS.items()}, _open)
 
 
 class _Package(types.ModuleType):

@@ -127,3 +127,29 @@ def test_arguments_and_defaults(name):
         return [(p.name, p.default) for p in found if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in skipped]
 
     assert arguments(getattr(layers, name)) == arguments(getattr(keras.layers, name))
+
+
+def graph_of_operations(package):
+    """A functional model of operators and functions, in this package's words."""
+    ops = package.ops
+    x = package.Input((6, 8, 4))
+    y = ops.relu(1.0 - x / 3.0) ** 2 + x * np.arange(4, dtype="float32")
+    y = (
+        ops.maximum(-y, ops.sqrt(abs(y) + 0.5))[:, 1:5, ::2]
+        * package.layers.ReLU(6.0)(y[..., :2] + 3.0)[:, 2:, 1::2, :1]
+    )
+    z = ops.concatenate([y, ops.mean(y, axis=2, keepdims=True)], axis=2)
+    return package.Model(x, [z[..., None], ops.reshape(y, (-1, 64)) @ np.eye(64, 3, dtype="float32")])
+
+
+def test_operations():
+    """Outputs, and the rows of the summary: types, shapes, connections."""
+    ours, theirs = graph_of_operations(fc), graph_of_operations(keras)
+    x = draw(3, 6, 8, 4)
+    for y, z in zip(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), strict=True):
+        np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-5)
+    rows = [[(layer._class_name or type(layer).__name__, layer.output.shape) for layer in ours.operations]]
+    rows.append([(type(layer).__name__, layer.output.shape) for layer in theirs.operations])
+    assert rows[0] == rows[1]
+    stems = [[layer.name.rstrip("_0123456789") for layer in model.operations] for model in (ours, theirs)]
+    assert stems[0] == stems[1]

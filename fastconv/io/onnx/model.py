@@ -195,7 +195,7 @@ class OnnxModel(Model):
     # ---- what a model needs
 
     @property
-    def layers(self):
+    def operations(self):
         """The nodes that run: those that only work out shapes are left out."""
         return [layer for layer in self.operators if layer._shape is not None]
 

@@ -36,6 +36,7 @@ LAYERS = [
     (layers.Normalization(), IMAGE),
     (layers.Normalization([1, 3], invert=True), IMAGE),
     (layers.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=4 * [0.3]), IMAGE),
+    (layers.Operation("square"), IMAGE),
     (layers.Permute((3, 1, 2)), IMAGE),
     (layers.PReLU("ones", shared_axes=[1, 2]), IMAGE),
     (layers.AveragePooling1D(3, 2, padding="same"), SEQUENCE),
