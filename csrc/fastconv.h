@@ -363,12 +363,31 @@ typedef struct {
     float *sums; /* [columns], or NULL: to these all pixels of the words are added, before they are rounded */
 } fc_pair_strip;
 
+/* A band of pixels that lie evenly, all stored as bfloat16, by one panel:
+ *
+ *   y[m][n] = activation(sum over k < depth of a[m][k] * b[k][n] + add[m][n] + bias[n])
+ */
+typedef struct {
+    const float *a;
+    int64_t a_row;
+    const float *b; /* packed panel [k][NR]; what follows it is fetched into the second-level cache meanwhile */
+    int64_t depth;
+    uint16_t *y;
+    int64_t y_row;
+    int64_t rows, columns; /* columns <= NR */
+    const uint16_t *add;   /* laid out as y, or NULL; may be y */
+    const float *bias;     /* `columns` of them, or NULL */
+    fc_activation activation; /* a short one */
+} fc_band;
+
 /* What a processor with bfloat16 products adds: two operands of a reduction that are neighbours lie in one word of 32 bits,
  * which takes the place of a float wherever data are moved; sums stay float32. x is rounded to nearest, ties to even;
  * finite numbers beyond the largest bfloat16 are cut to it. */
 typedef struct {
     /* kernels/gemm.h; a, a_offset, b, b_tap, b_panel and depth count words, the rest is as in fc_kernels */
     void (*tile)(const fc_tile *);
+    /* kernels/band.h; a, a_row, b and depth count words */
+    void (*band)(const fc_band *);
     /* kernels/bfloat16.h; of the packed words k has the rows 2 k and 2 k + 1 of b, or zeros where an odd depth ends */
     void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns, float *out);
     /* rows of `columns` elements, x_row and y_row apart */

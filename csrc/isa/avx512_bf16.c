@@ -5,6 +5,7 @@
 #include "../simd/bfloat16.h"
 #include "../kernels/activation.h"
 #include "../kernels/gemm.h"
+#include "../kernels/band.h"
 #include "../kernels/eltwise.h"
 #include "../kernels/transpose.h"
 #include "../kernels/pack.h"
@@ -18,6 +19,7 @@
 
 const fc_bfloat16 fc_bfloat16_avx512 = {
     .tile = fc_tile_run,
+    .band = fc_band_run,
     .pack_panel = fc_bfloat16_pack_panel,
     .round = fc_round,
     .widen = fc_widen,

@@ -108,8 +108,19 @@ cdef extern from "fastconv.h" nogil:
         float *out
         int64_t out_tile, out_word
         float *sums
+    ctypedef struct fc_band:
+        const float *a
+        int64_t a_row
+        const float *b
+        int64_t depth
+        uint16_t *y
+        int64_t y_row, rows, columns
+        const uint16_t *add
+        const float *bias
+        fc_activation activation
     ctypedef struct fc_bfloat16:
         void (*tile)(const fc_tile *) noexcept nogil
+        void (*band)(const fc_band *) noexcept nogil
         void (*pack_panel)(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                            float *out) noexcept nogil
         void (*round)(const float *x, int64_t x_row, uint16_t *y, int64_t y_row, int64_t rows,

@@ -77,6 +77,43 @@ static void test_tile(void) {
         }
 }
 
+/* Against the tile, whose rows may lie anywhere: the very bits, and what lies between the rows of y left alone. */
+static void band_case(int64_t rows, int64_t columns, int64_t depth, int variant) {
+    const int64_t pitch = columns + variant % 3, size = rows * pitch;
+    float *values = fresh(2 * (rows * depth + depth * NR) * sizeof(float));
+    float *a = random_words(rows * depth, values), *b = random_words(depth * NR, values);
+    const float **table = fresh(rows * sizeof *table);
+    float *sums = fresh(rows * NR * sizeof(float));
+    int64_t *sum_rows = fresh(rows * sizeof *sum_rows), *half_rows = fresh(rows * sizeof *half_rows);
+    for (int64_t m = 0; m < rows; m++) table[m] = a + m * depth, sum_rows[m] = m * NR, half_rows[m] = m * pitch;
+    uint16_t *want = fresh(2 * size), *got = fresh(2 * size), *add = fresh(2 * size);
+    for (int64_t i = 0; i < size; i++) want[i] = got[i] = (uint16_t)i, add[i] = nearest(random_float(-9, 9));
+    fc_band t = {
+        .a = a, .a_row = depth, .b = b, .depth = depth, .y = got, .y_row = pitch, .rows = rows, .columns = columns,
+        .add = variant & 1 ? add : NULL, .bias = variant & 2 ? random_floats(columns, -9, 9) : NULL,
+        .activation = {(fc_function)(variant % (FC_ACT_CLIP + 1)), -1, 6},
+    };
+    fc_tile like = {
+        .a = table, .a_tap = rows, .b = b, .b_tap = depth * NR, .taps = 1, .depth = depth, .y = sums, .y_rows = sum_rows,
+        .rows = rows, .columns = columns, .bias = t.bias, .last = 1, .activation = t.activation,
+        .half = want, .half_add = t.add, .half_rows = half_rows,
+    };
+    /* A product that only infinity is near enough to: cut to the largest bfloat16. */
+    a[0] = values[0] = 0, ((uint16_t *)a)[0] = 0x7f7f, ((uint16_t *)b)[0] = 0x3f80;
+    k->bfloat16->tile(&like);
+    k->bfloat16->band(&t);
+    expect_equal(got, want, 2 * size);
+    release();
+}
+
+static void test_band(void) {
+    int variant = 0;
+    testing("bfloat16_band");
+    for (int64_t rows = 1; rows <= 2 * MR + 1; rows++)
+        FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
+            FOR_EACH (depth, 0, 1, 2, 7, 32) band_case(rows, columns, depth, variant++);
+}
+
 /* Words that count by half have NaN in the other: no bit of it may be seen. */
 static void outer_case(int64_t rows, int64_t columns, int variant) {
     const int64_t images = variant % 3, height = 1 + variant % 2, width = 2 + variant % 4, row = NR + 2;
@@ -343,6 +380,7 @@ static void test_half_depthwise(void) {
 void test_bfloat16(void) {
     if (!k->bfloat16) return;
     test_tile();
+    test_band();
     test_outer();
     test_strips();
     test_pack_panel();

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastconv import config, ops
-from fastconv._kernels import bfloat16, runtime
-from fastconv.autograd import Tensor, gradients
+from fastconv._kernels import band, bfloat16, runtime
+from fastconv.autograd import Tensor, eager, gradients
 from fastconv.graph import Program, trace
 from fastconv.op import Epilogue, Spec
 
@@ -117,6 +117,33 @@ def test_steps_between(options, side, planted):
         finite = np.isfinite(exact)
         assert np.isfinite(got[1:]).all()
         assert not np.isfinite(got[:1][~finite[:1]]).any() or options.get("activation") is not None
+
+
+@pytest.mark.parametrize("planted", [None, np.inf, np.nan])
+@pytest.mark.parametrize("columns", [18, 32, 100])
+@pytest.mark.parametrize("options", [{}, {"activation": "relu"}, {"activation": "relu6"}])
+def test_one_tap(columns, options, planted, monkeypatch):
+    """A 1x1 convolution between stored values has a kernel of its own: with the bits of the kernel for any taps."""
+    x = np.random.default_rng(2).standard_normal((2, 9, 12, 32)).astype("float32")
+    if planted is not None:
+        x[1, 2, 3, 4] = planted
+    kernel, bias = weights(1, 1, 32, columns), weights(columns)
+
+    def run(x):
+        return ops.conv2d(ops.conv2d(x, IDENTITY), kernel, bias, **options)
+
+    def steps():
+        made = program(lambda x: {"y": ops.conv2d(run(x), weights(1, 1, columns, 32))}, *x.shape)
+        return [step.name for _, phase, _ in made.phases() if phase for step in phase]
+
+    shape = x.shape[:3] + (columns,)
+    assert "band" in steps()
+    got = widened(run, x, shape)
+    monkeypatch.setattr(band, "fits", lambda depth: False)
+    eager._plan.cache_clear()
+    assert "band" not in steps()
+    assert got.tobytes() == widened(run, x, shape).tobytes()
+    eager._plan.cache_clear()
 
 
 IDENTITY = Tensor(np.eye(32, dtype="float32").reshape(1, 1, 32, 32))

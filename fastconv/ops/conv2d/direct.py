@@ -2,12 +2,14 @@
 
 from math import prod
 
-from ..._kernels import conv, conv_backward
+from ..._kernels import band, conv, conv_backward
 from ...op import Epilogue, Plan
 from .. import _convolution as common
+from .._epilogue import SHORT
 from .._packing import pack
 from .._pairs import multiplies_pairs, rounded, sums_pairs
 from .._plans import in_turn, side_by_side
+from .algorithm import is_pointwise
 
 PITCHED, SUMS_BIAS = True, True
 
@@ -24,12 +26,14 @@ def forward(call, x, y, bias=None, residual=None, epilogue=Epilogue()):
     packing = pack(
         "kernel", "packed", range(call.taps), groups=groups, depth=depth, columns=columns, pairs=pairs, **strides
     )
+    operands = x, "packed", bias, residual, y
+    evenly = is_pointwise(geometry, call.attrs) and band.fits(depth)
+    if evenly and call.stored and epilogue.bfloat16 and epilogue.activation in SHORT:
+        rows, y_row = call.images * prod(geometry.out), epilogue.pitch or columns
+        step = band.product(*operands, rows=rows, depth=depth, columns=columns, y_row=y_row, epilogue=epilogue)
+        return in_turn(packing, Plan(phases=((step,),), inplace={y: residual} if residual else {}))
     step = conv.convolve(
-        x,
-        "packed",
-        bias,
-        residual,
-        y,
+        *operands,
         images=call.images,
         x_size=geometry.size,
         x_channels=call.channels,
