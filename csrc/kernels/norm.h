@@ -11,6 +11,11 @@
 
 enum { NORM_RUN = 64, NORM_LEAD = 8, NORM_UNROLL = 4, NORM_BACKWARD_UNROLL = 4, NORM_BLOCK = 64 };
 
+/* Sums go down the lines of a run, a block of columns at a time. What they read is fetched a block ahead: from a column of a
+ * line to that in the next block, after the last block to the first of the next run. */
+FC_INLINE int64_t norm_ahead(int64_t column, int64_t block, int64_t columns) {
+    return column + 2 * block <= columns ? block : NORM_RUN * columns - column;
+}
 FC_INLINE vf norm_load(const float *p, int64_t n) {
     if (n == FC_VL) return v_load(p);
     return (vf)v_load_n(p, n);
@@ -23,7 +28,7 @@ FC_INLINE void norm_store(float *p, vf v, int64_t n) {
 /* ---- forward sums: of x and of x * x */
 
 FC_INLINE void norm_run(const float *x, int64_t lines, int64_t columns, double *restrict sum, double *restrict squares,
-                        int vectors, int64_t n) {
+                        int vectors, int64_t n, int64_t ahead) {
     vf shift[NORM_UNROLL], s[NORM_UNROLL], q[NORM_UNROLL];
     int64_t leading = lines < NORM_LEAD ? lines : NORM_LEAD;
     for (int v = 0; v < vectors; v++) {
@@ -35,6 +40,7 @@ FC_INLINE void norm_run(const float *x, int64_t lines, int64_t columns, double *
     }
     for (int64_t i = 0; i < lines; i++) {
         for (int v = 0; v < vectors; v++) {
+            __builtin_prefetch(x + i * columns + v * FC_VL + ahead, 0, 2);
             vf d = norm_load(x + i * columns + v * FC_VL, n) - shift[v];
             s[v] += d;
             q[v] += d * d;
@@ -57,9 +63,11 @@ FC_INLINE void norm_run(const float *x, int64_t lines, int64_t columns, double *
 static void norm_lines(const float *x, int64_t lines, int64_t width, int64_t columns, double *sums) {
     int64_t c = 0;
     for (; c + NORM_UNROLL * FC_VL <= width; c += NORM_UNROLL * FC_VL)
-        norm_run(x + c, lines, columns, sums + c, sums + columns + c, NORM_UNROLL, FC_VL);
-    for (; c + FC_VL <= width; c += FC_VL) norm_run(x + c, lines, columns, sums + c, sums + columns + c, 1, FC_VL);
-    if (c < width) norm_run(x + c, lines, columns, sums + c, sums + columns + c, 1, width - c);
+        norm_run(x + c, lines, columns, sums + c, sums + columns + c, NORM_UNROLL, FC_VL,
+                 norm_ahead(c, NORM_UNROLL * FC_VL, columns));
+    for (; c + FC_VL <= width; c += FC_VL)
+        norm_run(x + c, lines, columns, sums + c, sums + columns + c, 1, FC_VL, norm_ahead(c, FC_VL, columns));
+    if (c < width) norm_run(x + c, lines, columns, sums + c, sums + columns + c, 1, width - c, 0);
 }
 
 static void fc_norm_sums(const float *x, int64_t size, int64_t columns, double *sums) {
@@ -89,7 +97,8 @@ FC_INLINE vf norm_clip_backward(vf z, vf dy, float limit) {
  * before the clip */
 
 FC_INLINE void norm_backward_run(const fc_norm_pass *p, int64_t at, int64_t column, int64_t lines,
-                                 double *restrict sums, int vectors, int64_t n, const norm_kind kind) {
+                                 double *restrict sums, int vectors, int64_t n, const norm_kind kind,
+                                 int64_t ahead) {
     const float *mean = p->coefficients + column, *scale = mean + p->columns, *shift = scale + p->columns;
     vf m[NORM_BACKWARD_UNROLL], s[NORM_BACKWARD_UNROLL], q[NORM_BACKWARD_UNROLL], r[NORM_BACKWARD_UNROLL];
     for (int v = 0; v < vectors; v++) {
@@ -99,6 +108,9 @@ FC_INLINE void norm_backward_run(const fc_norm_pass *p, int64_t at, int64_t colu
     for (int64_t i = 0; i < lines; i++, at += p->columns) {
         for (int v = 0; v < vectors; v++) {
             int64_t here = at + column + v * FC_VL;
+            __builtin_prefetch(p->x + here + ahead, 0, 2);
+            __builtin_prefetch(p->dy + here + ahead, 0, 2);
+            if (kind == NORM_CLIP_BY_Y) __builtin_prefetch(p->y + here + ahead, 0, 2);
             vf x = norm_load(p->x + here, n), g = norm_load(p->dy + here, n);
             if (kind == NORM_CLIP) {
                 vf z = norm_forward_vector(x, m[v], norm_load(scale + v * FC_VL, n), norm_load(shift + v * FC_VL, n));
@@ -130,9 +142,10 @@ FC_INLINE void norm_backward_lines(const fc_norm_pass *p, int64_t at, int64_t li
     enum { STEP = NORM_BACKWARD_UNROLL * FC_VL };
     int64_t c = 0;
     for (; c + STEP <= width; c += STEP)
-        norm_backward_run(p, at, c, lines, sums, NORM_BACKWARD_UNROLL, FC_VL, kind);
-    for (; c + FC_VL <= width; c += FC_VL) norm_backward_run(p, at, c, lines, sums, 1, FC_VL, kind);
-    if (c < width) norm_backward_run(p, at, c, lines, sums, 1, width - c, kind);
+        norm_backward_run(p, at, c, lines, sums, NORM_BACKWARD_UNROLL, FC_VL, kind, norm_ahead(c, STEP, p->columns));
+    for (; c + FC_VL <= width; c += FC_VL)
+        norm_backward_run(p, at, c, lines, sums, 1, FC_VL, kind, norm_ahead(c, FC_VL, p->columns));
+    if (c < width) norm_backward_run(p, at, c, lines, sums, 1, width - c, kind, 0);
 }
 
 FC_INLINE void norm_backward_sums_as(const fc_norm_pass *p, double *sums, const norm_kind kind) {
