@@ -11,7 +11,7 @@ from .lazy import attach
 __version__ = "0.3.0"
 
 _MODULES = """activations autograd callbacks config datasets errors graph initializers layers losses metrics models onnx ops
-optimizers storage utils"""
+optimizers regularizers storage utils"""
 
 __getattr__, __dir__, __all__ = attach(
     __name__,

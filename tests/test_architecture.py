@@ -23,7 +23,7 @@ LAYERS = [
     ["autograd"],
     ["ops"],
     ["graph"],
-    ["initializers", "activations", "losses", "metrics", "optimizers"],
+    ["initializers", "regularizers", "activations", "losses", "metrics", "optimizers"],
     ["layers"],
     ["storage"],
     ["models"],

@@ -110,7 +110,8 @@ class PReLU(Layer):
     ):
         super().__init__(**kwargs)
         self.alpha_initializer = self._get(initializers.get, alpha_initializer, "alpha_initializer")
-        self._only_none(alpha_regularizer=alpha_regularizer, alpha_constraint=alpha_constraint)
+        self._take_regularizers(alpha_regularizer=alpha_regularizer)
+        self._only_none(alpha_constraint=alpha_constraint)
         axes = [shared_axes] if isinstance(shared_axes, int) else list(shared_axes or ())
         if not all(isinstance(axis, int) and axis > 0 for axis in axes):
             raise ArgumentError(f"{self._title()}: shared_axes must be axes from 1 on, got {shared_axes!r}")
@@ -123,7 +124,7 @@ class PReLU(Layer):
         shape = tuple(1 if axis in shared else n for axis, n in enumerate(input_shape) if axis)
         if None in shape or max(shared, default=0) >= len(input_shape):
             raise ShapeError(f"alpha of shape {shape} cannot be made for the input shape {tuple(input_shape)}")
-        self.alpha = self.add_weight(shape, self.alpha_initializer, name="alpha")
+        self.alpha = self.add_weight(shape, self.alpha_initializer, regularizer=self.alpha_regularizer, name="alpha")
 
     def call(self, inputs):
         """Compute the outputs."""

@@ -28,9 +28,8 @@ class AffineNormalization(Layer):
         self.center, self.scale = bool(center), bool(scale)
         self.beta_initializer = self._get(initializers.get, beta_initializer, "beta_initializer")
         self.gamma_initializer = self._get(initializers.get, gamma_initializer, "gamma_initializer")
+        self._take_regularizers(beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer)
         self._only_none(
-            beta_regularizer=beta_regularizer,
-            gamma_regularizer=gamma_regularizer,
             beta_constraint=beta_constraint,
             gamma_constraint=gamma_constraint,
         )
@@ -38,9 +37,11 @@ class AffineNormalization(Layer):
 
     def _add_affine(self, shape):
         if self.scale:
-            self.gamma = self.add_weight(shape, self.gamma_initializer, name="gamma")
+            self.gamma = self.add_weight(
+                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, name="gamma"
+            )
         if self.center:
-            self.beta = self.add_weight(shape, self.beta_initializer, name="beta")
+            self.beta = self.add_weight(shape, self.beta_initializer, regularizer=self.beta_regularizer, name="beta")
 
 
 class ChannelNormalization(AffineNormalization):

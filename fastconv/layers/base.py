@@ -12,7 +12,7 @@ import types
 
 import numpy as np
 
-from .. import config
+from .. import config, regularizers
 from ..autograd import SYMBOLIC, Tensor, as_tensor, no_grad, symbol, using
 from ..errors import ArgumentError, DTypeError, FastconvError, NotBuiltError, ShapeError, UnsupportedOpError
 from ..graph import labelled
@@ -134,6 +134,7 @@ class Layer(Weights):
         self._initialized = True
         self.built = False
         self._trainable_own, self._non_trainable_own, self._states = [], [], []
+        self._regularizers = {}  # name of a weight within the layer -> what is called with it
         self._nodes = []
         self._build_shape = None
         self._trainable = bool(trainable)
@@ -159,6 +160,11 @@ class Layer(Weights):
         for name, value in arguments.items():
             if value is not None:
                 raise UnsupportedOpError(f"{self._title()}: {name}={value!r} is not yet supported, only None is")
+
+    def _take_regularizers(self, **arguments):
+        """Keep constructor arguments that name regularizers; a weight gets its own by `add_weight`."""
+        for name, value in arguments.items():
+            setattr(self, name, self._get(regularizers.get, value, name))
 
     def _only_none(self, **arguments):
         """Keep constructor arguments that may only be None so far."""

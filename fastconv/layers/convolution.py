@@ -27,7 +27,9 @@ class WindowLayer(ImageLayer):
 
     def _add_bias(self, channels):
         if self.use_bias:
-            self.bias = self.add_weight((channels,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight(
+                (channels,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
 
     def _geometry(self):
         """Return the arguments of an operation that say where the windows are."""
@@ -69,9 +71,8 @@ class _Convolution(WindowLayer):
         super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
         self._configure(kernel_size, strides, padding, dilation_rate, activation, use_bias, bias_initializer)
         self.kernel_initializer = self._get(initializers.get, kernel_initializer, "kernel_initializer")
+        self._take_regularizers(kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
         self._only_none(
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
             kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
         )
@@ -86,7 +87,9 @@ class _Convolution(WindowLayer):
         if channels % self.groups:
             raise ArgumentError(f"the {channels} channels of its input must be a multiple of groups={self.groups}")
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(
+            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
         self._add_bias(self.filters)
 
     def call_channels_last(self, inputs):

@@ -50,9 +50,8 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = self._get(initializers.get, kernel_initializer, "kernel_initializer")
         self.bias_initializer = self._get(initializers.get, bias_initializer, "bias_initializer")
+        self._take_regularizers(kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
         self._only_none(
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
             kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
             lora_rank=lora_rank,
@@ -66,9 +65,13 @@ class Dense(Layer):
             raise ShapeError(
                 f"inputs must be (batch, ..., features) with a known last axis, got {tuple(input_shape)}{hint}"
             )
-        self.kernel = self.add_weight((input_shape[-1], self.units), self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(
+            (input_shape[-1], self.units), self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight(
+                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
 
     def call(self, inputs):
         """Compute the outputs."""

@@ -51,9 +51,8 @@ class _Depthwise(WindowLayer):
         super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
         self._configure(kernel_size, strides, padding, dilation_rate, activation, use_bias, bias_initializer)
         self.depthwise_initializer = self._get(initializers.get, depthwise_initializer, "depthwise_initializer")
+        self._take_regularizers(depthwise_regularizer=depthwise_regularizer, bias_regularizer=bias_regularizer)
         self._only_none(
-            depthwise_regularizer=depthwise_regularizer,
-            bias_regularizer=bias_regularizer,
             depthwise_constraint=depthwise_constraint,
             bias_constraint=bias_constraint,
         )
@@ -63,7 +62,9 @@ class _Depthwise(WindowLayer):
         """Make ``kernel`` and ``bias``."""
         channels = self._channels(input_shape)
         shape = (*self.kernel_size, channels, self.depth_multiplier)
-        self.kernel = self.add_weight(shape, self.depthwise_initializer, name="kernel")
+        self.kernel = self.add_weight(
+            shape, self.depthwise_initializer, regularizer=self.depthwise_regularizer, name="kernel"
+        )
         self._add_bias(channels * self.depth_multiplier)
 
     def call_channels_last(self, inputs):
@@ -149,10 +150,12 @@ class _Separable(WindowLayer):
         self._configure(kernel_size, strides, padding, dilation_rate, activation, use_bias, bias_initializer)
         self.depthwise_initializer = self._get(initializers.get, depthwise_initializer, "depthwise_initializer")
         self.pointwise_initializer = self._get(initializers.get, pointwise_initializer, "pointwise_initializer")
-        self._only_none(
+        self._take_regularizers(
             depthwise_regularizer=depthwise_regularizer,
             pointwise_regularizer=pointwise_regularizer,
             bias_regularizer=bias_regularizer,
+        )
+        self._only_none(
             depthwise_constraint=depthwise_constraint,
             pointwise_constraint=pointwise_constraint,
             bias_constraint=bias_constraint,
@@ -165,8 +168,12 @@ class _Separable(WindowLayer):
         channels = self._channels(input_shape)
         depthwise = (*self.kernel_size, channels, self.depth_multiplier)
         pointwise = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
-        self.depthwise_kernel = self.add_weight(depthwise, self.depthwise_initializer, name="depthwise_kernel")
-        self.pointwise_kernel = self.add_weight(pointwise, self.pointwise_initializer, name="pointwise_kernel")
+        self.depthwise_kernel = self.add_weight(
+            depthwise, self.depthwise_initializer, regularizer=self.depthwise_regularizer, name="depthwise_kernel"
+        )
+        self.pointwise_kernel = self.add_weight(
+            pointwise, self.pointwise_initializer, regularizer=self.pointwise_regularizer, name="pointwise_kernel"
+        )
         self._add_bias(self.filters)
 
     def call_channels_last(self, inputs):

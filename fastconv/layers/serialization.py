@@ -12,7 +12,7 @@ import threading
 
 import numpy as np
 
-from .. import activations, initializers
+from .. import activations, initializers, regularizers
 from ..errors import ArgumentError, UnsupportedOpError
 
 _builtin = {}  # class name -> class: fastconv's own layers and models
@@ -128,7 +128,8 @@ def _lookup(entry):
         return _registered.get(f"Custom>{name}")
     if name in _ELSEWHERE:
         importlib.import_module(_ELSEWHERE[name])
-    return _builtin.get(name) or initializers.CLASSES.get(name) or _registered.get(f"Custom>{name}")
+    own = _builtin.get(name) or initializers.CLASSES.get(name) or regularizers.CLASSES.get(name)
+    return own or _registered.get(f"Custom>{name}")
 
 
 def find_unknown(config):

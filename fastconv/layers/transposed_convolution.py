@@ -56,9 +56,8 @@ class _Transposed(WindowLayer):
         super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
         self._configure(kernel_size, strides, padding, dilation_rate, activation, use_bias, bias_initializer)
         self.kernel_initializer = self._get(initializers.get, kernel_initializer, "kernel_initializer")
+        self._take_regularizers(kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer)
         self._only_none(
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
             kernel_constraint=kernel_constraint,
             bias_constraint=bias_constraint,
         )
@@ -81,7 +80,9 @@ class _Transposed(WindowLayer):
     def build(self, input_shape):
         """Make ``kernel`` and ``bias``."""
         shape = (*self.kernel_size, self.filters, self._channels(input_shape))
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.kernel = self.add_weight(
+            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
         self._add_bias(self.filters)
 
     def call_channels_last(self, inputs):

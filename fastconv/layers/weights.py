@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from .. import initializers
+from .. import initializers, regularizers
 from ..autograd import Symbol, Tensor
 from ..errors import DTypeError, NotBuiltError, ShapeError
 from ..op import Spec
@@ -41,7 +41,9 @@ class Weights:
         dtype : str
             Default: the layer's.
         trainable : bool
-        regularizer, constraint : None
+        regularizer : str, callable or Regularizer, optional
+            Its penalty is among `losses` while the weight is trainable.
+        constraint : None
             Anything else is refused.
         name : str
             Within the layer: ``"kernel"`` of the layer ``"conv2d"`` becomes ``"conv2d/kernel"``.
@@ -50,9 +52,12 @@ class Weights:
         -------
         Tensor
         """
-        self._refuse(regularizer=regularizer, constraint=constraint)
+        self._refuse(constraint=constraint)
         kept = self._trainable_own if trainable else self._non_trainable_own
-        return self._add(kept, () if shape is None else shape, initializer, dtype or self.dtype, trainable, name)
+        regularizer = self._get(regularizers.get, regularizer, "regularizer")
+        weight = self._add(kept, () if shape is None else shape, initializer, dtype or self.dtype, trainable, name)
+        self._regularizers[_own_name(weight)] = regularizer
+        return weight
 
     def add_state(self, shape, initializer, dtype, name):
         """Make a variable that belongs to the layer but is no weight (a random key): among `variables`, not `weights`."""
@@ -81,7 +86,7 @@ class Weights:
         return weight
 
     def _free_name(self, name):
-        taken = {weight.name.rpartition("/")[2] for kind in self._kinds for weight in kind}
+        taken = {_own_name(weight) for kind in self._kinds for weight in kind}
         names = (f"{name}_{i}" if i else name for i in itertools.count())
         return next(candidate for candidate in names if candidate not in taken)
 
@@ -113,7 +118,7 @@ class Weights:
             for variable in (*layer._trainable_own, *layer._non_trainable_own, *layer._states):
                 if id(variable) not in seen:
                     seen.add(id(variable))
-                    paths[prefix + variable.name.rpartition("/")[2]] = variable
+                    paths[prefix + _own_name(variable)] = variable
             for path, child in layer._children().items():
                 visit(child, f"{prefix}{path}/")
 
@@ -145,6 +150,18 @@ class Weights:
     def non_trainable_weights(self):
         """The weights that an optimizer leaves alone."""
         return self._collect(self._non_trainable_own, "non_trainable_weights") if self.trainable else self.weights
+
+    @property
+    def losses(self):
+        """The penalties of regularizers on `trainable_weights`, computed now: a Tensor of shape () each."""
+        trained, found = {id(weight) for weight in self.trainable_weights}, []
+        for layer in (self, *self._descendants()):
+            for weight in layer._trainable_own:
+                regularizer = layer._regularizers.get(_own_name(weight))
+                if regularizer is not None and id(weight) in trained:
+                    trained.remove(id(weight))  # a shared layer counts once
+                    found.append(regularizer(weight))
+        return found
 
     @property
     def trainable_variables(self):
@@ -195,6 +212,11 @@ class Weights:
         for layer in self._sublayers():
             layer._unbuild()
         self.built, self._build_shape = False, None
+
+
+def _own_name(variable):
+    """Return a variable's name within its layer."""
+    return variable.name.rpartition("/")[2]
 
 
 def layers_in(value, path=""):

@@ -1,5 +1,8 @@
 """What a subclass of `Model` may override to train in a way of its own, and what helps it to do so."""
 
+import functools
+
+from .. import ops
 from ..autograd import as_tensor, gradients
 from ..errors import ArgumentError
 from .compiled import output_names
@@ -57,17 +60,22 @@ class OverridableSteps:
         return self(unpack_x_y_sample_weight(data)[0], training=False)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the total loss of one batch, a Tensor, for a `train_step` of one's own."""
+        """Return the total loss of one batch, penalties on weights included, a Tensor: for a `train_step` of one's own."""
         predictions, labels, weights = self._resolve_eager(y, y_pred, sample_weight)
         shapes = [prediction.shape for prediction in predictions]
         self._compiled.check_labels(labels, shapes)
         labels = self._compiled.cast_labels(labels, shapes, predictions[0].dtype)
         labels = {i: as_tensor(array) for i, array in labels.items()}
         weights = {i: as_tensor(w, predictions[0].dtype) for i, w in enumerate(weights or ())}
-        total, _ = self._compiled.total(labels, predictions, weights)
+        total, _ = self._total_loss(labels, predictions, weights)
         if total is None:
             raise ArgumentError("compute_loss() needs a loss: give one to compile()")
         return total
+
+    def _total_loss(self, labels, predictions, weights):
+        """Return (the loss of all outputs and the penalties on weights, [the loss of each output or None])."""
+        total, parts = self._compiled.total(labels, predictions, weights)
+        return total if total is None else functools.reduce(ops.add, self.losses, total), parts
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Update the metrics of `compile` with one batch; returns {name: value} of everything reported so far."""

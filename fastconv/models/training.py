@@ -128,7 +128,7 @@ class Trainer(OverridableSteps):
         results = {f"y_pred{i}": prediction for i, prediction in enumerate(predictions)}
         if kind == "predict" or not labels:
             return results
-        total, parts = self._compiled.total(labels, predictions, weights)
+        total, parts = self._total_loss(labels, predictions, weights)
         if kind == "train":
             variables = self.trainable_variables
             if variables:

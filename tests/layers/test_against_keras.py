@@ -153,3 +153,25 @@ def test_operations():
     assert rows[0] == rows[1]
     stems = [[layer.name.rstrip("_0123456789") for layer in model.operations] for model in (ours, theirs)]
     assert stems[0] == stems[1]
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "l1l2", "L2", None])
+def test_regularizers(name):
+    """The loss that `evaluate` tells, and the weights after a step, with penalties on kernels and biases."""
+    x, y = draw(8, *IMAGE), draw(8, 3, seed=1)
+    found = []
+    for package in (fc, keras):
+        own = package.regularizers.L1L2(0.02, 0.03)
+        stack = [
+            package.layers.Conv2D(3, 2, kernel_regularizer=name, bias_regularizer=own),
+            package.layers.BatchNormalization(gamma_regularizer=own),
+            package.layers.GlobalAveragePooling2D(),
+            package.layers.Dense(3, kernel_regularizer=own, activation="tanh"),
+        ]
+        model = package.Sequential([package.Input(IMAGE), *stack])
+        model.set_weights([np.abs(draw(*w.shape, seed=i)) for i, w in enumerate(model.weights)])
+        model.compile(package.optimizers.SGD(0.1), "mse")
+        losses = [model.evaluate(x, y, verbose=0), model.fit(x, y, batch_size=8, verbose=0).history["loss"][0]]
+        found.append([np.array([float(loss) for loss in model.losses]), np.array(losses), *model.get_weights()])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)

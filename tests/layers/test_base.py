@@ -209,8 +209,8 @@ def test_unknown_and_unsupported_arguments():
         Scale(1.0, colour="red")
     with pytest.raises(UnsupportedOpError, match="activity_regularizer"):
         Scale(1.0, activity_regularizer="l2")
-    with pytest.raises(UnsupportedOpError, match="regularizer"):
-        Scale(1.0).add_weight((2,), regularizer="l2")
+    with pytest.raises(UnsupportedOpError, match="constraint"):
+        Scale(1.0).add_weight((2,), constraint="non_neg")
 
 
 def test_compute_output_shape_changes_nothing():

@@ -129,8 +129,8 @@ def test_wrong_arguments(make, message):
 
 
 def test_wrong_inputs():
-    with pytest.raises(UnsupportedOpError, match="gamma_regularizer"):
-        layers.LayerNormalization(gamma_regularizer="l2")
+    with pytest.raises(UnsupportedOpError, match="gamma_constraint"):
+        layers.LayerNormalization(gamma_constraint="non_neg")
     with pytest.raises(ShapeError, match="axis=4 names an axis"):
         layers.LayerNormalization(4)(IMAGES)
     with pytest.raises(ShapeError, match="twice"):

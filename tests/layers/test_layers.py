@@ -279,10 +279,10 @@ def test_wrong_arguments_name_layer_and_argument(make, message):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: layers.Conv2D(4, 3, kernel_regularizer="l2"),
+        lambda: layers.Conv2D(4, 3, kernel_constraint="non_neg"),
         lambda: layers.Dense(4, bias_constraint="non_neg"),
-        lambda: layers.DepthwiseConv2D(3, depthwise_regularizer="l1"),
-        lambda: layers.BatchNormalization(gamma_regularizer="l2"),
+        lambda: layers.DepthwiseConv2D(3, depthwise_constraint="non_neg"),
+        lambda: layers.BatchNormalization(gamma_constraint="non_neg"),
         lambda: layers.Dense(4, lora_rank=2),
     ],
 )
