@@ -5,6 +5,7 @@ become data and come back.
 """
 
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from .augmentation import RandomFlip, RandomTranslation
 from .base import Layer
 from .batch_normalization import BatchNormalization
 from .convolution import Conv1D, Conv2D, Conv3D
@@ -167,6 +168,8 @@ __all__ = [
     "Operation",
     "PReLU",
     "Permute",
+    "RandomFlip",
+    "RandomTranslation",
     "ReLU",
     "RepeatVector",
     "Rescaling",

@@ -53,6 +53,7 @@ CASES = [
     ("LayerNormalization", {"axis": (1, 3), "scale": False}, [IMAGE]),
     ("LayerNormalization", {"axis": 2, "center": False}, [IMAGE]),
     ("LayerNormalization", {}, [ROW]),
+    ("RandomFlip", {"mode": "vertical"}, [(1, 4, 6)]),
     ("Rescaling", {"scale": 1 / 255}, [IMAGE]),
     ("Rescaling", {"scale": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "offset": 0.5}, [IMAGE]),
     ("Normalization", {}, [IMAGE]),
@@ -117,7 +118,7 @@ def test_outputs_and_gradients(name, arguments, shapes):
         np.testing.assert_allclose(dx.numpy(), np.asarray(dz), rtol=1e-3, atol=10 * roughly(arguments) * scale)
 
 
-@pytest.mark.parametrize("name", sorted({name for name, *_ in CASES}))
+@pytest.mark.parametrize("name", sorted({"RandomTranslation", *(name for name, *_ in CASES)}))
 def test_arguments_and_defaults(name):
     """Every argument of Keras's constructor is there, in its order, with its default."""
 
@@ -175,3 +176,18 @@ def test_regularizers(name):
         found.append([np.array([float(loss) for loss in model.losses]), np.array(losses), *model.get_weights()])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shares", [(0.25, -0.4), (-1.0, 1.0), (0.0, 0.9)])
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+@pytest.mark.parametrize("fill_mode", ["reflect", "constant", "nearest"])
+def test_translation(fill_mode, interpolation, shares):
+    """Outputs alone: TensorFlow's gradient is a transformation back, which at the edges is not the gradient."""
+    x = draw(3, *IMAGE)
+    found = []
+    for package in (layers, keras.layers):
+        layer = package.RandomTranslation(
+            *((share, share) for share in shares), fill_mode, interpolation, fill_value=1.5
+        )
+        found.append(np.asarray(layer(x, training=True)))
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)

@@ -72,6 +72,7 @@ LAYERS = [
     (layers.DepthwiseConv2D(3, 2, depth_multiplier=2), IMAGE),
     (layers.Dropout(0.5), IMAGE),
     *((layers.GaussianDropout(0.5), IMAGE), (layers.GaussianNoise(0.5), IMAGE)),
+    *((layers.RandomFlip(), IMAGE), (layers.RandomTranslation(0.2, 0.1), IMAGE)),
     (layers.SpatialDropout1D(0.5), SEQUENCE),
     (layers.SpatialDropout2D(0.5), IMAGE),
     (layers.SpatialDropout3D(0.5), VOLUME),
