@@ -330,9 +330,11 @@ def backward_kernel(str x, str dy, str dkernel, dbias, *, images, x_size, out_si
     args.tap_row, args.tap_column = kw, 1
     inside_all = not any(before) and (rows - 1) * strides[1] < height and (cols - 1) * strides[2] < width
     sparse = kh * kw == 1 < strides[1] * strides[2] and inside_all
-    if kd * kh * kw == 1 and (planes, height, width) == (out_planes, rows, cols) and not any(before):
+    # An axis of one pixel is walked by steps of any size.
+    all_pixels = all(step == 1 or n == 1 for step, n in zip(strides, (planes, height, width)))
+    if kd * kh * kw == 1 and (planes, height, width) == (out_planes, rows, cols) and all_pixels and not any(before):
         planes, out_planes, height, rows, width, cols = 1, 1, 1, 1, planes * height * width, out_planes * rows * cols
-        args.samples, width, cols = 1, args.samples * width, args.samples * cols
+        args.samples, width, cols, strides = 1, args.samples * width, args.samples * cols, (1, 1, 1)
     elif sparse:  # one tap that sees only every so manyth pixel: as if there were no others
         args.x_row, args.x_pixel = strides[1] * args.x_row, strides[2] * channels
         height, width, strides = rows, cols, (strides[0], 1, 1)

@@ -64,6 +64,8 @@ CASES = (
     # One pixel, as in squeeze-excite blocks.
     case((1, 1, 1, 70), (1, 1, 70, 150), epilogue=Epilogue("sigmoid")),
     case((3, 1, 1, 9), (1, 1, 9, 33), bias=False, residual=True),
+    case((3, 1, 1, 9), (1, 1, 9, 33), strides=(2, 3)),
+    case((2, 3, 5, 9), (1, 1, 9, 7), strides=(2, 2), padding=((0, 2), (0, 4))),  # as many pixels of y as of x
     case((1, 1, 1, 13), (1, 1, 13, 5), strides=(2, 2), padding=((1, 0), (1, 0))),  # of which padding alone is seen
     # A residual, by every algorithm: direct (also in blocks of the reduction), Winograd, shallow, grouped, depthwise.
     case((2, 7, 5, 20), (3, 2, 20, 37), strides=(2, 1), padding="same", residual=True, epilogue=Epilogue("relu")),
