@@ -1,6 +1,8 @@
 """Precision "medium": what is rounded to bfloat16, its error, and the bits that must not depend on company or threads."""
 
 import contextlib
+import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from fastconv.ops.conv2d.family import case
 from fastconv.ops.dense import Attrs as DenseAttrs
 from fastconv.ops.matmul import Attrs as MatmulAttrs
 
-from .conftest import Memory, mismatch, run_plan, same_bits, stand_ins, widen
+from .conftest import PAIRS, Memory, mismatch, over, run_plan, same_bits, sample, stand_ins, widen
 
 pytestmark = pytest.mark.skipif(not bfloat16.available(), reason="the active instruction set has no bfloat16 products")
 
@@ -90,7 +92,7 @@ CASES = (
     product("matmul", (3, 6, 22), (3, 16, 22), MatmulAttrs(False, True)),
 )
 IDS = [f"{name}-{i}" for i, (name, _) in enumerate(CASES)]
-over = pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
+over_cases = pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
 
 
 def draw(case, seed=0):
@@ -153,7 +155,7 @@ def test_rounding_at_the_ends():
 # ---- the sums are those of rounded operands
 
 
-@over
+@over_cases
 def test_forward_sums_rounded_operands(name, case):
     op, plan = forward(name, case)
     inputs = draw(case)
@@ -300,7 +302,7 @@ def test_gradient_of_kernel_not_finite(name, case, planted, place):
         np.testing.assert_array_equal(np.where(np.isfinite(got), 0, got), np.where(np.isfinite(want), 0, want))
 
 
-@over
+@over_cases
 def test_error_is_that_of_two_roundings(name, case):
     """Each operand is off by at most 2^-8 of itself; in a sum of random terms both together by about 2^-8 / sqrt(3)."""
     op, plan = forward(name, case)
@@ -315,7 +317,7 @@ def test_error_is_that_of_two_roundings(name, case):
 # ---- the same bits
 
 
-@over
+@over_cases
 def test_threads_and_company(name, case, monkeypatch):
     monkeypatch.setattr(runtime, "EAGER_SERIAL", 0.0)
     monkeypatch.setattr(runtime, "STEP_SERIAL", 0.0)
@@ -338,7 +340,7 @@ def test_threads_and_company(name, case, monkeypatch):
 
 
 @pytest.mark.parametrize("planted", [np.nan, np.inf, -np.inf, np.finfo("f4").max])
-@over
+@over_cases
 def test_not_finite(name, case, planted):
     """Infinite and NaN where the sums of rounded operands are; the other images keep their bits."""
     op, plan = forward(name, case)
@@ -388,6 +390,56 @@ def test_gradient_of_kernel_is_float32_where_pairs_do_not_pay(x, kernel):
             ops.conv2d(x, weights).backward(dy)
         results.append(weights.grad.numpy().tobytes())
     assert results[0] == results[1]
+
+
+# ---- what is stored as bfloat16
+
+
+def subsets(groups):
+    """Yield every choice of some of the groups, as the names of all in it."""
+    for count in range(1, len(groups) + 1):
+        for chosen in itertools.combinations(groups, count):
+            yield frozenset(itertools.chain(*chosen))
+
+
+@over([(op, index) for op, index in PAIRS if op.bfloat16 is not None])
+def test_operands_are_read_and_written_as_bfloat16_where_an_op_says_so(op, index):
+    s = sample(op, index)
+    if not all(spec.size for spec in (*s.specs.values(), *s.results.values())):
+        return
+    written = op.outputs if op.plan_inference else (*op.outputs, *op.saved)
+    with config.precision("medium"):
+        if eager.lower(op, dict(s.specs), s.attrs, None, False) is None:
+            return  # taken apart before anything is stored, or for the host
+        for stored in subsets(list(op.bfloat16(dict(s.specs), s.attrs))):
+            inputs = {n: nearest(array) if n in stored else array for n, array in s.inputs.items()}
+            reference = op.reference(widen(inputs), s.attrs)
+            operands = {n: half_words(a) if n in stored else a for n, a in inputs.items()}
+            narrow = {n: Spec(spec.shape, "bfloat16") for n, spec in (s.specs | s.results).items() if n in stored}
+            plan = eager.lower(op, {**s.specs, **narrow}, s.attrs, None, False)
+            results = {n: s.results[n] for n in written}
+            made = run_plan(plan, operands, {n: words_of(spec) if n in stored else spec for n, spec in results.items()})
+            for name in op.outputs:
+                got = widened(made[name]) if name in stored else made[name]
+                scale = np.sqrt(np.mean(np.square(reference[name]))) + 1e-3
+                assert np.abs(got - reference[name]).max() < 0.1 * scale, f"{name}, stored: {sorted(stored)}"
+
+
+def half_words(x):
+    """Return the upper halves of float32 numbers, bfloat16 as integers."""
+    return (np.ascontiguousarray(x, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+
+
+def widened(words):
+    return (words.astype(np.uint32) << 16).view(np.float32)
+
+
+def words_of(spec):
+    """Return as many integers of two bytes: a type that NumPy knows."""
+    return SimpleNamespace(shape=spec.shape, dtype="uint16", nbytes=2 * spec.size)
+
+
+# ---- where
 
 
 def test_without_bfloat16_medium_is_high():
