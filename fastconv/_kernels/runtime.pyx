@@ -21,7 +21,7 @@ from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
 )
 from cython.parallel cimport parallel
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -48,8 +48,8 @@ cdef extern from "sync.h" nogil:
     int fc_nested()
     int64_t fc_claim(int64_t *counter)
     ctypedef struct fc_meeting:
-        int32_t arrived, sleepers
-    void fc_barrier(fc_meeting *meeting, int32_t *generation, int32_t team)
+        int32_t done, sleepers
+    void fc_barrier(fc_meeting *meeting, int32_t own, int32_t target)
     uint64_t fc_flush_denormals()
     void fc_restore_denormals(uint64_t before)
     void *fc_aligned_alloc(size_t size)
@@ -372,7 +372,7 @@ cdef struct BoundStep:
     chunk_fn function
     char *args
     int64_t chunks
-    bint barrier        # wait for every thread before this step
+    bint barrier        # wait until all steps before this one are done
     bint serial         # one thread does it all
 
 
@@ -398,8 +398,8 @@ cdef void walk_serial(const Walk *walk) noexcept nogil:
 
 cdef void walk_thread(const Walk *walk) noexcept nogil:
     cdef int64_t s, chunk, end, r, thread = fc_thread()
-    cdef int32_t generation = 0, team = fc_team()
-    cdef int64_t ranges = min(team, RANGES)
+    cdef int64_t ranges = min(fc_team(), RANGES)
+    cdef uint32_t own = 0, target = 0   # chunks: this thread's since the last barrier, and everybody's
     cdef int64_t *claimed
     cdef char *scratch = walk.scratch + thread * walk.scratch_size
     cdef const BoundStep *step
@@ -407,13 +407,16 @@ cdef void walk_thread(const Walk *walk) noexcept nogil:
     for s in range(walk.count):
         step = &walk.steps[s]
         if step.barrier:
-            fc_barrier(walk.meeting, &generation, team)
+            fc_barrier(walk.meeting, own, target)
+            own = 0
+        target += <uint32_t>step.chunks
         claimed = &walk.counters[s * RANGES]
         if step.serial:
             # Whoever comes first takes the whole step.
             if fc_claim(claimed) == 0:
                 for chunk in range(step.chunks):
                     step.function(step.args, chunk, scratch)
+                own += <uint32_t>step.chunks
             continue
         for r in range(thread, thread + ranges):
             end = (r % ranges + 1) * step.chunks // ranges
@@ -422,6 +425,7 @@ cdef void walk_thread(const Walk *walk) noexcept nogil:
                 if chunk >= end:
                     break
                 step.function(step.args, chunk, scratch)
+                own += 1
     fc_restore_denormals(mode)
 
 
@@ -452,7 +456,7 @@ cdef class Segment:
     Parameters
     ----------
     bound : list of (Step, dict, bool)
-        A step, {buffer name: (address, nbytes)}, and whether all threads wait before it. A buffer may also be
+        A step, {buffer name: (address, nbytes)}, and whether it waits for those before it. A buffer may also be
         (offset, nbytes, slot): its memory is given later, and may be given again, by `relocate`.
     """
 
@@ -553,7 +557,7 @@ cdef class Segment:
             self.scratch = take(team * self.scratch_size)
         walk.steps, walk.count, walk.counters = self.steps, self.count, self.counters
         walk.scratch, walk.scratch_size = <char *>(<Block>self.scratch).address, self.scratch_size
-        meeting.arrived = meeting.sleepers = 0
+        meeting.done = meeting.sleepers = 0
         walk.meeting = &meeting
         _busy += team
         try:

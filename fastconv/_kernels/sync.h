@@ -37,22 +37,26 @@ static inline void fc_pause(void) {
 #endif
 }
 
-/* Where threads meet. `arrived` counts up for ever: generation g is over when g * team threads have come. */
+/* Where threads meet. `done` counts chunks, from the first step on: a step may begin when all those before it are done, whether
+ * or not every thread has come. One that the system keeps from its core holds up nobody but while it is inside a chunk. */
 typedef struct {
-    int32_t arrived, sleepers;
+    int32_t done, sleepers;
 } fc_meeting;
 
+/* Counts wrap around. */
+static inline int fc_is_short(int32_t done, int32_t target) { return (int32_t)((uint32_t)done - (uint32_t)target) < 0; }
+
 static inline int fc_is_over(const fc_meeting *m, int32_t target) {
-    return __atomic_load_n(&m->arrived, __ATOMIC_SEQ_CST) - target >= 0;
+    return !fc_is_short(__atomic_load_n(&m->done, __ATOMIC_SEQ_CST), target);
 }
 
-/* Spin for the time of a chunk, then sleep: on a busy machine whoever is waited for may need this very core. */
-static inline void fc_barrier(fc_meeting *m, int32_t *generation, int32_t team) {
-    const int32_t target = ++*generation * team;
-    if (__atomic_add_fetch(&m->arrived, 1, __ATOMIC_SEQ_CST) == target) {
+/* Tell of `own` chunks that this thread did, and wait until `target` are done. Spin for the time of a chunk, then sleep: on a
+ * busy machine whoever is waited for may need this very core. */
+static inline void fc_barrier(fc_meeting *m, int32_t own, int32_t target) {
+    if (own && __atomic_add_fetch(&m->done, own, __ATOMIC_SEQ_CST) == target) {
 #ifdef __linux__
         if (__atomic_load_n(&m->sleepers, __ATOMIC_SEQ_CST))
-            syscall(SYS_futex, &m->arrived, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+            syscall(SYS_futex, &m->done, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 #endif
         return;
     }
@@ -61,11 +65,11 @@ static inline void fc_barrier(fc_meeting *m, int32_t *generation, int32_t team) 
         fc_pause();
     }
 #ifdef __linux__
-    /* The last to arrive wakes if it sees a sleeper; if it looked too early, `arrived` has its final value here. */
+    /* Who does the last chunk wakes if it sees a sleeper; if it looked too early, `done` has its final value here. */
     __atomic_add_fetch(&m->sleepers, 1, __ATOMIC_SEQ_CST);
     while (!fc_is_over(m, target)) {
-        const int32_t seen = __atomic_load_n(&m->arrived, __ATOMIC_SEQ_CST);
-        if (seen - target < 0) syscall(SYS_futex, &m->arrived, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+        const int32_t seen = __atomic_load_n(&m->done, __ATOMIC_SEQ_CST);
+        if (fc_is_short(seen, target)) syscall(SYS_futex, &m->done, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
     }
     __atomic_sub_fetch(&m->sleepers, 1, __ATOMIC_SEQ_CST);
 #else
