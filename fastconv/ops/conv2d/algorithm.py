@@ -33,9 +33,11 @@ MIN_OUTPUTS = 16
 # Tiles reach over odd edges: how many times the wanted outputs they may compute.
 MAX_WASTE = 1.5
 # Tiles of rows x columns outputs, and the time that an output takes, relative to the products of 2 x 2: with transforms.
-# A plain sum of bfloat16 products takes 3.8 to 4.1, and has to be plainly faster: it is far less exact than the tiles.
+# A plain sum of bfloat16 products takes 3.8 to 4.1, and has to be plainly faster: it is far less exact than the tiles. It
+# gains on them as channels get fewer: their transforms take the time of the products of so many channels more.
 EFFORT = {(4, 4): 2.5, (2, 4): 3.25, (2, 2): 4.0}
-PLAIN_EFFORT = 4.6
+PLAIN_EFFORT = 4.7
+TRANSFORMS = 4
 # In the same measure: the time that a matrix of weights, one number for each pair of channels, takes to read. A single
 # image takes about twice that, many images share it: the mean serves both, so that small maps get the smaller tiles.
 READING = 4.2
@@ -165,7 +167,7 @@ def winograd_side(depth, columns, out):
         if _suits(side, depth, columns, out)
     }
     if multiplies_pairs(depth):
-        efforts[None] = PLAIN_EFFORT * wanted + READING * PLAIN_MATRICES
+        efforts[None] = PLAIN_EFFORT * wanted / (1 + TRANSFORMS / depth) + READING * PLAIN_MATRICES
     return min(efforts, key=efforts.get, default=None)
 
 
