@@ -2,9 +2,20 @@
 
 /* How many k of a panel are packed as floats before they are rounded. */
 enum { FC_PACK_BLOCK = 64 };
+/* Where the columns lie side by side: how many k ahead of their use rows of b are fetched, which may be pages apart. */
+enum { FC_PACK_AHEAD = 16 };
 
 static void fc_bfloat16_pack_panel(const float *b, int64_t k_stride, int64_t n_stride, int64_t depth, int64_t columns,
                           float *out) {
+    if (n_stride == 1 && columns == FC_NR) {
+        for (int64_t k = 0; k < depth; k += 2, b += 2 * k_stride, out += FC_NR)
+            for (int v = 0; v < FC_NR; v += FC_VL) {
+                __builtin_prefetch(b + FC_PACK_AHEAD * k_stride + v, 0, 3);
+                __builtin_prefetch(b + (FC_PACK_AHEAD + 1) * k_stride + v, 0, 3);
+                v_store(out + v, (vf)v_pairs(v_load(b + v), k + 1 < depth ? v_load(b + k_stride + v) : v_zero()));
+            }
+        return;
+    }
     float block[FC_PACK_BLOCK * FC_NR];
     for (int64_t start = 0; start < depth; start += FC_PACK_BLOCK) {
         const int64_t count = depth - start < FC_PACK_BLOCK ? depth - start : FC_PACK_BLOCK;

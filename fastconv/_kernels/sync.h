@@ -38,7 +38,7 @@ static inline void fc_pause(void) {
 }
 
 /* Where threads meet. `done` counts chunks, from the first step on: a step may begin when all those before it are done, whether
- * or not every thread has come. One that the system keeps from its core holds up nobody but while it is inside a chunk. */
+ * or not every thread has come. One that the system keeps from its core holds up others only inside a chunk. */
 typedef struct {
     int32_t done, sleepers;
 } fc_meeting;
