@@ -11,12 +11,12 @@ one straight line. A product walks
 While one panel is multiplied, the tiles fetch the next.
 
 With bfloat16 operands the walk sees words of two neighbours along the reduction where that of float32 sees elements:
-rows and panels are moved alike, and half as long.
+rows and panels are moved alike, and half as long. A chunk of many rows rounds those of a float32 operand by itself.
 
 A transposed left operand needs no transposition: its rows are the k, and the product is a sum of outer products of
 rows (C: fc_outer).
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 
 from fastconv._kernels import runtime
 from fastconv._kernels.chunks import CHUNK_FLOPS, in_parts, int64_bytes, microseconds, partial, split
@@ -133,6 +133,7 @@ cdef struct ProductArgs:
     fc_activation activation
     const fc_kernels *k
     void (*tile)(const fc_tile *) noexcept nogil
+    bint rounds                         # a is float32 where the tile reads words
 
 
 cdef int64_t panels_together(int64_t rows, int64_t left) noexcept nogil:
@@ -168,7 +169,9 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
     while True:
         t.depth = min(args.depth_block, args.depth - start)
         t.last = start + t.depth == args.depth
-        if args.strip_row:
+        if args.rounds:
+            k.bfloat16.round(a + 2 * start, args.a_row, <uint16_t *>strip, 2 * args.strip_row, t.rows, 2 * t.depth)
+        elif args.strip_row:
             k.strip(a + start, args.a_row, t.rows, t.depth, strip, args.strip_row)
         t.a_offset = 0 if args.strip_row else start
         panel = panel_first
@@ -191,33 +194,38 @@ cdef void product_chunk(const void *raw, int64_t chunk, char *scratch) noexcept 
 
 
 def product(str a, str packed, bias, residual, str y, *, rows, depth, columns, a_row, y_row, epilogue=None, batches=1,
-            a_batch=0, packed_batch=0, y_batch=0, pairs=False):
+            a_batch=0, packed_batch=0, y_batch=0, pairs=False, rounds=False):
     """Return the step y = activation(a @ b + residual + bias), b packed, for each of `batches`; strides count elements.
 
-    The residual is laid out as y, and may be y. With `pairs` a and b are bfloat16, `depth`, a_row and a_batch even.
+    The residual is laid out as y, and may be y. With `pairs` a and b are bfloat16, `depth`, a_row and a_batch even;
+    if it `rounds`, a is float32, of more than two rows.
     """
     cdef ProductArgs args
     cdef const fc_kernels *k = kernels()
     panels = ceil_div(columns, k.nr)
     if pairs:
-        depth, a_row, a_batch, packed_batch = depth // 2, a_row // 2, a_batch // 2, packed_batch // 2
+        depth, packed_batch = depth // 2, packed_batch // 2
+    if pairs and not rounds:
+        a_row, a_batch = a_row // 2, a_batch // 2
     args.a, args.packed, args.bias, args.residual, args.y, args.k = NULL, NULL, NULL, NULL, NULL, k
     args.tile = k.bfloat16.tile if pairs else k.tile
     args.rows, args.depth, args.columns, args.a_row, args.y_row = rows, depth, columns, a_row, y_row
     args.a_batch, args.packed_batch, args.y_batch = a_batch, packed_batch, y_batch
     # More rows a multiple of 4 KiB apart than a set of the first-level cache has ways: a band's block is copied first.
-    strip = 4 * a_row % 4096 == 0 and k.mr > 8 and panels > 1
+    strip = rounds or (4 * a_row % 4096 == 0 and k.mr > 8 and panels > 1)
     args.bands, args.band = split(rows, 96 if strip else band_rows(4 * panels * k.nr * depth), k.mr)
     if rows <= 2:
         # The time goes into reading the panels, each once.
         target = CHUNK_BYTES // (4 * k.nr * max(depth, 1))
     else:
         target = max(2 * rows * depth * columns // CHUNKS, CHUNK_FLOPS) // (2 * args.band * k.nr * max(depth, 1))
+    if rounds:
+        target = max(target, ceil_div(panels, 2))   # every block of panels rounds the band again
     args.panel_blocks, args.panel_block = split(panels, max(1, target), panels_together(rows, max(panels, 1)))
     _, args.depth_block = split(depth, DEPTH_BLOCK)
     args.strip_row = (args.depth_block // k.vector_length + 2) * k.vector_length if strip else 0
-    args.activation = activation_of(epilogue)
-    return Step("product", <size_t>&product_chunk, (<char *>&args)[:sizeof(args)],
+    args.activation, args.rounds = activation_of(epilogue), rounds
+    return Step("product_rounding" if rounds else "product", <size_t>&product_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.a - <char *>&args, a, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.bias - <char *>&args, bias, False),
                  (<char *>&args.residual - <char *>&args, residual, False),

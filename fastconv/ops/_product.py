@@ -9,6 +9,9 @@ from ._plans import in_turn, side_by_side
 
 # A product with a transposed left operand of more rows than this reads the right one often enough to pack it.
 PACK_ROWS = 256
+# Of so many rows the left operand of a product of bfloat16 is rounded band by band, where it is read: it need not be written,
+# and read again, and there are bands enough for several threads.
+BAND_ROUND_ROWS = 512
 
 
 def plan_product(a, b, y, m, k, n, *, transpose_a=False, transpose_b=False, batches=1, a_batched=True, b_batched=True):
@@ -45,8 +48,10 @@ def plan_product(a, b, y, m, k, n, *, transpose_a=False, transpose_b=False, batc
     if transpose_a:
         step = gemm.transposed_product(a, name, y, a_row=m, b_row=n, b_batch=packed_batch, packed=True, **common)
         return in_turn(packing, Plan(phases=((step,),)))
-    a, rounding = rounded(a, m * k * (batches if a_batched else 1), pairs)
-    step = gemm.product(a, name, None, None, y, a_row=k, packed_batch=packed_batch, pairs=pairs, **common)
+    rounds = pairs and m >= BAND_ROUND_ROWS
+    a, rounding = rounded(a, m * k * (batches if a_batched else 1), pairs and not rounds)
+    left = {"a_row": k, "pairs": pairs, "rounds": rounds}
+    step = gemm.product(a, name, None, None, y, packed_batch=packed_batch, **left, **common)
     return in_turn(side_by_side(packing, rounding), Plan(phases=((step,),)))
 
 
