@@ -139,8 +139,9 @@ typedef struct {
 
 /* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j) of
  * F(HxW, 3x3) reads H + 2 x W + 2 pixels from row first_row + H i, column first_column + W j of x on; `zero` (of `channels`)
- * is what it sees outside. v: (H + 2)(W + 2) matrices [tile][v_tile], of which whole vectors of channels are written. The
- * transform of the gradients of the outputs, for H = W = 2, reads 2 x 2 pixels and writes whole panels.
+ * is what it sees outside. v: (H + 2)(W + 2) matrices, v_tile floats from tile to tile and v_line from sixteen channels to
+ * the next, of which whole vectors of channels are written. The transform of the gradients of the outputs, for H = W = 2,
+ * reads 2 x 2 pixels and writes whole panels, side by side.
  */
 typedef struct {
     const float *x, *zero;
@@ -148,8 +149,24 @@ typedef struct {
     int64_t first_row, first_column;
     int64_t tiles_h, tiles_w, first, count;
     float *v;
-    int64_t v_tile, v_matrix;
+    int64_t v_tile, v_line, v_matrix;
 } fc_winograd_input;
+
+/* All products between Winograd's transforms, m[panel][matrix] = v[matrix] * u[matrix][panel]:
+ *
+ *   m[tile][n] = sum over k < depth of v[tile][k] * u[k][n]
+ *
+ * v lies as [matrix][k / 16][tile][k % 16], u as panels [k][NR] side by side, m as [panel][matrix][tile][NR].
+ */
+typedef struct {
+    const float *v, *u, *next; /* next: weights that are read after all these, to be fetched meanwhile; any address */
+    float *m;
+    int64_t v_line, v_matrix, u_matrix, m_matrix, m_panel;
+    int64_t matrices, panels, tiles, depth;
+    int64_t columns; /* of all panels; in the last one the vectors beyond are not written */
+    int64_t block;   /* each so many channels, a multiple of 16, are summed from zero, then added to those before: many
+                        short sums are more exact than a long one; `depth` or more: all in one sum */
+} fc_winograd_product;
 
 /* Winograd's transform of one panel of products back to outputs, and the epilogue: m holds (H + 2)(W + 2) matrices
  * [tile][NR]. */
@@ -468,9 +485,6 @@ typedef struct {
 
     /* kernels/gemm.h */
     void (*tile)(const fc_tile *);
-    /* The same of one panel at most; each `block` of the depth is summed from zero, then added to those before: many short
-     * sums are more exact than a long one. */
-    void (*tile_blocks)(const fc_tile *, int64_t block);
     void (*outer)(const fc_outer *);
     void (*gather)(const fc_gather *);
 
@@ -498,6 +512,7 @@ typedef struct {
 
     /* kernels/winograd.h */
     fc_winograd winograd_2x2, winograd_2x4, winograd_4x4;
+    void (*winograd_product)(const fc_winograd_product *); /* kernels/winograd_product.h */
     void (*winograd_gradient)(const fc_winograd_input *);
     /* n floats of nine taps of the kernel's gradient, `tap` apart, from the sum over `count` parts, `part` apart, of 16
      * matrices, `matrix` apart; returns whether all are finite */

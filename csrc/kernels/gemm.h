@@ -19,17 +19,13 @@ FC_INLINE vf v_add_term(vf sum, vf a, vf b) { return sum + a * b; }
 
 /* ---- a block of rows by one panel */
 
-/* Floats in a line of the cache. */
-enum { FC_LINE = 16 };
-
 /* M rows by V vectors: those of P panels, or the first of one. `next` and `lines`: this tile's part of the next block of
- * b, and how much of it to fetch with each line of a. IN_BLOCKS: each `block` of the reduction is summed from zero, and
- * the sums of those before wait in memory meanwhile. */
-FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, int64_t block, const int M,
-                         const int P, const int V, const int IN_BLOCKS) {
-    vf sum[FC_MR][4 * FC_NRV], total[FC_MR][4 * FC_NRV];
+ * b, and how much of it to fetch with each line of a. */
+FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64_t lines, const int M, const int P,
+                         const int V) {
+    vf sum[FC_MR][4 * FC_NRV];
     FC_UNROLL for (int m = 0; m < M; m++)
-        FC_UNROLL for (int v = 0; v < V; v++) (IN_BLOCKS ? total : sum)[m][v] = v_zero();
+        FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_zero();
 
     const int64_t *offsets = t->y_rows + row;
 #ifdef FC_PAIRS
@@ -53,33 +49,19 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
         const float *p[FC_MR], *q = b;
         FC_UNROLL for (int m = 0; m < M; m++) p[m] = a[m] + t->a_offset;
         for (int64_t k = 0; k < depth;) {
-            const int64_t stop = IN_BLOCKS && depth - k > block ? k + block : depth;
-            if (IN_BLOCKS)
-                FC_UNROLL for (int m = 0; m < M; m++)
-                    FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_zero();
-            while (k < stop) {
-                /* A line of each row; what comes later is fetched at the same pace. */
-                for (int64_t m = 0; m < ahead; m++) __builtin_prefetch(a[M + m] + t->a_offset + k, 0, 2);
-                for (int64_t i = 0; i < lines; i++, next += FC_LINE) __builtin_prefetch(next, 0, 2);
-                for (const int64_t end = stop - k > FC_LINE ? k + FC_LINE : stop; k < end; k++, q += FC_NR) {
-                    vf columns[4 * FC_NRV];
-                    FC_UNROLL for (int v = 0; v < V; v++)
-                        columns[v] = v_load(q + v / FC_NRV * panel + v % FC_NRV * FC_VL);
-                    FC_UNROLL for (int m = 0; m < M; m++) {
-                        vf x = v_term(p[m] + k);
-                        FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_add_term(sum[m][v], x, columns[v]);
-                    }
+            /* A line of each row; what comes later is fetched at the same pace. */
+            for (int64_t m = 0; m < ahead; m++) __builtin_prefetch(a[M + m] + t->a_offset + k, 0, 2);
+            for (int64_t i = 0; i < lines; i++, next += FC_LINE) __builtin_prefetch(next, 0, 2);
+            for (const int64_t end = depth - k > FC_LINE ? k + FC_LINE : depth; k < end; k++, q += FC_NR) {
+                vf columns[4 * FC_NRV];
+                FC_UNROLL for (int v = 0; v < V; v++) columns[v] = v_load(q + v / FC_NRV * panel + v % FC_NRV * FC_VL);
+                FC_UNROLL for (int m = 0; m < M; m++) {
+                    vf x = v_term(p[m] + k);
+                    FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = v_add_term(sum[m][v], x, columns[v]);
                 }
-            }
-            if (IN_BLOCKS) {
-                FC_UNROLL for (int m = 0; m < M; m++)
-                    FC_UNROLL for (int v = 0; v < V; v++) total[m][v] += sum[m][v];
             }
         }
     }
-    if (IN_BLOCKS)
-        FC_UNROLL for (int m = 0; m < M; m++)
-            FC_UNROLL for (int v = 0; v < V; v++) sum[m][v] = total[m][v];
 
     const int full = t->columns == V * FC_VL;
     int64_t left[4 * FC_NRV];
@@ -149,21 +131,15 @@ FC_INLINE void tile_rows(const fc_tile *t, int64_t row, const float *next, int64
 
 #define FC_TILE(name, m, panels, vectors) \
     static __attribute__((noinline)) void name(const fc_tile *t, int64_t row, const float *next, int64_t lines) { \
-        if (m <= FC_MR) tile_rows(t, row, next, lines, 0, m <= FC_MR ? m : 1, panels, vectors, 0); \
+        if (m <= FC_MR) tile_rows(t, row, next, lines, m <= FC_MR ? m : 1, panels, vectors); \
     }
-#define FC_TILE_ROWS(m) FC_TILE(tile_##m, m, 1, FC_NRV) FC_TILE(narrow_##m, m, 1, 1) FC_TILE_BLOCKS(m)
-#define FC_TILE_BLOCKS(m) \
-    static __attribute__((noinline)) void blocks_##m(const fc_tile *t, int64_t row, const float *next, int64_t lines, \
-                                                     int64_t block) { \
-        if (m <= FC_MR) tile_rows(t, row, next, lines, block, m <= FC_MR ? m : 1, 1, FC_NRV, 1); \
-    }
+#define FC_TILE_ROWS(m) FC_TILE(tile_##m, m, 1, FC_NRV) FC_TILE(narrow_##m, m, 1, 1)
 FC_EACH_ROWS(FC_TILE_ROWS)
 FC_TILE(tile_1_by_2, 1, 2, 2 * FC_NRV)
 FC_TILE(tile_1_by_4, 1, 4, 4 * FC_NRV)
 FC_TILE(tile_2_by_2, 2, 2, 2 * FC_NRV)
 
-/* `block`: 0, or see tile_rows. */
-FC_INLINE void tile_panel(const fc_tile *t, int64_t block, const int IN_BLOCKS) {
+static void tile_panel(const fc_tile *t) {
     /* As many tiles as needed, as equal as can be: 32 rows are 6+6+5+5+5+5, not 6+6+6+6+6+2. */
     const int narrow = t->columns <= FC_VL; /* the last vectors of the panel are zeros, then: not worth multiplying by */
     const int64_t tiles = (t->rows + FC_MR - 1) / FC_MR;
@@ -174,8 +150,7 @@ FC_INLINE void tile_panel(const fc_tile *t, int64_t block, const int IN_BLOCKS) 
         switch (rows) {
 #define FC_CASE(m) \
     case m: \
-        if (IN_BLOCKS) blocks_##m(t, row, t->next_b + i * part, lines, block); \
-        else (narrow ? narrow_##m : tile_##m)(t, row, t->next_b + i * part, lines); \
+        (narrow ? narrow_##m : tile_##m)(t, row, t->next_b + i * part, lines); \
         break;
             FC_EACH_ROWS(FC_CASE)
 #undef FC_CASE
@@ -189,10 +164,8 @@ static void fc_tile_run(const fc_tile *t) {
     if (t->columns > FC_NR)
         (t->rows == 2 ? tile_2_by_2 : t->columns > 2 * FC_NR ? tile_1_by_4 : tile_1_by_2)(t, 0, NULL, 0);
     else
-        tile_panel(t, 0, 0);
+        tile_panel(t);
 }
-
-static void fc_tile_blocks(const fc_tile *t, int64_t block) { tile_panel(t, block, 1); }
 
 /* ---- sums of outer products */
 

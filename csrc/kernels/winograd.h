@@ -4,7 +4,7 @@
  *   y = A^T [ (G g G^T) * (B^T d B) ] A          d: inputs, g: 3 x 3 weights, *: element by element
  *
  * A, B and G left of the operand those of F(H, 3), right of it those of F(W, 3). Summed over the channels, each of the
- * (H + 2)(W + 2) elements is a matrix product [tiles][C] x [C][O] (fc_tile). Multiplications of a tile: 16 for 2 x 2, where
+ * (H + 2)(W + 2) elements is a matrix product [tiles][C] x [C][O] (winograd_product.h). Multiplications of a tile: 16 for 2 x 2, where
  * the plain convolution takes 36; 24 for 2 x 4, where it takes 72; 36 for 4 x 4, where it takes 144. Here are the three
  * transforms around the products, each a vector of channels at a time: one dimension as a function of M + 2 values, applied
  * to the columns and then to the rows.
@@ -168,9 +168,11 @@ FC_INLINE void winograd_input(const fc_winograd_input *t, const int H, const int
         const fc_item *d[36];
         winograd_pixels(t, at, H, W, H + 2, W + 2, d);
         float *v = t->v + i * t->v_tile;
-        for (int64_t c = 0; c < whole; c += FC_VL) winograd_input_vector(d, ahead, c, FC_VL, v + c, t->v_matrix, H, W);
-        if (whole < t->channels)
-            winograd_input_vector(d, ahead, whole, t->channels - whole, v + whole, t->v_matrix, H, W);
+        int64_t c = 0;
+        for (; c < whole; c += FC_VL)
+            winograd_input_vector(d, ahead, c, FC_VL, v + c / FC_LINE * t->v_line + c % FC_LINE, t->v_matrix, H, W);
+        if (c < t->channels)
+            winograd_input_vector(d, ahead, c, t->channels - c, v + c / FC_LINE * t->v_line + c % FC_LINE, t->v_matrix, H, W);
     }
 }
 

@@ -7,7 +7,6 @@
 
 FC_PART(gemm) = {
     .tile = fc_tile_run,
-    .tile_blocks = fc_tile_blocks,
     .outer = fc_outer_run,
     .gather = fc_gather_run,
     .pack_panel = fc_pack_panel,

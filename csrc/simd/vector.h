@@ -19,6 +19,10 @@ typedef int32_t vi __attribute__((vector_size(4 * FC_VL)));
 typedef float vf_loose __attribute__((vector_size(4 * FC_VL), aligned(4), may_alias));
 
 #define FC_NR (FC_NRV * FC_VL)
+
+/* Floats in a line of the cache. */
+enum { FC_LINE = 16 };
+
 #define FC_INLINE static inline __attribute__((always_inline))
 
 FC_INLINE vf v_load(const float *p) { return *(const vf_loose *)p; }

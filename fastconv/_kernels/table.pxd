@@ -73,7 +73,13 @@ cdef extern from "fastconv.h" nogil:
         const float *zero
         int64_t height, width, channels, x_pixel, first_row, first_column, tiles_h, tiles_w, first, count
         float *v
-        int64_t v_tile, v_matrix
+        int64_t v_tile, v_line, v_matrix
+    ctypedef struct fc_winograd_product:
+        const float *v
+        const float *u
+        const float *next
+        float *m
+        int64_t v_line, v_matrix, u_matrix, m_matrix, m_panel, matrices, panels, tiles, depth, columns, block
     ctypedef struct fc_winograd_output:
         const float *m
         int64_t m_matrix, tiles_h, tiles_w, first, count

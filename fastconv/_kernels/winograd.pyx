@@ -2,10 +2,10 @@
 F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
 
     chunk: a block of tiles (2 x 2, 2 x 4 or 4 x 4 outputs each, over image borders too) x a few panels of channels
-      transform the inputs of the tiles: 16, 24 or 36 matrices [tile][channel]       (C: fc_winograd_input)
+      transform the inputs of the tiles: 16, 24 or 36 matrices                       (C: fc_winograd_input)
       matrix                  its tiles stay in the second-level cache while the weights stream by
         panel
-          product over all channels, the panel read in one straight line             (C: fc_tile)
+          product over all channels, the panel read in one straight line             (C: fc_winograd_product)
       panel
         transform back, bias, activation, store                                      (C: fc_winograd_output)
 
@@ -26,7 +26,8 @@ from fastconv._kernels.runtime import Step
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
-    FC_ACT_NONE, fc_activation, fc_gather, fc_norm_pass, fc_tile, fc_winograd, fc_winograd_input, fc_winograd_output)
+    FC_ACT_NONE, fc_activation, fc_gather, fc_norm_pass, fc_tile, fc_winograd, fc_winograd_input, fc_winograd_output,
+    fc_winograd_product)
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_bfloat16:
@@ -38,10 +39,10 @@ cdef extern from "fastconv.h" nogil:
         int64_t vector_length, mr, nr
         const fc_bfloat16 *bfloat16
         void (*tile)(const fc_tile *) noexcept nogil
-        void (*tile_blocks)(const fc_tile *, int64_t block) noexcept nogil
         void (*gather)(const fc_gather *) noexcept nogil
         void (*norm_apply)(const fc_norm_pass *) noexcept nogil
         fc_winograd winograd_2x2, winograd_2x4, winograd_4x4
+        void (*winograd_product)(const fc_winograd_product *) noexcept nogil
 
 # The transformed tiles of a chunk, before and after the products, shall stay in the second-level cache; yet each chunk
 # reads all weights once: with fewer tiles than this that costs more.
@@ -55,6 +56,7 @@ MIN_TILES = 16
 LEAST_CHUNKS = 4
 # Outputs of a row of a tile, at most.
 cdef enum:
+    LINE = 16                                           # floats of a line of the cache
     MAX_OUTPUTS = 4
     MAX_VECTOR = 16                                     # floats of a vector
 # Fewer columns than this are not worth a second transform of the inputs.
@@ -128,7 +130,7 @@ cdef struct WinogradArgs:
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
-    int64_t v_tile, v_matrix, depth_block
+    int64_t v_line, v_matrix, m_matrix, depth_block
     int64_t v_size                                      # of all that a chunk has, or, later, one tile of x as floats
     int64_t matrices                                    # products of a tile
     fc_activation activation
@@ -145,22 +147,16 @@ cdef inline const float *element(const float *p, int64_t index, bint half) noexc
 cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const WinogradArgs *args = <const WinogradArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, matrix, panel, tile, size = args.depth * nr
+    cdef int64_t nr = k.nr, panel, tile, size = args.depth * nr
     cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
     cdef float *zero
     cdef float *m
     cdef float *plain
-    cdef const float **rows
-    cdef int64_t *offsets
     cdef fc_winograd_input source
+    cdef fc_winograd_product product
     cdef fc_winograd_output out
-    cdef fc_tile t
 
-    rows = <const float **>scratch
-    scratch += align(8 * args.block)
-    offsets = <int64_t *>scratch
-    scratch += align(8 * args.block)
     out.suspect = <uint8_t *>scratch
     scratch += align(args.block)
     zero = <float *>scratch
@@ -178,37 +174,23 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     source.tiles_h, source.tiles_w = args.tiles_h, args.tiles_w
     source.first = chunk // args.panel_blocks * args.block
     source.count = min(args.block, args.tiles - source.first)
-    source.v_tile, source.v_matrix = args.v_tile, args.v_matrix
+    source.v_tile, source.v_line, source.v_matrix = LINE, args.v_line, args.v_matrix
     args.winograd.input(&source)
 
-    for tile in range(source.count):
-        rows[tile], offsets[tile] = source.v + tile * args.v_tile, tile * nr
-    t.a, t.a_tap, t.taps, t.b_tap, t.depth = rows, 0, 1, 0, args.depth
-    t.y_rows, t.rows = offsets, source.count
-    t.bias, t.add, t.last, t.known_rows = NULL, NULL, 0, 0
-    t.activation.function = FC_ACT_NONE
-    for matrix in range(args.matrices):
-        for panel in range(first_panel, end_panel):
-            t.columns = min(nr, align(4 * (args.columns - panel * nr)) // 4)  # whole vectors, as they are loaded
-            t.y = m + ((panel - first_panel) * args.matrices + matrix) * args.block * nr
-            t.a_offset = matrix * source.v_matrix
-            t.b = args.transformed + (matrix * args.panels + panel) * size
-            t.next_b = t.b + size
-            if panel + 1 == end_panel:  # of the next matrix, or what the next chunk begins with
-                t.next_b = args.transformed + ((matrix + 1) * args.panels + first_panel) * size
-                if matrix + 1 == args.matrices:
-                    t.next_b = args.transformed + end_panel % args.panels * size
-            if args.depth_block < args.depth:
-                k.tile_blocks(&t, args.depth_block)
-            else:
-                k.tile(&t)
+    product.v, product.v_line, product.v_matrix = source.v, args.v_line, args.v_matrix
+    product.u, product.u_matrix = args.transformed + first_panel * size, args.panels * size
+    product.next = args.transformed + end_panel % args.panels * size  # what the next chunk begins with
+    product.m, product.m_matrix, product.m_panel = m, args.m_matrix, args.matrices * args.m_matrix
+    product.matrices, product.panels, product.tiles = args.matrices, end_panel - first_panel, source.count
+    product.depth, product.block, product.columns = args.depth, args.depth_block, args.columns - first_panel * nr
+    k.winograd_product(&product)
 
-    out.m_matrix = args.block * nr
+    out.m_matrix = args.m_matrix
     out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
     out.y_pixel, out.out_height, out.out_width = args.y_pixel, args.out_height, args.out_width
     out.activation, out.pool, out.share = args.activation, args.pool, args.share
     for panel in range(first_panel, end_panel):
-        out.m = m + (panel - first_panel) * args.matrices * args.block * nr
+        out.m = m + (panel - first_panel) * product.m_panel
         out.y = <float *>element(args.y, panel * nr, args.half_y)
         out.residual = element(args.residual, panel * nr, args.half_y) if args.residual != NULL else NULL
         out.bias = args.bias + panel * nr if args.bias != NULL else NULL
@@ -375,22 +357,23 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
     args.tiles_h, args.tiles_w = ceil_div(out_size[0], side[0]), ceil_div(out_size[1], side[1])
     args.tiles = images * args.tiles_h * args.tiles_w
-    # An odd number of lines from tile to tile, and from matrix to matrix: they spread over the sets of the caches.
-    args.v_tile = align(4 * depth) // 4 | 16
-    fit = TILE_BYTES // (4 * args.matrices * (args.v_tile + args.panels * k.nr))
+    lines = ceil_div(depth, LINE)
+    fit = TILE_BYTES // (4 * args.matrices * (lines * LINE + args.panels * k.nr))
     most = min(max(fit, GOOD_TILES), MAX_TILES)
     # GCC 12 spills in the AVX-512 loop of 4 to 7 rows in blocks: multiples of eight are never cut into so few.
     blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, ceil_div(args.tiles, CHUNKS))),
                                8 if depth_block < depth else 1)
-    args.v_matrix = args.block * args.v_tile | 16
+    # An odd number of lines of the cache from one to the next: they spread over its sets.
+    args.v_line = args.block * LINE | LINE
+    args.v_matrix, args.m_matrix = lines * args.v_line | LINE, args.block * k.nr | LINE
     args.v_size = args.matrices * max(args.v_matrix, depth)
     # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
     args.panel_blocks, args.panel_block = split(
         args.panels, max(ceil_div(args.panels * blocks, LEAST_CHUNKS), ceil_div(MIN_COLUMNS, k.nr)))
     args.activation = activation_of(epilogue)
-    scratch = 2 * align(8 * args.block) + align(args.block) + align(4 * depth)
+    scratch = align(args.block) + align(4 * depth)
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
-    scratch += align(4 * args.v_size) + 4 * args.matrices * args.block * args.panel_block * k.nr + 64
+    scratch += align(4 * args.v_size) + 4 * args.matrices * args.m_matrix * args.panel_block + 64
     return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
                  (<char *>&args.transformed - <char *>&args, transformed, False),

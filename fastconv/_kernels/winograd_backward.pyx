@@ -30,6 +30,7 @@ cdef extern from "fastconv.h" nogil:
 
 cdef enum:
     MATRICES = 16       # products of a tile: 4 x 4
+    LINE = 16           # channels side by side in a row of transformed tiles: all of them
     ROWS = 16           # input channels of a chunk of the second phase
 
 # Tiles of a block: fewer would read and write the sums more often, more would leave the second-level cache sooner, and
@@ -71,14 +72,14 @@ cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
     source.height, source.width, source.channels, source.x_pixel = args.height, args.width, args.depth, args.depth
     source.first_row, source.first_column = args.first_row, args.first_column
     source.tiles_h, source.tiles_w = args.tiles_h, args.tiles_w
-    source.v_tile, source.v_matrix = args.v_tile, args.block * args.v_tile
+    source.v_tile, source.v_line, source.v_matrix = args.v_tile, LINE, args.block * args.v_tile
     gradient.x, gradient.zero = args.dy + first_panel * nr, zero
     gradient.v = source.v + MATRICES * source.v_matrix
     gradient.height, gradient.width, gradient.x_pixel = args.out_height, args.out_width, args.columns
     gradient.channels = min(args.columns, end_panel * nr) - first_panel * nr
     gradient.first_row = gradient.first_column = 0
     gradient.tiles_h, gradient.tiles_w = args.tiles_h, args.tiles_w
-    gradient.v_tile, gradient.v_matrix = args.z_tile, args.block * args.z_tile
+    gradient.v_tile, gradient.v_line, gradient.v_matrix = args.z_tile, LINE, args.block * args.z_tile
 
     t.images, t.height, t.x_image, t.x_row, t.dy_image, t.dy_row = 1, 1, 0, 0, 0, 0
     t.x_pixel, t.dy_pixel, t.dw_row, t.columns = args.v_tile, args.z_tile, padded, nr

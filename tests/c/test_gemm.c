@@ -1,8 +1,7 @@
 /* The register tiles, what feeds them, and the passes around them. */
 #include "check.h"
 
-/* `block`: 0, or what tile_blocks is told. */
-static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth, int64_t block, int variant) {
+static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth, int variant) {
     const int64_t offset = 3, row_length = columns + NR + 5;
     const float **a = fresh(taps * rows * sizeof *a);
     int64_t *y_rows = fresh(rows * sizeof *y_rows);
@@ -33,13 +32,8 @@ static void tile_case(int64_t rows, int64_t columns, int64_t taps, int64_t depth
             put(y, y_rows[m] + n, sum, scale + fabs(sum));
         }
     }
-    if (block) {
-        k->tile_blocks(&t, block);
-        expect(y, block + taps * (depth / block + 1) + 2 + ACTIVATION_ROUNDINGS); /* fewer roundings than the depth */
-    } else {
-        k->tile(&t);
-        expect(y, taps * depth + 2 + ACTIVATION_ROUNDINGS);
-    }
+    k->tile(&t);
+    expect(y, taps * depth + 2 + ACTIVATION_ROUNDINGS);
     release();
 }
 
@@ -49,19 +43,12 @@ static void test_tile(void) {
     for (int64_t rows = 1; rows <= 2; rows++)
         for (int64_t panels = 2; panels <= (rows == 1 ? 4 : 2); panels += 2)
             FOR_EACH (missing, 0, 1, VL, NR - 1)
-                for (int i = 0; i < 8; i++) tile_case(rows, panels * NR - missing, 1 + i % 3, i % 5 ? 7 : 61, 0, variant++);
+                for (int i = 0; i < 8; i++) tile_case(rows, panels * NR - missing, 1 + i % 3, i % 5 ? 7 : 61, variant++);
     for (int64_t rows = 1; rows <= 2 * MR + 1; rows++)
         FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR) {
             const int64_t taps = 1 + variant % 3, depth = variant % 5 ? variant % 7 : 61;
-            tile_case(rows, columns, taps, depth, 0, variant++);
+            tile_case(rows, columns, taps, depth, variant++);
         }
-    testing("tile_blocks");
-    for (int64_t rows = 1; rows <= 2 * MR + 1; rows++)
-        FOR_EACH (columns, 1, VL + 1, NR)
-            FOR_EACH (depth, 16, 100, 128) {
-                tile_case(rows, columns, 1 + variant % 2, depth, 16 * (1 + rows % 3), variant);
-                variant++;
-            }
 }
 
 static void test_outer(void) {

@@ -78,22 +78,28 @@ static grid grid_of(int64_t rows, int64_t columns) {
     return g;
 }
 
+enum { LINE = 16 }; /* floats that lie side by side in any layout */
+
 /* The transform of tiles that read `reads` pixels more than they have outputs, down and along, into `more` by `more` matrices
- * beyond these; whole multiples of `unit` channels are written. */
+ * beyond these; whole multiples of `unit` channels are written, those of a tile side by side or, `in_lines`, each line of all
+ * tiles before the next. */
 static void test_tiles(void (*transform)(const fc_winograd_input *), rows_of down, rows_of along, grid g, int reads, int more,
-                       int64_t unit, int64_t channels) {
+                       int64_t unit, int64_t channels, int in_lines) {
     const int width = g.columns + reads, pixels = (g.rows + reads) * width;
     const int edge = width + more, matrices = (g.rows + reads + more) * edge;
-    const int64_t v_tile = (channels + unit - 1) / unit * unit, v_matrix = g.count * v_tile + 4, pixel = channels + 2;
+    const int64_t written = (channels + unit - 1) / unit * unit, lines = (written + LINE - 1) / LINE, pixel = channels + 2;
+    const int64_t v_tile = in_lines ? LINE : lines * LINE, v_line = in_lines ? g.count * LINE + 4 : LINE;
+    const int64_t v_matrix = lines * g.count * LINE + 4 * lines;
     output v = new_output(matrices * v_matrix);
     fc_winograd_input t = {
         .x = random_floats(IMAGES * H * W * pixel, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
         .width = W, .channels = channels, .x_pixel = pixel, .first_row = -1, .first_column = -1,
         .tiles_h = g.h, .tiles_w = g.w, .first = FIRST, .count = g.count,
-        .v = v.got, .v_tile = v_tile, .v_matrix = v_matrix,
+        .v = v.got, .v_tile = v_tile, .v_line = v_line, .v_matrix = v_matrix,
     };
-    for (int64_t p = 0; p < g.count * v_tile; p++) {
-        const int64_t tile = FIRST + p / v_tile, c = p % v_tile, n = tile / (g.h * g.w);
+    for (int64_t p = 0; p < g.count * written; p++) {
+        const int64_t tile = FIRST + p / written, c = p % written, n = tile / (g.h * g.w);
+        const int64_t at = p / written * v_tile + c / LINE * v_line + c % LINE;
         matrix_of d = {{0}};
         double scale;
         for (int64_t i = 0; i < pixels; i++) {
@@ -103,11 +109,39 @@ static void test_tiles(void (*transform)(const fc_winograd_input *), rows_of dow
         }
         for (int i = 0; i < matrices; i++) {
             const double want = sandwich(down, d, along, i / edge, i % edge, &scale);
-            put(v, i * v_matrix + p, want, scale);
+            put(v, i * v_matrix + at, want, scale);
         }
     }
     transform(&t);
     expect(v, ROUNDINGS);
+    release();
+}
+
+/* `block`: see fc_winograd_product; 0: all in one sum. */
+static void test_product(int64_t tiles, int64_t columns, int64_t depth, int64_t block) {
+    const int64_t matrices = 3, panels = (columns + NR - 1) / NR, lines = (depth + LINE - 1) / LINE;
+    fc_winograd_product t = {
+        .v_line = tiles * LINE + 4, .u_matrix = panels * depth * NR + 7, .m_matrix = tiles * NR + 3, .matrices = matrices,
+        .panels = panels, .tiles = tiles, .depth = depth, .columns = columns, .block = block ? block : depth,
+    };
+    t.v_matrix = lines * t.v_line + 5, t.m_panel = matrices * t.m_matrix;
+    t.v = random_floats(matrices * t.v_matrix, -1, 1), t.u = t.next = random_floats(matrices * t.u_matrix, -1, 1);
+    output m = new_output(panels * t.m_panel);
+    for (int64_t matrix = 0; matrix < matrices; matrix++)
+        for (int64_t tile = 0; tile < tiles; tile++)
+            for (int64_t n = 0; n < (columns + VL - 1) / VL * VL; n++) { /* whole vectors */
+                const float *v = t.v + matrix * t.v_matrix + tile * LINE;
+                const float *u = t.u + matrix * t.u_matrix + n / NR * depth * NR + n % NR;
+                double sum = 0, scale = 0;
+                for (int64_t i = 0; i < depth; i++) {
+                    const double term = (double)v[i / LINE * t.v_line + i % LINE] * u[i * NR];
+                    sum += term, scale += fabs(term);
+                }
+                put(m, n / NR * t.m_panel + matrix * t.m_matrix + tile * NR + n % NR, sum, scale);
+            }
+    t.m = m.got;
+    k->winograd_product(&t);
+    expect(m, block ? block + depth / block + 1 : depth); /* blocks: fewer roundings than the depth */
     release();
 }
 
@@ -228,7 +262,8 @@ static void test_size(const fc_winograd *f, one down, one along) {
     test_kernel(f, down.g, along.g);
     testing("winograd_input");
     FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2)
-        test_tiles(f->input, down.bt, along.bt, grid_of(f->rows, f->columns), 2, 0, VL, channels);
+        for (int in_lines = 0; in_lines < 2; in_lines++)
+            test_tiles(f->input, down.bt, along.bt, grid_of(f->rows, f->columns), 2, 0, VL, channels, in_lines);
     FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
         for (int i = 0; i <= ACTIVATIONS; i++) test_output(f, down.at, along.at, columns, variant++);
     FOR_EACH (columns, 1, VL - 1, VL, VL + 1, NR - 1, NR)
@@ -241,9 +276,16 @@ void test_winograd(void) {
     test_size(&k->winograd_2x2, f2, f2);
     test_size(&k->winograd_2x4, f2, f4);
     test_size(&k->winograd_4x4, f4, f4);
+    testing("winograd_product");
+    for (int64_t tiles = 1; tiles <= 2 * MR + 1; tiles++)
+        FOR_EACH (columns, 1, VL, NR, NR + VL, 2 * NR + VL + 1)
+            FOR_EACH (depth, 1, 15, 16, 61, 128) {
+                test_product(tiles, columns, depth, 0);
+                if (depth > 32) test_product(tiles, columns, depth, 16 * (1 + tiles % 2));
+            }
     FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2) {
         testing("winograd_gradient");
-        test_tiles(k->winograd_gradient, A, A, grid_of(2, 2), 0, 2, NR, channels);
+        test_tiles(k->winograd_gradient, A, A, grid_of(2, 2), 0, 2, NR, channels, 0);
         test_dkernel(channels, 1);
         test_dkernel(channels, 3);
     }
