@@ -1,7 +1,7 @@
 """3x3 convolutions of stride 1 by Winograd's F(2x2, 3x3), 16 products of a tile where the plain way takes 36, by
 F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
 
-    chunk: a block of tiles (2 x 2, 2 x 4 or 4 x 4 outputs each, over image borders too) x a few panels of channels
+    chunk: a block of tiles (2 x 2, 2 x 4 or 4 x 4 outputs each, over image borders too)
       transform the inputs of the tiles: 16, 24 or 36 matrices                       (C: fc_winograd_input)
       matrix                  its tiles stay in the second-level cache while the weights stream by
         panel
@@ -9,7 +9,8 @@ F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
       panel
         transform back, bias, activation, store                                      (C: fc_winograd_output)
 
-The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed` stays, because
+Where blocks are few (small maps) a chunk has a block and a few panels, and a step of its own may transform the inputs of all
+tiles. The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed` stays, because
 the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed again the plain
 way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not; and so
 where a tile with a side of 4 has pixels much smaller than others, which would keep the rounding errors of those.
@@ -23,6 +24,7 @@ from fastconv._kernels import runtime
 from fastconv._kernels.chunks import microseconds, split
 from fastconv._kernels.eltwise import activation_of
 from fastconv._kernels.runtime import Step
+from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
@@ -49,17 +51,23 @@ cdef extern from "fastconv.h" nogil:
 TILE_BYTES = 600_000
 GOOD_TILES = 28
 MAX_TILES = 128
-# Chunks that keep several threads busy; for these a block may have as few tiles, the rows of a product, as this.
+# Chunks that keep several threads busy; for these a block may have as few tiles, the rows of a product, as this, unless the
+# weights do not stay in the second-level cache.
 CHUNKS = 8
 MIN_TILES = 16
-# Where tiles are too few even so: as many, which transform the same inputs over again.
+WEIGHTS_STAY = 1_000_000
+# Where blocks are fewer, several chunks share each: so many chunks at least.
 LEAST_CHUNKS = 4
+# So many floats of a block's transformed inputs are made once for all of them, by a step before, PARTS chunks for a block. Of
+# fewer each chunk makes its own: a second thread would wait longer for them.
+APART = 1 << 16
+PARTS = 4
 # Outputs of a row of a tile, at most.
 cdef enum:
     LINE = 16                                           # floats of a line of the cache
     MAX_OUTPUTS = 4
     MAX_VECTOR = 16                                     # floats of a vector
-# Fewer columns than this are not worth a second transform of the inputs.
+# Fewer columns than this are not worth a chunk of their own.
 MIN_COLUMNS = 64
 
 
@@ -124,6 +132,7 @@ cdef struct WinogradArgs:
     const float *residual
     const float *scale
     const float *shift
+    float *v                                            # transformed inputs of all blocks; NULL: each chunk makes its own
     float *y
     bint pool, half_x, half_y                           # x is bfloat16; y and the residual are
     float share
@@ -131,7 +140,8 @@ cdef struct WinogradArgs:
     int64_t tiles_h, tiles_w, tiles                     # of an image, of all
     int64_t block, panels, panel_block, panel_blocks
     int64_t v_line, v_matrix, m_matrix, depth_block
-    int64_t v_size                                      # of all that a chunk has, or, later, one tile of x as floats
+    int64_t v_size                                      # of a block
+    int64_t part                                        # tiles of a chunk of the transform, where it is a step of its own
     int64_t matrices                                    # products of a tile
     fc_activation activation
     const fc_kernels *k
@@ -144,16 +154,38 @@ cdef inline const float *element(const float *p, int64_t index, bint half) noexc
     return <const float *>(<const uint16_t *>p + index) if half else p + index
 
 
+cdef void transform(const WinogradArgs *args, int64_t first, int64_t count, const float *zero, float *v) noexcept nogil:
+    """Transform the inputs of `count` tiles of a block."""
+    cdef fc_winograd_input source
+    source.x, source.zero, source.v = args.x, zero, v
+    source.height, source.width, source.channels, source.x_pixel = args.height, args.width, args.depth, args.depth
+    source.first_row, source.first_column = args.first_row, args.first_column
+    source.tiles_h, source.tiles_w, source.first, source.count = args.tiles_h, args.tiles_w, first, count
+    source.v_tile, source.v_line, source.v_matrix = LINE, args.v_line, args.v_matrix
+    args.winograd.input(&source)
+
+
+cdef void input_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
+    cdef const WinogradArgs *args = <const WinogradArgs *>raw
+    cdef int64_t parts = (args.block + args.part - 1) // args.part, block = chunk // parts
+    cdef int64_t start = chunk % parts * args.part, first = block * args.block
+    cdef int64_t count = min(args.part, min(args.block, args.tiles - first) - start)
+    if count > 0:
+        memset(scratch, 0, 4 * args.depth)
+        transform(args, first + start, count, <const float *>scratch, args.v + block * args.v_size + start * LINE)
+
+
 cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const WinogradArgs *args = <const WinogradArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, panel, tile, size = args.depth * nr
+    cdef int64_t nr = k.nr, panel, tile, size = args.depth * nr, block = chunk // args.panel_blocks
     cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
+    cdef int64_t first = block * args.block, count = min(args.block, args.tiles - first)
     cdef float *zero
     cdef float *m
+    cdef float *wide
     cdef float *plain
-    cdef fc_winograd_input source
     cdef fc_winograd_product product
     cdef fc_winograd_output out
 
@@ -163,30 +195,25 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     scratch += align(4 * args.depth)
     plain = <float *>scratch
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
-    source.v = <float *>scratch
-    scratch += align(4 * args.v_size)
     m = <float *>scratch
+    wide = m + args.panel_block * args.matrices * args.m_matrix
     memset(zero, 0, 4 * args.depth)
+    if args.v != NULL:
+        product.v = args.v + block * args.v_size
+    else:
+        transform(args, first, count, zero, wide)
+        product.v = wide
 
-    source.x, source.zero = args.x, zero
-    source.height, source.width, source.channels, source.x_pixel = args.height, args.width, args.depth, args.depth
-    source.first_row, source.first_column = args.first_row, args.first_column
-    source.tiles_h, source.tiles_w = args.tiles_h, args.tiles_w
-    source.first = chunk // args.panel_blocks * args.block
-    source.count = min(args.block, args.tiles - source.first)
-    source.v_tile, source.v_line, source.v_matrix = LINE, args.v_line, args.v_matrix
-    args.winograd.input(&source)
-
-    product.v, product.v_line, product.v_matrix = source.v, args.v_line, args.v_matrix
+    product.v_line, product.v_matrix = args.v_line, args.v_matrix
     product.u, product.u_matrix = args.transformed + first_panel * size, args.panels * size
     product.next = args.transformed + end_panel % args.panels * size  # what the next chunk begins with
     product.m, product.m_matrix, product.m_panel = m, args.m_matrix, args.matrices * args.m_matrix
-    product.matrices, product.panels, product.tiles = args.matrices, end_panel - first_panel, source.count
+    product.matrices, product.panels, product.tiles = args.matrices, end_panel - first_panel, count
     product.depth, product.block, product.columns = args.depth, args.depth_block, args.columns - first_panel * nr
     k.winograd_product(&product)
 
     out.m_matrix = args.m_matrix
-    out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, source.first, source.count
+    out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, first, count
     out.y_pixel, out.out_height, out.out_width = args.y_pixel, args.out_height, args.out_width
     out.activation, out.pool, out.share = args.activation, args.pool, args.share
     for panel in range(first_panel, end_panel):
@@ -200,7 +227,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         args.output(&out)
         for tile in range(out.count):
             if out.suspect[tile]:
-                convolve_tile(args, out.first + tile, panel, out.suspect[tile], zero, source.v, plain)
+                convolve_tile(args, out.first + tile, panel, out.suspect[tile], zero, wide, plain)
 
 
 cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, int64_t vectors, const float *zero,
@@ -316,7 +343,7 @@ cdef void scale_tile(const WinogradArgs *args, int64_t first, int64_t count, flo
 
 def convolve(str x, str packed, str transformed, bias, residual, str y, *, side, depth_block, share, images, x_size,
              first, out_size, depth, columns, epilogue=None, scale=None, shift=None, pool=False, half=False):
-    """Return the step of a 3x3 convolution of stride 1.
+    """Return the plan of a 3x3 convolution of stride 1.
 
     Parameters
     ----------
@@ -344,7 +371,7 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
-    args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, pool, k, transforms(k, side, half)
+    args.v, args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, NULL, pool, k, transforms(k, side, half)
     args.share = share
     args.half_x, args.half_y = half, epilogue is not None and epilogue.bfloat16
     args.output = transforms(k, side, args.half_y).output
@@ -360,27 +387,39 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     lines = ceil_div(depth, LINE)
     fit = TILE_BYTES // (4 * args.matrices * (lines * LINE + args.panels * k.nr))
     most = min(max(fit, GOOD_TILES), MAX_TILES)
-    # GCC 12 spills in the AVX-512 loop of 4 to 7 rows in blocks: multiples of eight are never cut into so few.
-    blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, ceil_div(args.tiles, CHUNKS))),
-                               8 if depth_block < depth else 1)
+    stays = 4 * args.matrices * args.panels * k.nr * depth <= WEIGHTS_STAY
+    blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, ceil_div(args.tiles, CHUNKS))) if stays else most)
     # An odd number of lines of the cache from one to the next: they spread over its sets.
     args.v_line = args.block * LINE | LINE
     args.v_matrix, args.m_matrix = lines * args.v_line | LINE, args.block * k.nr | LINE
-    args.v_size = args.matrices * max(args.v_matrix, depth)
-    # Few blocks of tiles (small maps): several chunks share a block, each transforms its inputs.
+    args.v_size = args.matrices * args.v_matrix
+    apart = blocks < LEAST_CHUNKS and args.matrices * args.block * depth >= APART
     args.panel_blocks, args.panel_block = split(
-        args.panels, max(ceil_div(args.panels * blocks, LEAST_CHUNKS), ceil_div(MIN_COLUMNS, k.nr)))
+        args.panels, max(ceil_div(args.panels * blocks, CHUNKS if apart else LEAST_CHUNKS), ceil_div(MIN_COLUMNS, k.nr)))
+    apart = apart and args.panel_blocks > 1
+    parts, args.part = split(args.block, ceil_div(args.block, PARTS))
     args.activation = activation_of(epilogue)
     scratch = align(args.block) + align(4 * depth)
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
-    scratch += align(4 * args.v_size) + 4 * args.matrices * args.m_matrix * args.panel_block + 64
-    return Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)],
-                ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
-                 (<char *>&args.transformed - <char *>&args, transformed, False),
-                 (<char *>&args.bias - <char *>&args, bias, False),
-                 (<char *>&args.residual - <char *>&args, residual, False),
-                 (<char *>&args.scale - <char *>&args, scale, False),
-                 (<char *>&args.shift - <char *>&args, shift, False),
-                 (<char *>&args.y - <char *>&args, y, True)),
-                blocks * args.panel_blocks, scratch=scratch,
+    scratch += 4 * args.panel_block * args.matrices * args.m_matrix
+    # Of x a block, transformed, and later one tile as floats.
+    scratch += 4 * max(0 if apart else args.v_size, args.matrices * depth if half else 0)
+    tiles = f"{y}_tiles" if apart else None
+    slots = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
+             (<char *>&args.transformed - <char *>&args, transformed, False),
+             (<char *>&args.bias - <char *>&args, bias, False),
+             (<char *>&args.residual - <char *>&args, residual, False),
+             (<char *>&args.scale - <char *>&args, scale, False),
+             (<char *>&args.shift - <char *>&args, shift, False),
+             (<char *>&args.v - <char *>&args, tiles, False),
+             (<char *>&args.y - <char *>&args, y, True))
+    step = Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)], slots, blocks * args.panel_blocks,
+                scratch=scratch,
                 cost=microseconds(2.0 * args.matrices * args.tiles * depth * columns) + args.tiles * depth / 1e3)
+    inplace = {y: residual} if residual else {}
+    if not apart:
+        return Plan(phases=((step,),), inplace=inplace)
+    ahead = Step("winograd_input", <size_t>&input_chunk, (<char *>&args)[:sizeof(args)],
+                 (slots[0], (<char *>&args.v - <char *>&args, tiles, True)), blocks * parts, scratch=4 * depth,
+                 cost=args.matrices * args.tiles * depth / 1e4)
+    return Plan(phases=((ahead,), (step,)), workspace={tiles: 4 * blocks * args.v_size}, inplace=inplace)

@@ -2,7 +2,7 @@
 
 from ... import config
 from ..._kernels import winograd, winograd_backward
-from ...op import Epilogue, Plan
+from ...op import Epilogue
 from .._epilogue import SHORT
 from .._packing import pack
 from . import direct
@@ -86,7 +86,7 @@ def _convolve(x, bias, residual, y, epilogue, *, side, stored, depth, columns, t
     packing = pack("kernel", "packed", taps, groups=1, depth=depth, columns=columns, **strides)
     exact = config.get_precision() == "highest"
     transform = winograd.transform_kernel("packed", "transformed", side=side, depth=depth, columns=columns)
-    step = winograd.convolve(
+    convolution = winograd.convolve(
         x,
         "packed",
         "transformed",
@@ -102,9 +102,7 @@ def _convolve(x, bias, residual, y, epilogue, *, side, stored, depth, columns, t
         half=stored,
         **arguments,
     )
-    return Plan(
-        phases=((step,),),
+    return convolution._replace(
         packed={**packing.packed, "transformed": winograd.transformed_bytes(side, depth, columns)},
         prologue=(*packing.prologue, (transform,)),
-        inplace={y: residual} if residual else {},
     )
