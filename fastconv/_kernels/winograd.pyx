@@ -9,11 +9,12 @@ F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
       panel
         transform back, bias, activation, store                                      (C: fc_winograd_output)
 
-Where blocks are few (small maps) a chunk has a block and a few panels, and a step of its own may transform the inputs of all
-tiles. The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed` stays, because
-the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed again the plain
-way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that need not; and so
-where a tile with a side of 4 has pixels much smaller than others, which would keep the rounding errors of those.
+Where blocks are few (small maps) a chunk has a block and a few panels, and a step of its own may transform the inputs
+of all tiles. The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed`
+stays, because the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed
+again the plain way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that
+need not; and so where a tile with a side of 4 has pixels much smaller than others, which would keep the rounding errors
+of those.
 
 x, and y with the residual, may be stored as bfloat16; transforms and products are float32.
 """
@@ -28,7 +29,7 @@ from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
-    FC_ACT_NONE, fc_activation, fc_gather, fc_norm_pass, fc_tile, fc_winograd, fc_winograd_input, fc_winograd_output,
+    fc_activation, fc_gather, fc_norm_pass, fc_tile, fc_winograd, fc_winograd_input, fc_winograd_output,
     fc_winograd_product)
 
 cdef extern from "fastconv.h" nogil:
@@ -51,15 +52,15 @@ cdef extern from "fastconv.h" nogil:
 TILE_BYTES = 600_000
 GOOD_TILES = 28
 MAX_TILES = 128
-# Chunks that keep several threads busy; for these a block may have as few tiles, the rows of a product, as this, unless the
-# weights do not stay in the second-level cache.
+# Chunks that keep several threads busy; for these a block may have as few tiles, the rows of a product, as this, unless
+# the weights do not stay in the second-level cache.
 CHUNKS = 8
 MIN_TILES = 16
 WEIGHTS_STAY = 1_000_000
 # Where blocks are fewer, several chunks share each: so many chunks at least.
 LEAST_CHUNKS = 4
-# So many floats of a block's transformed inputs are made once for all of them, by a step before, PARTS chunks for a block. Of
-# fewer each chunk makes its own: a second thread would wait longer for them.
+# So many floats of a block's transformed inputs are made once for all of them, by a step before, PARTS chunks for a
+# block. Of fewer each chunk makes its own: a second thread would wait longer for them.
 APART = 1 << 16
 PARTS = 4
 # Outputs of a row of a tile, at most.
@@ -132,7 +133,7 @@ cdef struct WinogradArgs:
     const float *residual
     const float *scale
     const float *shift
-    float *v                                            # transformed inputs of all blocks; NULL: each chunk makes its own
+    float *v                                            # transformed inputs of all blocks; NULL: a chunk makes its own
     float *y
     bint pool, half_x, half_y                           # x is bfloat16; y and the residual are
     float share
@@ -141,7 +142,7 @@ cdef struct WinogradArgs:
     int64_t block, panels, panel_block, panel_blocks
     int64_t v_line, v_matrix, m_matrix, depth_block
     int64_t v_size                                      # of a block
-    int64_t part                                        # tiles of a chunk of the transform, where it is a step of its own
+    int64_t part                                        # tiles of a chunk of the transform, if it is a step
     int64_t matrices                                    # products of a tile
     fc_activation activation
     const fc_kernels *k
@@ -371,8 +372,8 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     cdef WinogradArgs args
     cdef const fc_kernels *k = <const fc_kernels *><size_t>runtime.table()
     args.x, args.packed, args.transformed, args.bias, args.residual, args.y = NULL, NULL, NULL, NULL, NULL, NULL
-    args.v, args.scale, args.shift, args.pool, args.k, args.winograd = NULL, NULL, NULL, pool, k, transforms(k, side, half)
-    args.share = share
+    args.v, args.scale, args.shift, args.pool, args.share, args.k = NULL, NULL, NULL, pool, share, k
+    args.winograd = transforms(k, side, half)
     args.half_x, args.half_y = half, epilogue is not None and epilogue.bfloat16
     args.output = transforms(k, side, args.half_y).output
     if pool:
@@ -394,8 +395,8 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     args.v_matrix, args.m_matrix = lines * args.v_line | LINE, args.block * k.nr | LINE
     args.v_size = args.matrices * args.v_matrix
     apart = blocks < LEAST_CHUNKS and args.matrices * args.block * depth >= APART
-    args.panel_blocks, args.panel_block = split(
-        args.panels, max(ceil_div(args.panels * blocks, CHUNKS if apart else LEAST_CHUNKS), ceil_div(MIN_COLUMNS, k.nr)))
+    least = ceil_div(args.panels * blocks, CHUNKS if apart else LEAST_CHUNKS)
+    args.panel_blocks, args.panel_block = split(args.panels, max(least, ceil_div(MIN_COLUMNS, k.nr)))
     apart = apart and args.panel_blocks > 1
     parts, args.part = split(args.block, ceil_div(args.block, PARTS))
     args.activation = activation_of(epilogue)
