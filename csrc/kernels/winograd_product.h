@@ -59,7 +59,8 @@ static void fc_winograd_product_run(const fc_winograd_product *t) {
     for (int64_t i = 0; i < t->matrices * t->panels; i++) {
         const int64_t matrix = i / t->panels, column = i % t->panels;
         const float *v = t->v + matrix * t->v_matrix, *u = t->u + matrix * t->u_matrix + column * panel;
-        const float *next = column + 1 < t->panels ? u + panel : matrix + 1 < t->matrices ? t->u + (matrix + 1) * t->u_matrix : t->next;
+        const float *next = u + panel;
+        if (column + 1 == t->panels) next = matrix + 1 < t->matrices ? t->u + (matrix + 1) * t->u_matrix : t->next;
         float *y = t->m + column * t->m_panel + matrix * t->m_matrix;
         const int narrow = t->columns - column * FC_NR <= FC_VL; /* the other vectors of the panel are zeros, then */
         for (int64_t tile = 0; tile < tiles; tile++, next += part) {
