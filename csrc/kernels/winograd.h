@@ -6,8 +6,8 @@
  * A, B and G left of the operand those of F(H, 3), right of it those of F(W, 3). Summed over the channels, each of the
  * (H + 2)(W + 2) elements is a matrix product [tiles][C] x [C][O] (winograd_product.h). Multiplications of a tile: 16
  * for 2 x 2, where the plain convolution takes 36; 24 for 2 x 4, where it takes 72; 36 for 4 x 4, where it takes 144. Here
- * are the three transforms around the products, each a vector of channels at a time: one dimension as a function of M + 2 values, applied
- * to the columns and then to the rows.
+ * are the three transforms around the products, each a vector of channels at a time: one dimension as a function of
+ * M + 2 values, applied to the columns and then to the rows.
  *
  * F(2, 3): polynomials at the points 0, 1, -1, infinity.
  *
