@@ -9,8 +9,8 @@ F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
       panel
         transform back, bias, activation, store                                      (C: fc_winograd_output)
 
-Where blocks are few (small maps) a chunk has a block and a few panels, and a step of its own may transform the inputs
-of all tiles. The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed`
+Where blocks are few (small maps) a chunk has a block and a few panels; a step of its own may transform the inputs of a
+single block. The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed`
 stays, because the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed
 again the plain way, so that infinities and NaNs are exactly where they belong, and nothing overflows on the way that
 need not; and so where a tile with a side of 4 has pixels much smaller than others, which would keep the rounding errors
@@ -59,10 +59,10 @@ MIN_TILES = 16
 WEIGHTS_STAY = 1_000_000
 # Where blocks are fewer, several chunks share each: so many chunks at least.
 LEAST_CHUNKS = 4
-# So many floats of a block's transformed inputs are made once for all of them, by a step before, PARTS chunks for a
-# block. Of fewer each chunk makes its own: a second thread would wait longer for them.
+# So many floats of the transformed inputs of a single block are made once for all of them, by a step of as many chunks
+# before. Of fewer each chunk makes its own: a second thread would wait longer for them. Those of several blocks would
+# lie too far away.
 APART = 1 << 16
-PARTS = 4
 # Outputs of a row of a tile, at most.
 cdef enum:
     LINE = 16                                           # floats of a line of the cache
@@ -133,7 +133,7 @@ cdef struct WinogradArgs:
     const float *residual
     const float *scale
     const float *shift
-    float *v                                            # transformed inputs of all blocks; NULL: a chunk makes its own
+    float *v                                            # transformed inputs of the only block; NULL: made by a chunk
     float *y
     bint pool, half_x, half_y                           # x is bfloat16; y and the residual are
     float share
@@ -168,21 +168,18 @@ cdef void transform(const WinogradArgs *args, int64_t first, int64_t count, cons
 
 cdef void input_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const WinogradArgs *args = <const WinogradArgs *>raw
-    cdef int64_t parts = (args.block + args.part - 1) // args.part, block = chunk // parts
-    cdef int64_t start = chunk % parts * args.part, first = block * args.block
-    cdef int64_t count = min(args.part, min(args.block, args.tiles - first) - start)
-    if count > 0:
-        memset(scratch, 0, 4 * args.depth)
-        transform(args, first + start, count, <const float *>scratch, args.v + block * args.v_size + start * LINE)
+    cdef int64_t first = chunk * args.part
+    memset(scratch, 0, 4 * args.depth)
+    transform(args, first, min(args.part, args.tiles - first), <const float *>scratch, args.v + first * LINE)
 
 
 cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const WinogradArgs *args = <const WinogradArgs *>raw
     cdef const fc_kernels *k = args.k
-    cdef int64_t nr = k.nr, panel, tile, size = args.depth * nr, block = chunk // args.panel_blocks
+    cdef int64_t nr = k.nr, panel, tile, size = args.depth * nr
     cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
-    cdef int64_t first = block * args.block, count = min(args.block, args.tiles - first)
+    cdef int64_t first = chunk // args.panel_blocks * args.block, count = min(args.block, args.tiles - first)
     cdef float *zero
     cdef float *m
     cdef float *wide
@@ -200,7 +197,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     wide = m + args.panel_block * args.matrices * args.m_matrix
     memset(zero, 0, 4 * args.depth)
     if args.v != NULL:
-        product.v = args.v + block * args.v_size
+        product.v = args.v
     else:
         transform(args, first, count, zero, wide)
         product.v = wide
@@ -394,11 +391,10 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     args.v_line = args.block * LINE | LINE
     args.v_matrix, args.m_matrix = lines * args.v_line | LINE, args.block * k.nr | LINE
     args.v_size = args.matrices * args.v_matrix
-    apart = blocks < LEAST_CHUNKS and args.matrices * args.block * depth >= APART
-    least = ceil_div(args.panels * blocks, CHUNKS if apart else LEAST_CHUNKS)
-    args.panel_blocks, args.panel_block = split(args.panels, max(least, ceil_div(MIN_COLUMNS, k.nr)))
-    apart = apart and args.panel_blocks > 1
-    parts, args.part = split(args.block, ceil_div(args.block, PARTS))
+    args.panel_blocks, args.panel_block = split(
+        args.panels, max(ceil_div(args.panels * blocks, LEAST_CHUNKS), ceil_div(MIN_COLUMNS, k.nr)))
+    apart = blocks == 1 < args.panel_blocks and args.matrices * args.block * depth >= APART
+    parts, args.part = split(args.block, ceil_div(args.block, LEAST_CHUNKS))
     args.activation = activation_of(epilogue)
     scratch = align(args.block) + align(4 * depth)
     scratch += align(4 * args.winograd.rows * args.winograd.columns * k.vector_length)
@@ -421,6 +417,6 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     if not apart:
         return Plan(phases=((step,),), inplace=inplace)
     ahead = Step("winograd_input", <size_t>&input_chunk, (<char *>&args)[:sizeof(args)],
-                 (slots[0], (<char *>&args.v - <char *>&args, tiles, True)), blocks * parts, scratch=4 * depth,
+                 (slots[0], (<char *>&args.v - <char *>&args, tiles, True)), parts, scratch=4 * depth,
                  cost=args.matrices * args.tiles * depth / 1e4)
-    return Plan(phases=((ahead,), (step,)), workspace={tiles: 4 * blocks * args.v_size}, inplace=inplace)
+    return Plan(phases=((ahead,), (step,)), workspace={tiles: 4 * args.v_size}, inplace=inplace)
