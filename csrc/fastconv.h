@@ -309,6 +309,7 @@ typedef struct {
     const float *x;
     const float *residual;     /* forward, or NULL */
     const float *dy;           /* backward */
+    const float *dy_rest;      /* norm_backward_sums with y: to be added to dy; or NULL */
     const float *y;            /* backward: what tells where the clip let through; NULL: worked out from x again */
     const float *coefficients; /* lines: mean, scale, shift; of norm_backward_apply mean, a, b, d, scale, shift */
     float *out;                /* y, dx, or the gradient before the clip (of norm_backward_sums with y; or NULL) */

@@ -134,6 +134,9 @@ class Op:
         A plan that makes the outputs and none of `saved`, where nobody reads those.
     keeps : (attrs, needs) -> tuple of str
         Inputs, outputs and saved that the backward reads.
+    takes_rest : (attrs, needs) -> bool
+        Whether the backward takes the gradient of y in two terms, too: then operands and specs hold ``"dy_rest"``, which it
+        adds to ``"dy"``. The pass `fuse_gradient_sum` makes use of it.
     settings : tuple of str
         Inputs that are float64 numbers beside operands of any float type, as an optimizer's rates are.
     linear : tuple of str
@@ -164,6 +167,7 @@ class Op:
     plan_inference: Callable | None = None
     plan_backward: Callable = _nothing
     keeps: Callable = lambda attrs, needs: ()
+    takes_rest: Callable = lambda attrs, needs: False
     saved: tuple[str, ...] = ()
     differentiable: frozenset = frozenset()
     settings: tuple[str, ...] = ()

@@ -81,7 +81,7 @@ static void fc_norm_sums(const float *x, int64_t size, int64_t columns, double *
 /* ---- what follows the normalisation: a residual sum and ReLU, in the same pass */
 
 /* The pass is compiled for each kind, where K is one of these. */
-typedef enum { NORM_PLAIN, NORM_CLIP, NORM_CLIP_BY_Y } norm_kind;
+typedef enum { NORM_PLAIN, NORM_CLIP, NORM_CLIP_BY_Y, NORM_CLIP_SUM_BY_Y } norm_kind;
 
 FC_INLINE vf norm_forward_vector(vf x, vf mean, vf scale, vf shift) { return (x - mean) * scale + shift; }
 
@@ -110,13 +110,17 @@ FC_INLINE void norm_backward_run(const fc_norm_pass *p, int64_t at, int64_t colu
             int64_t here = at + column + v * FC_VL;
             __builtin_prefetch(p->x + here + ahead, 0, 2);
             __builtin_prefetch(p->dy + here + ahead, 0, 2);
-            if (kind == NORM_CLIP_BY_Y) __builtin_prefetch(p->y + here + ahead, 0, 2);
             vf x = norm_load(p->x + here, n), g = norm_load(p->dy + here, n);
+            if (kind >= NORM_CLIP_BY_Y) __builtin_prefetch(p->y + here + ahead, 0, 2);
+            if (kind == NORM_CLIP_SUM_BY_Y) {
+                __builtin_prefetch(p->dy_rest + here + ahead, 0, 2);
+                g += norm_load(p->dy_rest + here, n);
+            }
             if (kind == NORM_CLIP) {
                 vf z = norm_forward_vector(x, m[v], norm_load(scale + v * FC_VL, n), norm_load(shift + v * FC_VL, n));
                 g = norm_clip_backward(z, g, p->limit);
             }
-            if (kind == NORM_CLIP_BY_Y) {
+            if (kind >= NORM_CLIP_BY_Y) {
                 g = norm_clip_backward(norm_load(p->y + here, n), g, p->limit);
                 if (p->out) norm_store(p->out + here, g, n);
             }
@@ -158,6 +162,7 @@ FC_INLINE void norm_backward_sums_as(const fc_norm_pass *p, double *sums, const 
 static void fc_norm_backward_sums(const fc_norm_pass *p, double *sums) {
     memset(sums, 0, 3 * p->columns * sizeof(double));
     if (!p->clip) norm_backward_sums_as(p, sums, NORM_PLAIN);
+    else if (p->y && p->dy_rest) norm_backward_sums_as(p, sums, NORM_CLIP_SUM_BY_Y);
     else if (p->y) norm_backward_sums_as(p, sums, NORM_CLIP_BY_Y);
     else norm_backward_sums_as(p, sums, NORM_CLIP);
 }

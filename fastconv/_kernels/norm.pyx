@@ -97,6 +97,8 @@ cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
         args.k.norm_sums(p.x, p.size, p.columns, args.partial + chunk * 2 * p.columns)
         return
     p.dy += start
+    if p.dy_rest != NULL:
+        p.dy_rest += start
     if p.y != NULL:
         p.y += start
     if p.out != NULL:
@@ -137,7 +139,7 @@ cdef sums_step(name, fields, str partial, int64_t size, int64_t channels, activa
     cdef char *base = <char *>&args
     cdef bint forward = "dy" not in fields
     args.whole.x, args.whole.residual, args.whole.dy, args.whole.y = NULL, NULL, NULL, NULL
-    args.whole.coefficients, args.whole.out, args.partial = NULL, NULL, NULL
+    args.whole.dy_rest, args.whole.coefficients, args.whole.out, args.partial = NULL, NULL, NULL, NULL
     args.vectors[0], args.vectors[1], args.vectors[2] = NULL, NULL, NULL
     args.whole.size, args.whole.columns, args.channels = size, sum_columns(channels), channels
     set_activation(&args.whole, activation)
@@ -145,6 +147,7 @@ cdef sums_step(name, fields, str partial, int64_t size, int64_t channels, activa
     args.k = <const fc_kernels *><size_t>runtime.table()
     offsets = {
         "x": <char *>&args.whole.x - base, "dy": <char *>&args.whole.dy - base, "y": <char *>&args.whole.y - base,
+        "dy_rest": <char *>&args.whole.dy_rest - base,
         "mean": <char *>&args.vectors[0] - base, "scale": <char *>&args.vectors[1] - base,
         "shift": <char *>&args.vectors[2] - base, "dz": <char *>&args.whole.out - base,
     }
@@ -164,7 +167,7 @@ def backward_sums(fields, str partial, int64_t size, int64_t channels, activatio
     """Return the step that leaves partial sums of dz, dz * (x - mean) and x - mean, dz the gradient before activation.
 
     `fields` names the buffers of "x", "dy" and "mean"; with an activation also "scale" and "shift", from which y is
-    made again, or "y", and then perhaps "dz", which is written.
+    made again, or "y", and then perhaps "dy_rest", which is added to dy, and "dz", which is written.
     """
     return sums_step("batch_norm_backward_sums", fields, partial, size, channels, activation)
 
@@ -270,7 +273,7 @@ cdef apply_step(name, fields, int64_t size, int64_t channels, activation):
     cdef ApplyArgs args
     cdef char *base = <char *>&args
     args.whole.x, args.whole.residual, args.whole.dy, args.whole.y = NULL, NULL, NULL, NULL
-    args.whole.coefficients, args.whole.out = NULL, NULL
+    args.whole.dy_rest, args.whole.coefficients, args.whole.out = NULL, NULL, NULL
     args.whole.size, args.whole.columns = size, apply_columns(channels)
     set_activation(&args.whole, activation)
     args.size_per_chunk = max(1, CHUNK_BYTES // (4 * args.whole.columns)) * args.whole.columns

@@ -102,6 +102,7 @@ cdef extern from "fastconv.h" nogil:
         const float *x
         const float *residual
         const float *dy
+        const float *dy_rest
         const float *y
         const float *coefficients
         float *out

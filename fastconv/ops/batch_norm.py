@@ -104,6 +104,8 @@ def reference_train(arrays, attrs):
 
 def reference_train_backward(arrays, attrs, needs):
     x, dy = arrays["x"], arrays["dy"]
+    if "dy_rest" in arrays:
+        dy = dy + arrays["dy_rest"]
     axes = _broadcast_axes(x)
     if attrs.activation:
         y = arrays["y"]
@@ -148,7 +150,8 @@ def plan_train(specs, attrs):
 # The saved mean is rounded to float32; the kernel sums x - mean as well, and corrects by what it finds.
 #
 # With an activation, dy above is dz = dy activation'(z). Where a residual was added, its gradient is dz: the pass of sums
-# takes it from y and leaves it there for the next pass. Else both passes work z out from x again: that reads less memory.
+# takes it from y, adds dy_rest to dy where that is given, and leaves it there for the next pass. Else both passes work z out
+# from x again: that reads less memory.
 def plan_train_backward(specs, attrs, needs):
     size, channels = _elements(specs)
     if needs == {"residual"}:
@@ -157,7 +160,7 @@ def plan_train_backward(specs, attrs, needs):
     activation, remade, dz, workspace = attrs.activation, (), "dy", {}
     if activation and attrs.adds:
         dz = "dresidual" if "residual" in needs else "dz"
-        sums |= {"y": "y", "dz": dz}
+        sums |= {"y": "y", "dz": dz, **_names(specs, "dy_rest")}
         workspace = {} if "residual" in needs else {"dz": specs["dy"].nbytes}
     elif activation:
         remade = ("scale", "shift")
@@ -186,6 +189,10 @@ def _plan_residual_backward(attrs, size):
         return Plan(alias={"dresidual": "dy"})
     step = eltwise.activate_backward(Epilogue(attrs.activation), "y", "dy", "dresidual", size)
     return Plan(phases=((step,),), inplace={"dresidual": "dy"})
+
+
+def takes_rest(attrs, needs):
+    return bool(attrs.activation and attrs.adds and needs - {"residual"})
 
 
 def keeps_train(attrs, needs):
@@ -326,6 +333,7 @@ TRAIN = register(
         plan=plan_train,
         plan_backward=plan_train_backward,
         keeps=keeps_train,
+        takes_rest=takes_rest,
         cases=(*_cases(TrainAttrs(0.9, 1e-3)), *_fused_cases()),
         **_COMMON,
     )

@@ -8,6 +8,7 @@ from .fold_norm import fold_norm
 from .fuse_activation import fuse_activation
 from .fuse_bias import fuse_bias
 from .fuse_block import fuse_block
+from .fuse_gradient_sum import fuse_gradient_sum
 from .fuse_norm import fuse_norm
 from .fuse_pad import fuse_pad
 from .fuse_residual import fuse_residual
@@ -32,6 +33,7 @@ PASSES = (
     squeeze_excite,
     fuse_block,
     fuse_norm,
+    fuse_gradient_sum,
     store_bfloat16,
 )
 
