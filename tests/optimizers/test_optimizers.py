@@ -157,6 +157,8 @@ def test_state_is_numbered_by_the_variables_given():
         {"0/m": np.zeros(5, "float32")},
         {"7/m": np.zeros(5)},
         {"0/other": np.zeros(5)},
+        {"\u00b2/m": np.zeros(5)},  # a digit that int() does not take
+        {"9" * 5000 + "/m": np.zeros(5)},
         {"0/m": None},
     ],
 )
@@ -184,6 +186,29 @@ def test_serialize_round_trip():
 def test_bad_arguments(bad):
     with pytest.raises(ArgumentError, match=next(iter(bad))):
         optimizers.Adam(**bad)
+
+
+@pytest.mark.parametrize(
+    ("make", "bad"),
+    [
+        (optimizers.SGD, {"momentum": 1.5}),
+        (optimizers.SGD, {"momentum": -0.1}),
+        (optimizers.RMSprop, {"rho": -0.1}),
+        (optimizers.RMSprop, {"rho": 1.5}),
+        (optimizers.Adam, {"beta_1": -0.1}),
+        (optimizers.Adam, {"beta_2": 1.5}),
+    ],
+)
+def test_rates_of_decay_are_from_0_to_1(make, bad):
+    with pytest.raises(ArgumentError, match=f"{next(iter(bad))} must be"):
+        make(**bad)
+    assert optimizers.SGD(momentum=1.0).momentum == 1.0
+
+
+def test_get_takes_objects_and_configurations():
+    optimizer = optimizers.SGD(0.3, 0.5)
+    assert optimizers.get(optimizer) is optimizer
+    assert optimizers.get(optimizers.serialize(optimizer)).get_config() == optimizer.get_config()
 
 
 def test_against_torch():
