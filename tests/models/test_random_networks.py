@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import layers, onnx
+from fastconv import layers, onnx, ops
 from fastconv._kernels import runtime
 from fastconv.config import precision
 
@@ -108,9 +108,23 @@ def rescaled(rng, x, values):
     return layers.Rescaling(0.5, 0.1)(x)
 
 
+def computed(rng, x, values):
+    alike = one_of(rng, *(value for value in values if value.shape == x.shape))
+    ways = (
+        lambda: 1.0 - x,
+        lambda: 2.0 * x + alike,
+        lambda: x - alike / 2.0,
+        lambda: x * ops.relu6(x + 3.0) / 6.0,
+        lambda: x * np.arange(x.shape[-1], dtype="float32") / x.shape[-1],
+        lambda: x[:, ::2, :, : x.shape[-1] // 2 + 1],
+        lambda: ops.tanh(x) ** 2,
+    )
+    return one_of(rng, *ways)()
+
+
 WAYS = (
     convolution, convolution, convolution, depthwise, transposed, normalized, activated, merged, merged, concatenated, pooled,
-    excited, enlarged, framed, rescaled,
+    excited, enlarged, framed, rescaled, computed, computed,
 )  # fmt: skip
 
 
@@ -140,7 +154,7 @@ def draw_network(rng):
 
 
 def described(model):
-    return "; ".join(f"{layer.name} {layer.output.shape[1:]}" for layer in model.layers)
+    return "; ".join(f"{layer.name} {layer.output.shape[1:]}" for layer in model.operations)
 
 
 def as_list(results):
