@@ -49,7 +49,7 @@ MIN_CHANNELS_4 = 20
 # height from a bound on, and on smaller ones: at the edges of a map the plain sum has fewer terms.
 MIN_EXACT = {(4, 4): (256, 48, 384), (2, 4): (64, 16, 96)}
 # Transformed weights of more bytes than this are read from memory; so many tiles of an image pay for that.
-MAX_WEIGHTS, WORTHWHILE_TILES = 10_000_000, 8
+MAX_WEIGHTS, WORTHWHILE_TILES = 10_000_000, 16
 # The gradient of the kernel: with fewer outputs of a channel, over all images, its sums are less exact than plain ones.
 MIN_SUMMED = 768
 
