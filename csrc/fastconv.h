@@ -137,17 +137,55 @@ typedef struct {
     uint16_t *half;  /* y as bfloat16, or NULL; of pairs alone, without residual, pooling and long activations */
 } fc_shallow;
 
-/* Winograd's transform of the inputs of `count` tiles from `first` on (flattened over image, row, column): tile (i, j) of
- * F(HxW, 3x3) reads H + 2 x W + 2 pixels from row first_row + H i, column first_column + W j of x on; `zero` (of `channels`)
- * is what it sees outside. v: (H + 2)(W + 2) matrices, v_tile floats from tile to tile and v_line from sixteen channels to
- * the next, of which whole vectors of channels are written. The transform of the gradients of the outputs, for H = W = 2,
- * reads 2 x 2 pixels and writes whole panels, side by side.
+/* The tiles of some images, and a block of them: `count` from number `first` on.
+ *
+ * Of a tile that reaches over the right edge of its image nobody wants the last column of outputs, which alone is made of the
+ * products of the last column, and of one over the bottom nobody the last row. They are numbered such that those without a
+ * product lie at the ends of any block: first those over the right edge, then those over none, then those over the bottom,
+ * then those over both; in each class by image, row, column.
+ */
+typedef struct {
+    int64_t images, rows, columns;  /* rows and columns of tiles of an image */
+    int64_t over_bottom, over_right; /* 1: the last row, column of tiles reaches over the edge, and is a class of its own */
+    int64_t first, count;
+} fc_winograd_tiles;
+
+/* Where a tile is, and the class of tiles that it is in: `height` x `width` of an image, from row `top`, column `left` on. */
+typedef struct {
+    int64_t image, row, column;
+    int64_t kind, top, left, height, width;
+} fc_winograd_tile;
+
+/* Set where the tiles of a class are: 0 over the right edge, 1 over none, 2 over the bottom, 3 over both. Return their
+ * number. */
+static inline int64_t fc_winograd_class(const fc_winograd_tiles *t, int64_t kind, fc_winograd_tile *at) {
+    const int64_t rows = t->rows - t->over_bottom, columns = t->columns - t->over_right;
+    const int bottom = kind >= 2, right = kind == 0 || kind == 3;
+    at->kind = kind, at->top = bottom ? rows : 0, at->left = right ? columns : 0;
+    at->height = bottom ? t->over_bottom : rows, at->width = right ? t->over_right : columns;
+    return t->images * at->height * at->width;
+}
+
+static inline fc_winograd_tile fc_winograd_tile_at(const fc_winograd_tiles *t, int64_t tile) {
+    fc_winograd_tile at;
+    int64_t kind = 0;
+    for (int64_t size; tile >= (size = fc_winograd_class(t, kind, &at)) && kind < 3; kind++) tile -= size;
+    at.image = tile / (at.height * at.width);
+    at.row = at.top + tile / at.width % at.height, at.column = at.left + tile % at.width;
+    return at;
+}
+
+/* Winograd's transform of the inputs of a block of tiles: tile (i, j) of F(HxW, 3x3) reads H + 2 x W + 2 pixels from row
+ * first_row + H i, column first_column + W j of x on; `zero` (of `channels`) is what it sees outside. v: (H + 2)(W + 2)
+ * matrices, v_tile floats from tile to tile and v_line from sixteen channels to the next, of which whole vectors of channels
+ * are written. The transform of the gradients of the outputs, for H = W = 2, reads 2 x 2 pixels and writes whole panels, side
+ * by side.
  */
 typedef struct {
     const float *x, *zero;
     int64_t height, width, channels, x_pixel;
     int64_t first_row, first_column;
-    int64_t tiles_h, tiles_w, first, count;
+    fc_winograd_tiles tiles;
     float *v;
     int64_t v_tile, v_line, v_matrix;
 } fc_winograd_input;
@@ -163,6 +201,8 @@ typedef struct {
     float *m;
     int64_t v_line, v_matrix, u_matrix, m_matrix, m_panel;
     int64_t matrices, panels, tiles, depth;
+    int64_t side;                  /* matrices are rows of so many */
+    int64_t right, inside, bottom; /* where classes of fc_winograd_tiles end; what nobody wants of a tile is zero */
     int64_t columns; /* of all panels; in the last one the vectors beyond are not written */
     int64_t block;   /* each so many channels, a multiple of 16, are summed from zero, then added to those before: many
                         short sums are more exact than a long one; `depth` or more: all in one sum */
@@ -173,7 +213,7 @@ typedef struct {
 typedef struct {
     const float *m;
     int64_t m_matrix;
-    int64_t tiles_h, tiles_w, first, count;
+    fc_winograd_tiles tiles;
     float *y; /* the panel's first column */
     int64_t y_pixel, out_height, out_width, columns;
     const float *residual; /* laid out as y, or NULL; may be y */

@@ -78,20 +78,16 @@ FC_INLINE void winograd_kernel(const float *packed, int64_t tap, int64_t n, floa
 
 /* ---- where a tile is */
 
-typedef struct {
-    int64_t image, row, column; /* in tiles */
-} winograd_tile;
-
-FC_INLINE winograd_tile winograd_tile_at(int64_t tile, int64_t tiles_h, int64_t tiles_w) {
-    return (winograd_tile){tile / (tiles_h * tiles_w), tile / tiles_w % tiles_h, tile % tiles_w};
-}
-
 /* Of few channels, divisions for every tile would take as long as its transform. */
-FC_INLINE void winograd_next_tile(winograd_tile *at, int64_t tiles_h, int64_t tiles_w) {
-    if (++at->column < tiles_w) return;
-    at->column = 0;
-    if (++at->row < tiles_h) return;
-    at->row = 0, at->image++;
+FC_INLINE void winograd_next_tile(const fc_winograd_tiles *t, fc_winograd_tile *at) {
+    if (++at->column < at->left + at->width) return;
+    at->column = at->left;
+    if (++at->row < at->top + at->height) return;
+    at->row = at->top;
+    if (++at->image < t->images) return;
+    for (int64_t kind = at->kind + 1; kind <= 3; kind++)
+        if (fc_winograd_class(t, kind, at)) break;
+    at->image = 0, at->row = at->top, at->column = at->left;
 }
 
 /* ---- inputs */
@@ -141,7 +137,7 @@ FC_INLINE void winograd_input_vector(const fc_item *const *d, int64_t ahead, int
 }
 
 /* d[r][c]: the pixel of x that row r, column c of the rows x columns reads of a tile of H x W outputs is. */
-FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, const int H, const int W, const int rows,
+FC_INLINE void winograd_pixels(const fc_winograd_input *t, fc_winograd_tile at, const int H, const int W, const int rows,
                                const int columns, const fc_item **d) {
     const int64_t n = at.image, row = t->first_row + H * at.row, column = t->first_column + W * at.column;
     const fc_item *x = (const fc_item *)t->x, *zero = (const fc_item *)t->zero;
@@ -163,8 +159,8 @@ FC_INLINE void winograd_pixels(const fc_winograd_input *t, winograd_tile at, con
 FC_INLINE void winograd_input(const fc_winograd_input *t, const int H, const int W) {
     const int64_t whole = t->channels / FC_VL * FC_VL;
     const int64_t ahead = W * t->x_pixel * ((FC_WINOGRAD_AHEAD - 1) / (W * t->channels) + 1);
-    winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
-    for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
+    fc_winograd_tile at = fc_winograd_tile_at(&t->tiles, t->tiles.first);
+    for (int64_t i = 0; i < t->tiles.count; i++, winograd_next_tile(&t->tiles, &at)) {
         const fc_item *d[36];
         winograd_pixels(t, at, H, W, H + 2, W + 2, d);
         float *v = t->v + i * t->v_tile;
@@ -213,8 +209,8 @@ FC_INLINE int winograd_is_uneven(const vf out[4][4], int64_t rows, int64_t colum
 FC_INLINE void winograd_output(const fc_winograd_output *t, const int H, const int W) {
     const int window = t->pool ? 2 : 1;
     const int64_t pixel = t->y_pixel, height = t->out_height / window, width = t->out_width / window, y_row = width * pixel;
-    winograd_tile where = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
-    for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&where, t->tiles_h, t->tiles_w)) {
+    fc_winograd_tile where = fc_winograd_tile_at(&t->tiles, t->tiles.first);
+    for (int64_t i = 0; i < t->tiles.count; i++, winograd_next_tile(&t->tiles, &where)) {
         const int64_t row = H * where.row, column = W * where.column;
         const int64_t rows = fc_clamp(t->out_height - row, 1, H), columns = fc_clamp(t->out_width - column, 1, W);
         const int64_t at = ((where.image * height + row / window) * width + column / window) * pixel;
@@ -304,8 +300,8 @@ FC_INLINE void winograd_gradient_vector(const fc_item *const *d, int64_t ahead, 
 static void fc_winograd_gradient(const fc_winograd_input *t) {
     const int64_t whole = t->channels / FC_VL * FC_VL, padded = (t->channels + FC_NR - 1) / FC_NR * FC_NR;
     const int64_t ahead = 2 * t->x_pixel * ((FC_WINOGRAD_AHEAD - 1) / (2 * t->channels) + 1);
-    winograd_tile at = winograd_tile_at(t->first, t->tiles_h, t->tiles_w);
-    for (int64_t i = 0; i < t->count; i++, winograd_next_tile(&at, t->tiles_h, t->tiles_w)) {
+    fc_winograd_tile at = fc_winograd_tile_at(&t->tiles, t->tiles.first);
+    for (int64_t i = 0; i < t->tiles.count; i++, winograd_next_tile(&t->tiles, &at)) {
         const fc_item *d[4];
         winograd_pixels(t, at, 2, 2, 2, 2, d);
         float *z = t->v + i * t->v_tile;

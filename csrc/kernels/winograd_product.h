@@ -51,17 +51,25 @@ FC_INLINE void winograd_product_rows(const fc_winograd_product *t, const float *
 FC_EACH_ROWS(FC_PRODUCT_ROWS)
 
 static void fc_winograd_product_run(const fc_winograd_product *t) {
-    /* As many register tiles as needed, as equal as can be; each fetches its part of the weights that come next. */
-    const int64_t tiles = (t->tiles + FC_MR - 1) / FC_MR, size = t->tiles / tiles, larger = t->tiles % tiles;
-    const int64_t lines = (FC_NR * FC_PACE / FC_LINE + tiles - 1) / tiles, panel = t->depth * FC_NR;
-    const int64_t part = (t->depth + FC_PACE - 1) / FC_PACE * lines * FC_LINE;
+    const int64_t panel = t->depth * FC_NR;
     const int in_blocks = t->block < t->depth;
     for (int64_t i = 0; i < t->matrices * t->panels; i++) {
         const int64_t matrix = i / t->panels, column = i % t->panels;
-        const float *v = t->v + matrix * t->v_matrix, *u = t->u + matrix * t->u_matrix + column * panel;
+        const int last_column = matrix % t->side == t->side - 1, last_row = matrix >= t->matrices - t->side;
+        const int64_t begin = last_column ? t->right : 0;
+        const int64_t end = last_row ? t->inside : last_column ? t->bottom : t->tiles;
+        const float *v = t->v + matrix * t->v_matrix + begin * FC_LINE, *u = t->u + matrix * t->u_matrix + column * panel;
         const float *next = u + panel;
         if (column + 1 == t->panels) next = matrix + 1 < t->matrices ? t->u + (matrix + 1) * t->u_matrix : t->next;
         float *y = t->m + column * t->m_panel + matrix * t->m_matrix;
+        memset(y, 0, 4 * begin * FC_NR);
+        memset(y + end * FC_NR, 0, 4 * (t->tiles - end) * FC_NR);
+        if (begin == end) continue;
+        y += begin * FC_NR;
+        /* As many register tiles as needed, as equal as can be; each fetches its part of the weights that come next. */
+        const int64_t tiles = (end - begin + FC_MR - 1) / FC_MR, size = (end - begin) / tiles, larger = (end - begin) % tiles;
+        const int64_t lines = (FC_NR * FC_PACE / FC_LINE + tiles - 1) / tiles;
+        const int64_t part = (t->depth + FC_PACE - 1) / FC_PACE * lines * FC_LINE;
         const int narrow = t->columns - column * FC_NR <= FC_VL; /* the other vectors of the panel are zeros, then */
         for (int64_t tile = 0; tile < tiles; tile++, next += part) {
             const int64_t rows = size + (tile < larger);

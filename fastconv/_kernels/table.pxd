@@ -68,10 +68,17 @@ cdef extern from "fastconv.h" nogil:
         const float *shift
         float *unpooled
         uint16_t *half
+    ctypedef struct fc_winograd_tiles:
+        int64_t images, rows, columns, over_bottom, over_right, first, count
+    ctypedef struct fc_winograd_tile:
+        int64_t image, row, column
+    int64_t fc_winograd_class(const fc_winograd_tiles *t, int64_t kind, fc_winograd_tile *at)
+    fc_winograd_tile fc_winograd_tile_at(const fc_winograd_tiles *t, int64_t tile)
     ctypedef struct fc_winograd_input:
         const float *x
         const float *zero
-        int64_t height, width, channels, x_pixel, first_row, first_column, tiles_h, tiles_w, first, count
+        int64_t height, width, channels, x_pixel, first_row, first_column
+        fc_winograd_tiles tiles
         float *v
         int64_t v_tile, v_line, v_matrix
     ctypedef struct fc_winograd_product:
@@ -79,10 +86,12 @@ cdef extern from "fastconv.h" nogil:
         const float *u
         const float *next
         float *m
-        int64_t v_line, v_matrix, u_matrix, m_matrix, m_panel, matrices, panels, tiles, depth, columns, block
+        int64_t v_line, v_matrix, u_matrix, m_matrix, m_panel, matrices, panels, tiles, depth, side
+        int64_t right, inside, bottom, columns, block
     ctypedef struct fc_winograd_output:
         const float *m
-        int64_t m_matrix, tiles_h, tiles_w, first, count
+        int64_t m_matrix
+        fc_winograd_tiles tiles
         float *y
         int64_t y_pixel, out_height, out_width, columns
         const float *residual

@@ -9,6 +9,9 @@ F(2x4, 3x3), 24 where it takes 72, or by F(4x4, 3x3), 36 where it takes 144.
       panel
         transform back, bias, activation, store                                      (C: fc_winograd_output)
 
+Of a tile over the right edge of its image the last column of products is left out, over the bottom the last row: the
+outputs that these alone make lie outside. Tiles are numbered so that such ones lie at the ends of a block.
+
 Where blocks are few (small maps) a chunk has a block and a few panels; a step of its own may transform the inputs of a
 single block. The weights are transformed ahead, from the same packed panels that the plain convolution reads: `packed`
 stays, because the transforms mix the pixels of a tile. Where a tile's results are not finite, its outputs are summed
@@ -29,8 +32,8 @@ from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
 from fastconv._kernels.table cimport (
-    fc_activation, fc_gather, fc_norm_pass, fc_tile, fc_winograd, fc_winograd_input, fc_winograd_output,
-    fc_winograd_product)
+    fc_activation, fc_gather, fc_norm_pass, fc_tile, fc_winograd, fc_winograd_class, fc_winograd_input,
+    fc_winograd_output, fc_winograd_product, fc_winograd_tile, fc_winograd_tile_at, fc_winograd_tiles)
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_bfloat16:
@@ -138,7 +141,7 @@ cdef struct WinogradArgs:
     bint pool, half_x, half_y                           # x is bfloat16; y and the residual are
     float share
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width, y_pixel
-    int64_t tiles_h, tiles_w, tiles                     # of an image, of all
+    fc_winograd_tiles tiles                             # all
     int64_t block, panels, panel_block, panel_blocks
     int64_t v_line, v_matrix, m_matrix, depth_block
     int64_t v_size                                      # of a block
@@ -161,16 +164,26 @@ cdef void transform(const WinogradArgs *args, int64_t first, int64_t count, cons
     source.x, source.zero, source.v = args.x, zero, v
     source.height, source.width, source.channels, source.x_pixel = args.height, args.width, args.depth, args.depth
     source.first_row, source.first_column = args.first_row, args.first_column
-    source.tiles_h, source.tiles_w, source.first, source.count = args.tiles_h, args.tiles_w, first, count
+    source.tiles = args.tiles
+    source.tiles.first, source.tiles.count = first, count
     source.v_tile, source.v_line, source.v_matrix = LINE, args.v_line, args.v_matrix
     args.winograd.input(&source)
+
+
+cdef int64_t class_end(const WinogradArgs *args, int64_t kind, int64_t first, int64_t count) noexcept nogil:
+    """Return where in a block of tiles a class of them ends."""
+    cdef fc_winograd_tile at
+    cdef int64_t end = 0, k
+    for k in range(kind + 1):
+        end += fc_winograd_class(&args.tiles, k, &at)
+    return min(max(end - first, 0), count)
 
 
 cdef void input_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
     cdef const WinogradArgs *args = <const WinogradArgs *>raw
     cdef int64_t first = chunk * args.part
     memset(scratch, 0, 4 * args.depth)
-    transform(args, first, min(args.part, args.tiles - first), <const float *>scratch, args.v + first * LINE)
+    transform(args, first, min(args.part, args.tiles.count - first), <const float *>scratch, args.v + first * LINE)
 
 
 cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nogil:
@@ -179,7 +192,7 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     cdef int64_t nr = k.nr, panel, tile, size = args.depth * nr
     cdef int64_t first_panel = chunk % args.panel_blocks * args.panel_block
     cdef int64_t end_panel = min(args.panels, first_panel + args.panel_block)
-    cdef int64_t first = chunk // args.panel_blocks * args.block, count = min(args.block, args.tiles - first)
+    cdef int64_t first = chunk // args.panel_blocks * args.block, count = min(args.block, args.tiles.count - first)
     cdef float *zero
     cdef float *m
     cdef float *wide
@@ -206,12 +219,15 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
     product.u, product.u_matrix = args.transformed + first_panel * size, args.panels * size
     product.next = args.transformed + end_panel % args.panels * size  # what the next chunk begins with
     product.m, product.m_matrix, product.m_panel = m, args.m_matrix, args.matrices * args.m_matrix
-    product.matrices, product.panels, product.tiles = args.matrices, end_panel - first_panel, count
+    product.matrices, product.side, product.panels = args.matrices, args.winograd.columns + 2, end_panel - first_panel
+    product.tiles, product.right = count, class_end(args, 0, first, count)
+    product.inside, product.bottom = class_end(args, 1, first, count), class_end(args, 2, first, count)
     product.depth, product.block, product.columns = args.depth, args.depth_block, args.columns - first_panel * nr
     k.winograd_product(&product)
 
     out.m_matrix = args.m_matrix
-    out.tiles_h, out.tiles_w, out.first, out.count = args.tiles_h, args.tiles_w, first, count
+    out.tiles = args.tiles
+    out.tiles.first, out.tiles.count = first, count
     out.y_pixel, out.out_height, out.out_width = args.y_pixel, args.out_height, args.out_width
     out.activation, out.pool, out.share = args.activation, args.pool, args.share
     for panel in range(first_panel, end_panel):
@@ -223,9 +239,9 @@ cdef void winograd_chunk(const void *raw, int64_t chunk, char *scratch) noexcept
         out.shift = args.shift + panel * nr if args.scale != NULL else NULL
         out.columns = min(nr, args.columns - panel * nr)
         args.output(&out)
-        for tile in range(out.count):
+        for tile in range(count):
             if out.suspect[tile]:
-                convolve_tile(args, out.first + tile, panel, out.suspect[tile], zero, wide, plain)
+                convolve_tile(args, first + tile, panel, out.suspect[tile], zero, wide, plain)
 
 
 cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, int64_t vectors, const float *zero,
@@ -233,9 +249,10 @@ cdef void convolve_tile(const WinogradArgs *args, int64_t tile, int64_t panel, i
     """Sum one tile the plain way: those vectors of a panel whose bits are set. `wide` has room for its pixels of x,
     where these are bfloat16; `plain` holds the results of one vector while more is to be done with them."""
     cdef const fc_kernels *k = args.k
-    cdef int64_t per_image = args.tiles_h * args.tiles_w, image = tile // per_image, pixel, first, r, i, v
-    cdef int64_t width = args.winograd.columns, row = args.winograd.rows * (tile % per_image // args.tiles_w)
-    cdef int64_t column = width * (tile % args.tiles_w), rows = min(args.winograd.rows, args.out_height - row)
+    cdef fc_winograd_tile at = fc_winograd_tile_at(&args.tiles, tile)
+    cdef int64_t image = at.image, pixel, first, r, i, v
+    cdef int64_t row = args.winograd.rows * at.row, rows = min(args.winograd.rows, args.out_height - row)
+    cdef int64_t width = args.winograd.columns, column = width * at.column
     cdef bint more = args.pool or args.scale != NULL or args.half_y
     cdef int64_t[3] tap_h
     cdef int64_t[3] tap_w
@@ -380,13 +397,16 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     args.first_row, args.first_column = first
     args.depth, args.columns, args.panels = depth, columns, ceil_div(columns, k.nr)
     args.y_pixel = epilogue.pitch if epilogue is not None and epilogue.pitch else columns
-    args.tiles_h, args.tiles_w = ceil_div(out_size[0], side[0]), ceil_div(out_size[1], side[1])
-    args.tiles = images * args.tiles_h * args.tiles_w
+    args.tiles.images, args.tiles.rows = images, ceil_div(out_size[0], side[0])
+    args.tiles.columns = ceil_div(out_size[1], side[1])
+    args.tiles.over_bottom, args.tiles.over_right = [n % m > 0 for n, m in zip(out_size, side)]
+    args.tiles.first, args.tiles.count = 0, images * args.tiles.rows * args.tiles.columns
     lines = ceil_div(depth, LINE)
     fit = TILE_BYTES // (4 * args.matrices * (lines * LINE + args.panels * k.nr))
     most = min(max(fit, GOOD_TILES), MAX_TILES)
     stays = 4 * args.matrices * args.panels * k.nr * depth <= WEIGHTS_STAY
-    blocks, args.block = split(args.tiles, max(MIN_TILES, min(most, ceil_div(args.tiles, CHUNKS))) if stays else most)
+    tiles = args.tiles.count
+    blocks, args.block = split(tiles, max(MIN_TILES, min(most, ceil_div(tiles, CHUNKS))) if stays else most)
     # An odd number of lines of the cache from one to the next: they spread over its sets.
     args.v_line = args.block * LINE | LINE
     args.v_matrix, args.m_matrix = lines * args.v_line | LINE, args.block * k.nr | LINE
@@ -401,22 +421,22 @@ def convolve(str x, str packed, str transformed, bias, residual, str y, *, side,
     scratch += 4 * args.panel_block * args.matrices * args.m_matrix
     # Of x a block, transformed, and later one tile as floats.
     scratch += 4 * max(0 if apart else args.v_size, args.matrices * depth if half else 0)
-    tiles = f"{y}_tiles" if apart else None
+    inputs = f"{y}_tiles" if apart else None
     slots = ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.packed - <char *>&args, packed, False),
              (<char *>&args.transformed - <char *>&args, transformed, False),
              (<char *>&args.bias - <char *>&args, bias, False),
              (<char *>&args.residual - <char *>&args, residual, False),
              (<char *>&args.scale - <char *>&args, scale, False),
              (<char *>&args.shift - <char *>&args, shift, False),
-             (<char *>&args.v - <char *>&args, tiles, False),
+             (<char *>&args.v - <char *>&args, inputs, False),
              (<char *>&args.y - <char *>&args, y, True))
     step = Step("winograd", <size_t>&winograd_chunk, (<char *>&args)[:sizeof(args)], slots, blocks * args.panel_blocks,
                 scratch=scratch,
-                cost=microseconds(2.0 * args.matrices * args.tiles * depth * columns) + args.tiles * depth / 1e3)
+                cost=microseconds(2.0 * args.matrices * tiles * depth * columns) + tiles * depth / 1e3)
     inplace = {y: residual} if residual else {}
     if not apart:
         return Plan(phases=((step,),), inplace=inplace)
     ahead = Step("winograd_input", <size_t>&input_chunk, (<char *>&args)[:sizeof(args)],
-                 (slots[0], (<char *>&args.v - <char *>&args, tiles, True)), parts, scratch=4 * depth,
-                 cost=args.matrices * args.tiles * depth / 1e4)
-    return Plan(phases=((ahead,), (step,)), workspace={tiles: 4 * args.v_size}, inplace=inplace)
+                 (slots[0], (<char *>&args.v - <char *>&args, inputs, True)), parts, scratch=4 * depth,
+                 cost=args.matrices * tiles * depth / 1e4)
+    return Plan(phases=((ahead,), (step,)), workspace={inputs: 4 * args.v_size}, inplace=inplace)

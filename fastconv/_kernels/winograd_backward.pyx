@@ -17,7 +17,7 @@ from fastconv._kernels.runtime import Step
 from fastconv.op import Plan
 
 from fastconv._kernels.chunks cimport align, ceil_div
-from fastconv._kernels.table cimport chunk_fn, fc_outer, fc_winograd, fc_winograd_input
+from fastconv._kernels.table cimport chunk_fn, fc_outer, fc_winograd, fc_winograd_input, fc_winograd_tiles
 
 cdef extern from "fastconv.h" nogil:
     ctypedef struct fc_kernels:
@@ -48,7 +48,8 @@ cdef struct SumsArgs:
     const float *dy
     float *sums         # [part][matrix][channel][padded columns]
     int64_t height, width, depth, columns, first_row, first_column, out_height, out_width
-    int64_t tiles_h, tiles_w, blocks, block, tiles, parts, panels, panel_block, panel_blocks, v_tile, z_tile
+    fc_winograd_tiles tiles                             # all
+    int64_t blocks, block, parts, panels, panel_block, panel_blocks, v_tile, z_tile
     const fc_kernels *k
 
 
@@ -71,22 +72,22 @@ cdef void sums_chunk(const void *raw, int64_t chunk, char *scratch) noexcept nog
     source.x, source.zero, source.v = args.x, zero, <float *>scratch
     source.height, source.width, source.channels, source.x_pixel = args.height, args.width, args.depth, args.depth
     source.first_row, source.first_column = args.first_row, args.first_column
-    source.tiles_h, source.tiles_w = args.tiles_h, args.tiles_w
+    source.tiles = gradient.tiles = args.tiles
     source.v_tile, source.v_line, source.v_matrix = args.v_tile, LINE, args.block * args.v_tile
     gradient.x, gradient.zero = args.dy + first_panel * nr, zero
     gradient.v = source.v + MATRICES * source.v_matrix
     gradient.height, gradient.width, gradient.x_pixel = args.out_height, args.out_width, args.columns
     gradient.channels = min(args.columns, end_panel * nr) - first_panel * nr
     gradient.first_row = gradient.first_column = 0
-    gradient.tiles_h, gradient.tiles_w = args.tiles_h, args.tiles_w
     gradient.v_tile, gradient.v_line, gradient.v_matrix = args.z_tile, LINE, args.block * args.z_tile
 
     t.images, t.height, t.x_image, t.x_row, t.dy_image, t.dy_row = 1, 1, 0, 0, 0, 0
     t.x_pixel, t.dy_pixel, t.dw_row, t.columns = args.v_tile, args.z_tile, padded, nr
     t.ahead_rows, t.offsets, t.strip = 0, NULL, NULL
     for block in range(first_block, (part + 1) * args.blocks // args.parts):
-        source.first = gradient.first = block * args.block
-        source.count = gradient.count = t.width = min(args.block, args.tiles - source.first)
+        source.tiles.first = gradient.tiles.first = block * args.block
+        t.width = min(args.block, args.tiles.count - block * args.block)
+        source.tiles.count = gradient.tiles.count = t.width
         k.winograd_2x2.input(&source)
         k.winograd_gradient(&gradient)
         t.accumulate = block > first_block
@@ -164,12 +165,13 @@ def backward_kernel(str x, str dy, str dkernel, plain, *, images, x_size, first,
     (args.height, args.width), (args.out_height, args.out_width) = x_size, out_size
     args.first_row, args.first_column = first
     args.depth, args.columns, args.panels = depth, columns, ceil_div(columns, k.nr)
-    args.tiles_h, args.tiles_w = ceil_div(out_size[0], 2), ceil_div(out_size[1], 2)
-    args.tiles = images * args.tiles_h * args.tiles_w
+    args.tiles.images, args.tiles.rows, args.tiles.columns = images, ceil_div(out_size[0], 2), ceil_div(out_size[1], 2)
+    args.tiles.over_bottom = args.tiles.over_right = args.tiles.first = 0  # in order: boxes of neighbours
+    args.tiles.count = images * args.tiles.rows * args.tiles.columns
     args.panel_blocks, args.panel_block = split(args.panels, ceil_div(MIN_COLUMNS, k.nr))
     # An odd number of lines from tile to tile: neighbours spread over the sets of the caches.
     args.v_tile, args.z_tile = align(4 * depth) // 4 | 16, align(4 * args.panel_block * k.nr) // 4 | 16
-    args.blocks, args.block = split(args.tiles, BLOCK)
+    args.blocks, args.block = split(args.tiles.count, BLOCK)
     size = MATRICES * depth * args.panels * k.nr
     args.parts = max(1, min(args.blocks, ceil_div(CHUNKS, args.panel_blocks), PART_BYTES // (4 * size)))
     scratch = align(4 * max(depth, columns)) + 4 * MATRICES * args.block * (args.v_tile + args.z_tile)
@@ -177,7 +179,7 @@ def backward_kernel(str x, str dy, str dkernel, plain, *, images, x_size, first,
                 ((<char *>&args.x - <char *>&args, x, False), (<char *>&args.dy - <char *>&args, dy, False),
                  (<char *>&args.sums - <char *>&args, "winograd_sums", True)),
                 args.parts * args.panel_blocks, scratch=scratch,
-                cost=microseconds(2.0 * MATRICES * args.tiles * depth * columns) + args.tiles * depth / 1e3)
+                cost=microseconds(2.0 * MATRICES * args.tiles.count * depth * columns) + args.tiles.count * depth / 1e3)
     transform.sums, transform.dkernel, transform.suspect, transform.k = NULL, NULL, NULL, k
     transform.parts, transform.depth, transform.columns = args.parts, depth, columns
     transform.padded = args.panels * k.nr

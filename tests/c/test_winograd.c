@@ -94,7 +94,7 @@ static void test_tiles(void (*transform)(const fc_winograd_input *), rows_of dow
     fc_winograd_input t = {
         .x = random_floats(IMAGES * H * W * pixel, -1, 1), .zero = random_floats(channels, 0, 0), .height = H,
         .width = W, .channels = channels, .x_pixel = pixel, .first_row = -1, .first_column = -1,
-        .tiles_h = g.h, .tiles_w = g.w, .first = FIRST, .count = g.count,
+        .tiles = {.images = IMAGES, .rows = g.h, .columns = g.w, .first = FIRST, .count = g.count},
         .v = v.got, .v_tile = v_tile, .v_line = v_line, .v_matrix = v_matrix,
     };
     for (int64_t p = 0; p < g.count * written; p++) {
@@ -117,32 +117,56 @@ static void test_tiles(void (*transform)(const fc_winograd_input *), rows_of dow
     release();
 }
 
-/* `block`: see fc_winograd_product; 0: all in one sum. */
-static void test_product(int64_t tiles, int64_t columns, int64_t depth, int64_t block) {
-    const int64_t matrices = 3, panels = (columns + NR - 1) / NR, lines = (depth + LINE - 1) / LINE;
+/* `block`: see fc_winograd_product; 0: all in one sum. `right` tiles reach over the right edge, `bottom` over the bottom,
+ * `both` over both. */
+static void test_product(int64_t tiles, int64_t columns, int64_t depth, int64_t block, int64_t right, int64_t bottom,
+                         int64_t both) {
+    const int64_t side = 3, matrices = 6, panels = (columns + NR - 1) / NR, lines = (depth + LINE - 1) / LINE;
     fc_winograd_product t = {
         .v_line = tiles * LINE + 4, .u_matrix = panels * depth * NR + 7, .m_matrix = tiles * NR + 3, .matrices = matrices,
         .panels = panels, .tiles = tiles, .depth = depth, .columns = columns, .block = block ? block : depth,
+        .side = side, .right = right, .inside = tiles - bottom - both, .bottom = tiles - both,
     };
     t.v_matrix = lines * t.v_line + 5, t.m_panel = matrices * t.m_matrix;
     t.v = random_floats(matrices * t.v_matrix, -1, 1), t.u = t.next = random_floats(matrices * t.u_matrix, -1, 1);
     output m = new_output(panels * t.m_panel);
     for (int64_t matrix = 0; matrix < matrices; matrix++)
-        for (int64_t tile = 0; tile < tiles; tile++)
-            for (int64_t n = 0; n < (columns + VL - 1) / VL * VL; n++) { /* whole vectors */
+        for (int64_t tile = 0; tile < tiles; tile++) {
+            const int is_right = tile < right || tile >= t.bottom, is_bottom = tile >= t.inside;
+            const int zero = (is_right && matrix % side == side - 1) || (is_bottom && matrix >= matrices - side);
+            for (int64_t n = 0; n < (zero ? panels * NR : (columns + VL - 1) / VL * VL); n++) { /* whole vectors, or panels */
                 const float *v = t.v + matrix * t.v_matrix + tile * LINE;
                 const float *u = t.u + matrix * t.u_matrix + n / NR * depth * NR + n % NR;
                 double sum = 0, scale = 0;
-                for (int64_t i = 0; i < depth; i++) {
+                for (int64_t i = 0; !zero && i < depth; i++) {
                     const double term = (double)v[i / LINE * t.v_line + i % LINE] * u[i * NR];
                     sum += term, scale += fabs(term);
                 }
                 put(m, n / NR * t.m_panel + matrix * t.m_matrix + tile * NR + n % NR, sum, scale);
             }
+        }
     t.m = m.got;
     k->winograd_product(&t);
     expect(m, block ? block + depth / block + 1 : depth); /* blocks: fewer roundings than the depth */
     release();
+}
+
+/* Tiles by class, and in each by image, row, column: the same by a search through all of them. */
+static void test_tile_order(int64_t images, int64_t rows, int64_t columns, int over_bottom, int over_right) {
+    testing("winograd_input");
+    const fc_winograd_tiles t = {images, rows, columns, over_bottom, over_right, 0, images * rows * columns};
+    int64_t number = 0, got[3], want[3];
+    for (int kind = 0; kind < 4; kind++)
+        for (int64_t n = 0; n < images; n++)
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < columns; j++) {
+                    const int bottom = over_bottom && i == rows - 1, right = over_right && j == columns - 1;
+                    if (kind != (bottom ? right ? 3 : 2 : right ? 0 : 1)) continue;
+                    const fc_winograd_tile at = fc_winograd_tile_at(&t, number++);
+                    got[0] = at.image, got[1] = at.row, got[2] = at.column;
+                    want[0] = n, want[1] = i, want[2] = j;
+                    expect_equal(got, want, sizeof got);
+                }
 }
 
 static void test_dkernel(int64_t n, int64_t count) {
@@ -178,7 +202,8 @@ static void test_output(const fc_winograd *f, rows_of down, rows_of along, int64
     output y = new_output(IMAGES * H * W * pixel);
     uint8_t *suspect = fresh(g.count), *want_suspect = memset(fresh(g.count), 0, g.count);
     fc_winograd_output t = {
-        .m = m, .m_matrix = m_matrix, .tiles_h = g.h, .tiles_w = g.w, .first = FIRST, .count = g.count,
+        .m = m, .m_matrix = m_matrix,
+        .tiles = {.images = IMAGES, .rows = g.h, .columns = g.w, .first = FIRST, .count = g.count},
         .y = y.got, .y_pixel = pixel, .out_height = H, .out_width = W, .columns = columns,
         .residual = variant & 2 ? random_floats(IMAGES * H * W * pixel, -1, 1) : NULL,
         .bias = variant & 1 ? random_floats(columns, -1, 1) : NULL,
@@ -223,8 +248,9 @@ static void test_output_block(const fc_winograd *f, rows_of down, rows_of along,
     output y = new_output(2 * height * width * pixel);
     uint8_t *suspect = fresh(count);
     fc_winograd_output t = {
-        .m = random_floats(matrices * m_matrix, -1, 1), .m_matrix = m_matrix, .tiles_h = tiles_h, .tiles_w = tiles_w,
-        .first = first, .count = count, .y = y.got, .y_pixel = pixel, .columns = columns, .pool = pool,
+        .m = random_floats(matrices * m_matrix, -1, 1), .m_matrix = m_matrix,
+        .tiles = {.images = 2, .rows = tiles_h, .columns = tiles_w, .first = first, .count = count},
+        .y = y.got, .y_pixel = pixel, .columns = columns, .pool = pool,
         .out_height = height, .out_width = width,
         .bias = random_floats(columns, -1, 1), .scale = random_floats(columns, -1, 1),
         .shift = random_floats(columns, -1, 1), .activation = {FC_ACT_RELU, 0, 0}, .suspect = suspect,
@@ -276,12 +302,18 @@ void test_winograd(void) {
     test_size(&k->winograd_2x2, f2, f2);
     test_size(&k->winograd_2x4, f2, f4);
     test_size(&k->winograd_4x4, f4, f4);
+    for (int over = 0; over < 4; over++) { /* where the tiles of an input lie */
+        test_tile_order(2, 3, 4, over / 2, over % 2);
+        test_tile_order(3, 1, 1, over / 2, over % 2);
+    }
     testing("winograd_product");
     for (int64_t tiles = 1; tiles <= 2 * MR + 1; tiles++)
         FOR_EACH (columns, 1, VL, NR, NR + VL, 2 * NR + VL + 1)
             FOR_EACH (depth, 1, 15, 16, 61, 128) {
-                test_product(tiles, columns, depth, 0);
-                if (depth > 32) test_product(tiles, columns, depth, 16 * (1 + tiles % 2));
+                test_product(tiles, columns, depth, 0, 0, 0, 0);
+                if (depth > 32) test_product(tiles, columns, depth, 16 * (1 + tiles % 2), 0, 0, 0);
+                if (depth == 61) test_product(tiles, columns, depth, 0, tiles / 3, tiles / 4, tiles % 2);
+                if (depth == 15) test_product(tiles, columns, depth, 0, tiles, 0, 0); /* none is left for a column */
             }
     FOR_EACH (channels, 1, VL - 1, VL, VL + 1, 3 * VL + 2) {
         testing("winograd_gradient");
