@@ -131,3 +131,11 @@ def size(shape):
     for n in shape:
         total *= n
     return total
+
+
+def fits_as_weights(shape, values):
+    """Tell whether weights of `shape` weight losses of the shape `values`: one weight may stand for all positions of a sample,
+    but not for all samples."""
+    if len(shape) > len(values) or tuple(shape[:1]) != tuple(values[: len(shape[:1])]):
+        return False
+    return all(n in (1, size) for n, size in zip(shape, values, strict=False))

@@ -5,6 +5,7 @@ import numpy as np
 from ..autograd import Tensor, as_tensor
 from ..errors import ArgumentError, ShapeError, UnsupportedOpError
 from ..named import snake_case
+from ..shapes import fits_as_weights
 
 BLOCK = 1 << 16  # labels looked at in one go: checking a memory-mapped array needs no copy of it
 _MEANS = ("sum_over_batch_size", "mean")
@@ -190,9 +191,7 @@ def _weight_shape(given, losses):
     shape = tuple(given)
     while len(shape) > len(losses) and shape[-1] == 1:
         shape = shape[:-1]
-    # One weight may stand for all positions of a sample, but not for all samples.
-    fits = len(shape) <= len(losses) and shape[:1] == tuple(losses)[:1]
-    if losses and not (fits and all(n in (1, size) for n, size in zip(shape, losses, strict=False))):
+    if losses and not fits_as_weights(shape, losses):
         raise ShapeError(
             f"sample_weight has shape {tuple(given)} for losses of shape {tuple(losses)}; give a weight for each "
             f"sample, ({losses[0]},), or for each loss"

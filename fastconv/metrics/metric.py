@@ -4,6 +4,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from ..named import snake_case
+from ..shapes import fits_as_weights
 
 
 class Metric:
@@ -73,8 +74,7 @@ class Mean(Metric):
         weights = np.asarray(sample_weight, np.float64)
         if weights.ndim == values.ndim + 1 and weights.shape[-1] == 1:
             weights = weights[..., 0]
-        fits = weights.ndim <= values.ndim and weights.shape[:1] == values.shape[: min(weights.ndim, 1)]
-        if not (fits and all(n in (1, size) for n, size in zip(weights.shape, values.shape, strict=False))):
+        if not fits_as_weights(weights.shape, values.shape):
             raise ShapeError(f"{self.name}: sample_weight of shape {weights.shape} for values of {values.shape}")
         weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim)), values.shape)
         self.total += float((values * weights).sum())
