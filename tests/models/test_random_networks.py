@@ -212,7 +212,7 @@ def test_precision(seed, mode):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_training_step(seed):
-    rng = np.random.default_rng([3, seed])
+    rng, trained = np.random.default_rng([3, seed]), 0
     for _ in range(NETWORKS // 2):
         model = draw_network(rng)
         x = rng.standard_normal((3, *model.inputs[0].shape[1:])).astype("float32")
@@ -226,3 +226,5 @@ def test_training_step(seed):
         for one, other, start in zip(*after, before, strict=True):
             moved = np.abs(one - start).max() + 1e-5 * (1 + np.abs(start).max())
             assert np.abs(one - other).max() / moved < 0.01, described(model)
+        trained += any((one != start).any() for one, start in zip(after[0], before, strict=True))
+    assert trained > NETWORKS // 4, "hardly any network has learnt anything"
