@@ -170,6 +170,8 @@ def convolve(str x, str packed, bias, residual, str y, *, images, x_size, x_chan
     scratch = align(8 * taps * args.pointers) + align(8 * args.pointers) + 4 * depth * groups
     args.activation = activation_of(epilogue)
     args.half = epilogue is not None and epilogue.bfloat16
+    if args.half and not pairs:
+        raise ValueError("convolve: only the tile of pairs writes bfloat16; else y and the residual are float32")
     if args.half:
         scratch = align(scratch) + args.band * (4 * k.nr + 8)
     return Step("convolve", <size_t>&convolve_chunk, (<char *>&args)[:sizeof(args)] + int64_bytes(*taps_of),
